@@ -1,0 +1,103 @@
+/* The plan: one graph made ready to run. Chooses kernels, orders forward and backward steps, lays all activations and
+ * gradients into one arena by their lifetimes. A run allocates nothing. */
+#ifndef PHIZ_PLAN_H
+#define PHIZ_PLAN_H
+
+#include <phiz/graph.h>
+#include <phiz/op.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct phiz_bytes;
+
+/* A device's memory and kernels. */
+struct phiz_backend {
+	const char *name; /* "cpu" */
+	/* The best kernel for the call's node, dtype and shapes in this direction, or NULL. */
+	const struct phiz_kernel *(*find)(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
+	                                  bool backward);
+	/* Memory that kernels read and write, 64-byte aligned at least. NULL on failure, error set. */
+	void *(*alloc)(struct phiz_ctx *ctx, size_t bytes);
+	void (*free)(struct phiz_ctx *ctx, void *memory);
+};
+
+/* The CPU (core/cpu). Which instruction sets it uses is decided at the first call from the processor and from the
+ * environment variable PHIZ_CPU (reference, sse2, avx2, avx512, neon), which tests set. */
+PHIZ_API const struct phiz_backend *phiz_backend_cpu(void);
+/* Reference kernels only, in the dtype of the graph (f32 or f64): what tests compare with. */
+PHIZ_API const struct phiz_backend *phiz_backend_reference(void);
+
+enum phiz_plan_mode { PHIZ_PLAN_INFER, PHIZ_PLAN_TRAIN };
+
+struct phiz_plan_options {
+	const struct phiz_backend *backend; /* NULL: phiz_backend_cpu() */
+	enum phiz_plan_mode mode;
+	int64_t batch;         /* 0: 1 */
+	int64_t height, width; /* of 4-d inputs; 0: as in the graph */
+	int loss;              /* TRAIN: the scalar value that backward starts from; PHIZ_NONE: a plan without backward */
+	bool input_gradient;   /* also give gradients of float inputs (tests) */
+	uint64_t seed;         /* for dropout */
+	size_t memory_limit;   /* bytes of arena, gradients and workspace together; 0: none. LIMIT if more is needed */
+};
+
+struct phiz_plan;
+
+struct phiz_plan_info {
+	int steps, forward_steps, backward_steps;
+	size_t arena_bytes;     /* activations and gradients of activations, laid over each other by lifetime */
+	size_t unshared_bytes;  /* what they would take without sharing */
+	size_t gradient_bytes;  /* gradients of parameters */
+	size_t workspace_bytes;
+	size_t parameter_bytes; /* parameters and buffers of the graph, which the model owns */
+	double forward_flops, backward_flops;
+};
+
+/* Plans the outputs (and the loss) of the graph, which must outlive the plan and must not change while it lives.
+ * Errors: UNSUPPORTED (names node, dtype and backend), SHAPE, LIMIT, NOMEM, ARG. */
+PHIZ_API enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, struct phiz_graph *graph,
+                                           const struct phiz_plan_options *options, struct phiz_plan **out);
+PHIZ_API void phiz_plan_free(struct phiz_plan **plan);
+
+/* From now on runs work on n samples, 1 <= n <= the planned batch. Moves no memory, allocates nothing. */
+PHIZ_API enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n);
+/* Randomness of the next runs (dropout) is that of this step. */
+PHIZ_API void phiz_plan_set_step(struct phiz_plan *plan, uint64_t step);
+
+/* The tensor of a value with the shapes of the current batch, or NULL if the plan has none (pruned, fused). Inputs:
+ * write them before a run. Outputs: valid until the next run. */
+PHIZ_API struct phiz_tensor *phiz_plan_tensor(struct phiz_plan *plan, int value);
+/* The gradient of a trainable parameter (or of an input, with input_gradient), or NULL. Owned by the plan. */
+PHIZ_API struct phiz_tensor *phiz_plan_gradient(struct phiz_plan *plan, int value);
+
+PHIZ_API enum phiz_status phiz_plan_forward(struct phiz_plan *plan);
+/* After forward. add: add to the parameters' gradients (accumulation) instead of writing them. scale: the gradient of
+ * the loss itself, 1 for the plain mean. */
+PHIZ_API enum phiz_status phiz_plan_backward(struct phiz_plan *plan, bool add, double scale);
+
+PHIZ_API void phiz_plan_describe(const struct phiz_plan *plan, struct phiz_plan_info *out);
+/* A table of the steps: node, op, kernel, shapes, arena place, FLOPs. */
+PHIZ_API enum phiz_status phiz_plan_dump(const struct phiz_plan *plan, struct phiz_bytes *out);
+
+/* --- Rewrites, before planning. Each changes the graph in place and keeps its outputs' meaning. --- */
+
+/* Drops nodes and values that no output needs, and dropout and casts to the same dtype in inference graphs. */
+PHIZ_API enum phiz_status phiz_pass_prune(struct phiz_graph *graph);
+PHIZ_API enum phiz_status phiz_pass_drop_identity(struct phiz_graph *graph);
+/* conv2d + batch_norm -> conv2d with bias, in double. New tensors are made in ctx memory and handed to `adopt`, which
+ * takes ownership (the model's tensor list). */
+typedef enum phiz_status (*phiz_adopt_fn)(void *user, const char *name, struct phiz_tensor *tensor);
+PHIZ_API enum phiz_status phiz_pass_fold_batch_norm(struct phiz_graph *graph, phiz_adopt_fn adopt, void *user);
+/* relu (and leaky_relu) after conv2d, batch_norm, add or linear becomes their attribute `act`. */
+PHIZ_API enum phiz_status phiz_pass_fuse_activation(struct phiz_graph *graph);
+/* add after conv2d becomes conv2d's input `residual`; run before fuse_activation. */
+PHIZ_API enum phiz_status phiz_pass_fuse_residual(struct phiz_graph *graph);
+
+/* Does value v depend on a trainable parameter? (needs_grad, spread forward) */
+PHIZ_API bool phiz_graph_needs_gradient(struct phiz_graph *graph, int value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
