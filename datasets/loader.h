@@ -1,0 +1,66 @@
+/* The loader: photographs decoded, augmented and batched ahead of the trainer by worker threads. */
+#ifndef PHIZ_DATASETS_LOADER_H
+#define PHIZ_DATASETS_LOADER_H
+
+#include <phiz/preproc.h>
+
+#include "datasets/scan.h"
+
+struct phiz_augment; /* datasets/augment.h */
+
+struct phiz_loader_options {
+	const struct phiz_preproc *preproc; /* copied */
+	const struct phiz_augment *augment; /* copied; NULL: none, which is what evaluation uses */
+	uint64_t seed;
+	int batch;          /* samples a batch, >= 1 */
+	bool shuffle;       /* each epoch in an order of its own; false: as given */
+	bool drop_last;     /* a last batch that is not full is left out */
+	bool balance;       /* each person equally often (within one), photos of small folders repeated as needed */
+	bool strict;        /* a photo that cannot be decoded fails phiz_loader_open; otherwise it is named and skipped */
+	int threads;        /* that decode ahead; 0: as many as the context has */
+	int ahead;          /* batches that may be ready or under way beyond the one in use; 0: 2 */
+	size_t cache_bytes; /* of decoded photos kept in memory; 0: none */
+};
+
+/* One batch. The arrays are the loader's and stay valid until the next call of phiz_loader_next, _start or _free. */
+struct phiz_batch {
+	int n;                   /* samples; 0: the epoch is over */
+	int size;                /* of the square images, pixels */
+	float *images;           /* [n, 3, size, size] */
+	const int32_t *labels;   /* [n]: person; strangers are -1 */
+	const int32_t *labels_b; /* [n]: MixUp's second label; NULL where the batch was not mixed */
+	float lambda;            /* weight of labels; 1 - lambda of labels_b */
+	const uint32_t *samples; /* [n]: indices into the dataset */
+	uint32_t epoch;
+	int64_t index;           /* of the batch in the epoch */
+};
+
+struct phiz_loader;
+
+/* A loader of the samples index[0..count) of the dataset, which must outlive it (NULL, 0: all that are not SKIP); ctx too.
+ * Every photo is read once now, on the context's threads: those that cannot be decoded are logged by name and left
+ * out (strict: FORMAT and so on, of the first), so that the number and order of batches is fixed from here on. As far
+ * as cache_bytes reaches, whole photos are decoded and kept; beyond, only headers are read, and a photo that turns out
+ * bad in the middle is logged and replaced by the next good one of the epoch's order.
+ * What a sample becomes depends on (seed, epoch, sample), the order on (seed, epoch): not on threads, the cache or
+ * where one starts. Errors: ARG; FORMAT (strict, or no photo is left); IO, NOMEM. */
+enum phiz_status phiz_loader_open(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index,
+                                  size_t count, const struct phiz_loader_options *options, struct phiz_loader **out);
+/* Fine at any time, also in the middle of an epoch; waits only for the photos under way. */
+void phiz_loader_free(struct phiz_loader **loader);
+
+/* Samples and batches in an epoch, and photos that were left out. */
+size_t phiz_loader_samples(const struct phiz_loader *loader);
+int64_t phiz_loader_batches(const struct phiz_loader *loader);
+size_t phiz_loader_skipped(const struct phiz_loader *loader);
+/* Bytes that the cache holds. */
+size_t phiz_loader_cached(const struct phiz_loader *loader);
+
+/* Goes to batch first_batch of the epoch. Workers run on from the end of an epoch into the next, so starting there
+ * (as a trainer does) finds batches ready. ARG if first_batch is out of 0..batches. */
+enum phiz_status phiz_loader_start(struct phiz_loader *loader, uint32_t epoch, int64_t first_batch);
+/* The next batch; n = 0 at the end of the epoch (until phiz_loader_start). Waits if it must. A worker's error comes out
+ * here, at its batch, with the file's name: IO, NOMEM, FORMAT. */
+enum phiz_status phiz_loader_next(struct phiz_loader *loader, struct phiz_batch *out);
+
+#endif
