@@ -17,6 +17,8 @@ struct phiz_loader_options {
 	bool drop_last;     /* a last batch that is not full is left out */
 	bool balance;       /* each person equally often (within one), photos of small folders repeated as needed */
 	bool strict;        /* a photo that cannot be decoded fails phiz_loader_open; otherwise it is named and skipped */
+	int views;          /* > 0: a photo's augmentation draws are those of epoch % views, so that they repeat (the
+	                       order of the epoch does not); 0: new ones in each epoch */
 	int threads;        /* that decode ahead; 0: as many as the context has */
 	int ahead;          /* batches that may be ready or under way beyond the one in use; 0: 2 */
 	size_t cache_bytes; /* of decoded photos kept in memory; 0: none */
@@ -53,6 +55,9 @@ void phiz_loader_free(struct phiz_loader **loader);
 size_t phiz_loader_samples(const struct phiz_loader *loader);
 int64_t phiz_loader_batches(const struct phiz_loader *loader);
 size_t phiz_loader_skipped(const struct phiz_loader *loader);
+/* The dataset indices of the epoch's samples in their order, without decoding anything: batch b is order[b * batch ...].
+ * order holds phiz_loader_samples entries. (For a trainer that kept what it computed from the photos.) Errors: NOMEM. */
+enum phiz_status phiz_loader_order(const struct phiz_loader *loader, uint32_t epoch, uint32_t *order);
 /* Bytes that the cache holds. */
 size_t phiz_loader_cached(const struct phiz_loader *loader);
 
