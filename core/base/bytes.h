@@ -16,13 +16,17 @@ struct phiz_bytes {
 void phiz_bytes_init(struct phiz_bytes *b, struct phiz_ctx *ctx);
 void phiz_bytes_free(struct phiz_bytes *b);
 void phiz_bytes_clear(struct phiz_bytes *b);
+/* Makes room for `size` bytes in all, so that appends up to there cannot fail. */
+enum phiz_status phiz_bytes_reserve(struct phiz_bytes *b, size_t size);
 void phiz_bytes_add(struct phiz_bytes *b, const void *data, size_t size);
 void phiz_bytes_text(struct phiz_bytes *b, const char *text);
+/* Numbers are written with '.' whatever the locale. */
 void phiz_bytes_printf(struct phiz_bytes *b, const char *fmt, ...) PHIZ_PRINTF(2, 3);
 void phiz_bytes_u8(struct phiz_bytes *b, unsigned v);
 void phiz_bytes_u32le(struct phiz_bytes *b, uint32_t v);
 void phiz_bytes_u64le(struct phiz_bytes *b, uint64_t v);
-/* text as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
+/* text as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD, and '<' is escaped, so that it may stand in a
+ * <script> of HTML. */
 void phiz_bytes_json(struct phiz_bytes *b, const char *text);
 /* text with &, <, >, " and ' escaped for HTML. */
 void phiz_bytes_html(struct phiz_bytes *b, const char *text);

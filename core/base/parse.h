@@ -18,6 +18,8 @@ enum phiz_status phiz_parse_bool(struct phiz_ctx *ctx, const char *text, bool *o
  * what was meant. */
 const char *phiz_suggest(const char *word, const char *const *list, size_t count);
 
+/* Bytes of the first character of text, 1..4; 0 if it is not valid UTF-8 or size is 0. */
+size_t phiz_utf8_next(const char *text, size_t size);
 /* Valid UTF-8 (no overlong forms, no surrogates)? */
 bool phiz_utf8_valid(const char *text, size_t size);
 

@@ -1,0 +1,12 @@
+/* Conversions on the way to 16 bits. */
+#ifndef PHIZ_TENSOR_CONVERT_H
+#define PHIZ_TENSOR_CONVERT_H
+
+#include <phiz/tensor.h>
+
+/* Rounded to odd: cut off towards zero, with the last bit set if anything was lost. Rounding the result once more, to
+ * at least two bits fewer, gives what rounding the original would have given; two roundings to nearest would not. */
+float phiz_f64_to_f32_odd(double d);
+double phiz_i64_to_f64_odd(int64_t i);
+
+#endif
