@@ -32,7 +32,7 @@ PHIZ_API const struct phiz_backend *phiz_backend_reference(void);
 enum phiz_plan_mode { PHIZ_PLAN_INFER, PHIZ_PLAN_TRAIN };
 
 struct phiz_plan_options {
-	const struct phiz_backend *backend; /* NULL: phiz_backend_cpu() */
+	const struct phiz_backend *backend; /* required: phiz_backend_cpu() for instance */
 	enum phiz_plan_mode mode;
 	int64_t batch;         /* 0: 1 */
 	int64_t height, width; /* of 4-d inputs; 0: as in the graph */
@@ -80,7 +80,8 @@ PHIZ_API void phiz_plan_describe(const struct phiz_plan *plan, struct phiz_plan_
 /* A table of the steps: node, op, kernel, shapes, arena place, FLOPs. */
 PHIZ_API enum phiz_status phiz_plan_dump(const struct phiz_plan *plan, struct phiz_bytes *out);
 
-/* --- Rewrites, before planning. Each changes the graph in place and keeps its outputs' meaning. --- */
+/* --- Rewrites, before planning. Each changes the graph in place and keeps its outputs' meaning; value and node ids
+ * change, names stay. --- */
 
 /* Drops nodes and values that no output needs, and dropout and casts to the same dtype in inference graphs. */
 PHIZ_API enum phiz_status phiz_pass_prune(struct phiz_graph *graph);
@@ -89,8 +90,9 @@ PHIZ_API enum phiz_status phiz_pass_drop_identity(struct phiz_graph *graph);
  * takes ownership (the model's tensor list). */
 typedef enum phiz_status (*phiz_adopt_fn)(void *user, const char *name, struct phiz_tensor *tensor);
 PHIZ_API enum phiz_status phiz_pass_fold_batch_norm(struct phiz_graph *graph, phiz_adopt_fn adopt, void *user);
-/* relu (and leaky_relu) after conv2d, batch_norm, add or linear becomes their attribute `act`. */
-PHIZ_API enum phiz_status phiz_pass_fuse_activation(struct phiz_graph *graph);
+/* relu (and leaky_relu) after conv2d, batch_norm, add or linear becomes their attribute `act`. training: only after
+ * batch_norm, whose fused form has a backward pass that gains from it. */
+PHIZ_API enum phiz_status phiz_pass_fuse_activation(struct phiz_graph *graph, bool training);
 /* add after conv2d becomes conv2d's input `residual`; run before fuse_activation. */
 PHIZ_API enum phiz_status phiz_pass_fuse_residual(struct phiz_graph *graph);
 
