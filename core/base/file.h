@@ -22,7 +22,9 @@ enum phiz_status phiz_map_open(struct phiz_ctx *ctx, const char *path, struct ph
 void phiz_map_close(struct phiz_map *map);
 
 /* Atomic writing: a temporary file in the same folder, then fsync, rename, fsync of the folder. Until commit the
- * old file stands; abort (or a failed commit) removes the temporary. */
+ * old file stands; abort (or a failed commit) removes the temporary, and what a killed process left is taken over by
+ * the next writer of that name. An old file keeps its permissions, a new one has those of the umask; a symbolic link
+ * is followed. After a failed add, every add and commit fails the same. */
 struct phiz_writer;
 enum phiz_status phiz_writer_open(struct phiz_ctx *ctx, const char *path, struct phiz_writer **out);
 enum phiz_status phiz_writer_add(struct phiz_writer *w, const void *data, size_t size);

@@ -3,8 +3,13 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/ctx.h"
+
+/* Waking a sleeping thread takes longer than many a loop runs, and the next loop of a network mostly follows at once:
+ * before it sleeps, a thread looks for it that long. */
+static const double spin_seconds = 50e-6;
 
 /* One loop: what the pool works on. */
 struct job {
@@ -20,8 +25,9 @@ struct worker {
 	int index;
 };
 
-/* lock guards open, generation, running and stop. A worker that wakes when the loop is over (open is false) does not
- * join, so that the caller waits only for workers that hold a piece. */
+/* lock guards open, generation, running and stop; the atomic ones are also watched without it, while spinning. A worker
+ * that wakes when the loop is over (open is false) does not join, so that the caller waits only for workers that hold a
+ * piece. */
 struct phiz_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* a loop was opened, or stop */
@@ -30,9 +36,11 @@ struct phiz_pool {
 	int started;         /* workers that exist: threads 1..started */
 	bool tried;          /* to start them */
 	bool busy;           /* a loop is under way; written by the context's thread only, outside of loops */
-	bool open, stop;
-	uint64_t generation;
-	int running;
+	bool spins;          /* not where threads would take the processor from each other */
+	bool open;
+	atomic_bool stop;
+	atomic_uint generation;
+	atomic_int running;
 	struct job job;
 	struct worker worker[]; /* [0] stands for the caller */
 };
@@ -44,6 +52,7 @@ enum phiz_status phiz_pool_create(int threads, struct phiz_pool **out)
 	if (!pool)
 		return PHIZ_E_NOMEM;
 	pool->threads = threads;
+	pool->spins = threads <= sysconf(_SC_NPROCESSORS_ONLN);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->done, NULL);
@@ -94,11 +103,43 @@ static void run_serially(int64_t n, int64_t grain, phiz_range_fn fn, void *arg, 
 	}
 }
 
+static void pause_processor(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static void spin_for_work(struct phiz_pool *pool, unsigned seen)
+{
+	double end = phiz_time() + spin_seconds;
+	while (pool->spins && phiz_time() < end)
+		for (int i = 0; i < 32; i++) {
+			if (atomic_load_explicit(&pool->generation, memory_order_relaxed) != seen ||
+			    atomic_load_explicit(&pool->stop, memory_order_relaxed))
+				return;
+			pause_processor();
+		}
+}
+
+static void spin_until_done(struct phiz_pool *pool)
+{
+	double end = phiz_time() + spin_seconds;
+	while (pool->spins && phiz_time() < end)
+		for (int i = 0; i < 32; i++) {
+			if (atomic_load_explicit(&pool->running, memory_order_relaxed) == 0)
+				return;
+			pause_processor();
+		}
+}
+
 static void *work(void *arg)
 {
 	struct worker *self = arg;
 	struct phiz_pool *pool = self->pool;
-	uint64_t seen = 0;
+	unsigned seen = 0;
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stop) {
 		if (!pool->open || pool->generation == seen) {
@@ -112,6 +153,9 @@ static void *work(void *arg)
 		pthread_mutex_lock(&pool->lock);
 		if (--pool->running == 0)
 			pthread_cond_signal(&pool->done);
+		pthread_mutex_unlock(&pool->lock);
+		spin_for_work(pool, seen);
+		pthread_mutex_lock(&pool->lock);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
@@ -163,7 +207,10 @@ static void run_on_pool(struct phiz_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	run_pieces(&pool->job, 0);
 	pthread_mutex_lock(&pool->lock);
-	pool->open = false;
+	pool->open = false; /* from here on running only falls */
+	pthread_mutex_unlock(&pool->lock);
+	spin_until_done(pool);
+	pthread_mutex_lock(&pool->lock);
 	while (pool->running)
 		pthread_cond_wait(&pool->done, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);

@@ -1,9 +1,14 @@
 /* Atomic writing of files. */
+#define _DEFAULT_SOURCE /* flock */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +19,7 @@
 #include "core/base/system.h"
 
 #define BUFFER_SIZE ((size_t)64 << 10)
-#define NAME_TRIES 1000
+#define NAME_TRIES 100
 
 struct phiz_writer {
 	struct phiz_ctx *ctx;
@@ -51,53 +56,115 @@ static enum phiz_status write_out(struct phiz_writer *w, const unsigned char *da
 	return PHIZ_OK;
 }
 
-/* The folder's part of path, with its slash; "" where there is none. */
-static char *folder_of(struct phiz_ctx *ctx, const char *path)
+/* Where path is a symbolic link to a file, the file is replaced and not the link. */
+static char *real_path(struct phiz_ctx *ctx, const char *path)
 {
-	return phiz_strndup(ctx, path, (size_t)(phiz_path_base(path) - path));
+	struct stat info;
+	char *copy = NULL, *resolved;
+	if (lstat(path, &info) || !S_ISLNK(info.st_mode))
+		return phiz_strdup(ctx, path);
+	resolved = phiz_alloc(ctx, PATH_MAX, 1);
+	if (resolved)
+		copy = phiz_strdup(ctx, realpath(path, resolved) ? resolved : path);
+	phiz_free(ctx, resolved);
+	return copy;
 }
 
-/* A temporary name in the same folder: rename must not cross file systems. The number differs between writers of a
- * process, the process id between processes; what a killed process of the same id left is stepped over. */
+/* Names of temporary files: ".NAME.phiz.tmp", and ".NAME.phiz-PID-NUMBER.tmp" where another writer is at it. Long names
+ * are cut: the lock, not the name, says whose file it is. */
+static char *temporary_name(struct phiz_writer *w, bool numbered)
+{
+	const char *base = phiz_path_base(w->path);
+	if (!numbered)
+		return phiz_asprintf(w->ctx, "%s.%.200s.phiz.tmp", w->folder, base);
+	return phiz_asprintf(w->ctx, "%s.%.200s.phiz-%ld-%u.tmp", w->folder, base, (long)getpid(),
+	                     atomic_fetch_add(&w->ctx->shared->temporaries, 1));
+}
+
+/* Does the name still stand for the open file, and is that one ours to overwrite? */
+static bool is_ours(const char *name, int fd)
+{
+	struct stat by_name, open_file;
+	return fstat(fd, &open_file) == 0 && lstat(name, &by_name) == 0 && by_name.st_ino == open_file.st_ino &&
+	       by_name.st_dev == open_file.st_dev && S_ISREG(open_file.st_mode) && open_file.st_nlink == 1 &&
+	       open_file.st_uid == geteuid();
+}
+
+/* A writer holds a lock on its temporary file while it stands. One without a lock was left by a process that was
+ * killed: it is taken over, so that such files do not gather. -1: it cannot be had, errno says why. */
+static int take_temporary(const char *name)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	bool created = fd >= 0;
+	if (!created && errno == EEXIST)
+		fd = open(name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (created && (locked || errno != EWOULDBLOCK)) /* where there are no locks, having made it must do */
+		return fd;
+	if (!created && locked && is_ours(name, fd) && ftruncate(fd, 0) == 0)
+		return fd;
+	close(fd);
+	errno = EEXIST;
+	return -1;
+}
+
+/* In the folder of the file: rename must not cross file systems. */
 static enum phiz_status open_temporary(struct phiz_writer *w)
 {
 	for (int i = 0; i < NAME_TRIES; i++) {
-		unsigned number = atomic_fetch_add(&w->ctx->shared->temporaries, 1);
 		phiz_free(w->ctx, w->temporary);
-		w->temporary = phiz_asprintf(w->ctx, "%s.phiz-%ld-%u.tmp", w->folder, (long)getpid(), number);
+		w->temporary = temporary_name(w, i > 0);
 		if (!w->temporary)
 			return PHIZ_E_NOMEM;
-		w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		w->fd = take_temporary(w->temporary);
 		if (w->fd >= 0)
 			return PHIZ_OK;
-		if (errno != EEXIST && errno != EINTR)
-			return phiz_fail_system(w->ctx, w->path, "cannot write to this folder", errno);
+		if (errno != EEXIST && errno != EINTR && !(i == 0 && (errno == ELOOP || errno == ENOENT || errno == EACCES)))
+			break;
 	}
-	return phiz_fail(w->ctx, PHIZ_E_IO, "%s: cannot write: the folder is full of temporary files (.phiz-*.tmp); delete them",
-	                 w->path);
+	if (errno == EEXIST)
+		return phiz_fail(w->ctx, PHIZ_E_IO, "%s: cannot write: too many temporary files: delete %s.*.phiz*.tmp", w->path,
+		                 w->folder);
+	return phiz_fail_system(w->ctx, w->path, "cannot write to this folder", errno);
+}
+
+static enum phiz_status prepare(struct phiz_writer *w, const char *path)
+{
+	struct stat old;
+	enum phiz_status status;
+	w->path = real_path(w->ctx, path);
+	if (!w->path)
+		return PHIZ_E_NOMEM;
+	w->folder = phiz_strndup(w->ctx, w->path, (size_t)(phiz_path_base(w->path) - w->path));
+	if (!w->folder)
+		return PHIZ_E_NOMEM;
+	bool exists = stat(w->path, &old) == 0;
+	if (exists && !S_ISREG(old.st_mode))
+		return phiz_fail(w->ctx, PHIZ_E_IO, "%s: cannot write: it is %s", path,
+		                 S_ISDIR(old.st_mode) ? "a folder" : "not a regular file");
+	if ((status = open_temporary(w)))
+		return status;
+	if (exists && fchmod(w->fd, old.st_mode & 0777)) /* what was private stays so */
+		return phiz_fail_system(w->ctx, path, "cannot keep the permissions", errno);
+	return PHIZ_OK;
 }
 
 enum phiz_status phiz_writer_open(struct phiz_ctx *ctx, const char *path, struct phiz_writer **out)
 {
 	struct phiz_writer *w;
-	struct stat info;
-	enum phiz_status status = PHIZ_E_NOMEM;
+	enum phiz_status status;
 	*out = NULL;
 	if (!*phiz_path_base(path))
 		return phiz_fail(ctx, PHIZ_E_ARG, "'%s': want the name of a file to write", path);
-	if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
-		return phiz_fail(ctx, PHIZ_E_IO, "%s: cannot write: %s", path,
-		                 S_ISDIR(info.st_mode) ? "it is a folder" : "it is not a regular file");
 	w = phiz_alloc(ctx, 1, sizeof(*w));
 	if (!w)
 		return PHIZ_E_NOMEM;
 	memset(w, 0, offsetof(struct phiz_writer, buffer));
 	w->ctx = ctx;
 	w->fd = -1;
-	w->path = phiz_strdup(ctx, path);
-	if (w->path && (w->folder = folder_of(ctx, path)))
-		status = open_temporary(w);
-	if (status)
+	if ((status = prepare(w, path)))
 		phiz_writer_abort(&w);
 	*out = w;
 	return status;
@@ -146,6 +213,8 @@ static int sync_file(int fd)
 	return 0;
 }
 
+/* The file is renamed while it is open, because closing drops the lock that makes the name ours. That close comes after
+ * the sync, which is where a late error of writing shows. */
 static enum phiz_status finish(struct phiz_writer *w)
 {
 	int error;
@@ -153,17 +222,10 @@ static enum phiz_status finish(struct phiz_writer *w)
 		return w->failed;
 	if ((error = sync_file(w->fd)) && error != EINVAL && error != ENOTSUP)
 		return fail_write(w, "cannot sync", error);
-	error = close(w->fd) ? errno : 0;
+	if (rename(w->temporary, w->path))
+		return fail_write(w, "cannot put the new file in its place", errno);
+	close(w->fd);
 	w->fd = -1;
-	if (error && error != EINTR) {
-		unlink(w->temporary);
-		return fail_write(w, "cannot write", error);
-	}
-	if (rename(w->temporary, w->path)) {
-		error = errno;
-		unlink(w->temporary);
-		return fail_write(w, "cannot put the new file in its place", error);
-	}
 	return sync_folder(w);
 }
 
@@ -181,8 +243,8 @@ void phiz_writer_abort(struct phiz_writer **writer)
 		return;
 	*writer = NULL;
 	if (w->fd >= 0) {
+		unlink(w->temporary); /* first: what is closed is no longer locked, and might be another writer's by then */
 		close(w->fd);
-		unlink(w->temporary);
 	}
 	phiz_free(w->ctx, w->temporary);
 	phiz_free(w->ctx, w->folder);

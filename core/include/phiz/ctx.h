@@ -15,7 +15,8 @@ struct phiz_ctx;
 
 enum phiz_log_level { PHIZ_LOG_ERROR, PHIZ_LOG_WARN, PHIZ_LOG_INFO, PHIZ_LOG_DEBUG };
 
-/* Called with one line of UTF-8 text without a newline. May be called from worker threads, one at a time. */
+/* Called with one line of UTF-8 text without a newline. May be called from worker threads, one at a time.
+ * Must not call phiz with this context or a fork of it. */
 typedef void (*phiz_log_fn)(void *user, enum phiz_log_level level, const char *line);
 
 struct phiz_ctx_options {

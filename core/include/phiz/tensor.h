@@ -79,8 +79,8 @@ PHIZ_API void phiz_tensor_view(struct phiz_tensor *t, enum phiz_dtype dtype, con
 PHIZ_API bool phiz_tensor_contiguous(const struct phiz_tensor *t);
 PHIZ_API int64_t phiz_tensor_count(const struct phiz_tensor *t);
 PHIZ_API size_t phiz_tensor_bytes(const struct phiz_tensor *t);
-/* Copies elements with conversion between any two dtypes (round to nearest even into f16/bf16; integers saturate).
- * Both contiguous, same shape. SHAPE otherwise. */
+/* Copies elements with conversion between any two dtypes: to nearest even, rounded once, into floating point; cut towards
+ * zero and saturated into integers, NaN becoming 0. Both contiguous, same shape, not overlapping. SHAPE otherwise. */
 PHIZ_API enum phiz_status phiz_tensor_convert(struct phiz_ctx *ctx, const struct phiz_tensor *from, struct phiz_tensor *to);
 
 PHIZ_API float phiz_f16_to_f32(uint16_t h);
