@@ -1,0 +1,187 @@
+/* Affine maps, with Pillow's arithmetic: nearest by repeated addition in 16.16 fixed point (in double where the
+ * coordinates are too large for it, or where there is no rotation), bilinear in double. */
+#include <phiz/image.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/image/codec.h"
+
+#define MAX_PIXELS 100000000
+
+/* floor(v) as an int. */
+static int floor_int(double v)
+{
+	return v < 0.0 ? (int)floor(v) : (int)v;
+}
+
+/* The pixel that a coordinate lies in, -1 if it lies outside 0..size. */
+static int inside(double v, int size)
+{
+	return v >= 0.0 && v < size ? (int)v : -1;
+}
+
+static void put(const struct phiz_image *from, int x, int y, uint8_t *out)
+{
+	size_t pixel = (size_t)from->channels;
+	const uint8_t *in = from->data + ((size_t)y * (size_t)from->width + (size_t)x) * pixel;
+	for (size_t c = 0; c < pixel; c++)
+		out[c] = in[c];
+}
+
+/* No rotation: source columns are the same in every row. column holds as many ints as `to` is wide. */
+static void nearest_scale(const struct phiz_image *from, const double m[6], struct phiz_image *to, int *column)
+{
+	size_t pixel = (size_t)to->channels;
+	double sx = m[2] + m[0] * 0.5, sy = m[5] + m[4] * 0.5;
+	for (int x = 0; x < to->width; x++, sx += m[0])
+		column[x] = inside(sx, from->width);
+	for (int y = 0; y < to->height; y++, sy += m[4]) {
+		int row = inside(sy, from->height);
+		uint8_t *out = to->data + (size_t)y * (size_t)to->width * pixel;
+		for (int x = 0; row >= 0 && x < to->width; x++)
+			if (column[x] >= 0)
+				put(from, column[x], row, out + (size_t)x * pixel);
+	}
+}
+
+static int64_t to_fixed(double v)
+{
+	return (int64_t)floor(v * 65536.0 + 0.5);
+}
+
+static void nearest_fixed(const struct phiz_image *from, const double m[6], struct phiz_image *to)
+{
+	size_t pixel = (size_t)to->channels;
+	/* 64 bits hold every sum. Where Pillow's 32 bits hold it too, which fits_fixed is for, they agree. */
+	int64_t step_x = to_fixed(m[0]), step_y = to_fixed(m[3]);
+	int64_t row_x = to_fixed(m[2] + m[0] * 0.5 + m[1] * 0.5), row_y = to_fixed(m[5] + m[3] * 0.5 + m[4] * 0.5);
+	int64_t down_x = to_fixed(m[1]), down_y = to_fixed(m[4]);
+	uint8_t *out = to->data;
+	for (int y = 0; y < to->height; y++, row_x += down_x, row_y += down_y) {
+		int64_t fx = row_x, fy = row_y;
+		for (int x = 0; x < to->width; x++, fx += step_x, fy += step_y, out += pixel) {
+			int64_t sx = fx >> 16, sy = fy >> 16;
+			if (sx >= 0 && sx < from->width && sy >= 0 && sy < from->height)
+				put(from, (int)sx, (int)sy, out);
+		}
+	}
+}
+
+static void nearest_double(const struct phiz_image *from, const double m[6], struct phiz_image *to)
+{
+	size_t pixel = (size_t)to->channels;
+	double row_x = m[2] + m[1] * 0.5 + m[0] * 0.5, row_y = m[5] + m[4] * 0.5 + m[3] * 0.5;
+	uint8_t *out = to->data;
+	for (int y = 0; y < to->height; y++, row_x += m[1], row_y += m[4]) {
+		double fx = row_x, fy = row_y;
+		for (int x = 0; x < to->width; x++, fx += m[0], fy += m[3], out += pixel) {
+			int sx = inside(fx, from->width), sy = inside(fy, from->height);
+			if (sx >= 0 && sy >= 0)
+				put(from, sx, sy, out);
+		}
+	}
+}
+
+static int clip(int v, int size)
+{
+	return v < 0 ? 0 : v < size ? v : size - 1;
+}
+
+/* Between the four pixels around (sx, sy); at the border the nearest ones stand for those outside. */
+static void bilinear_pixel(const struct phiz_image *from, double sx, double sy, uint8_t *out)
+{
+	size_t pixel = (size_t)from->channels, stride = (size_t)from->width * pixel;
+	int x = floor_int(sx - 0.5), y = floor_int(sy - 0.5);
+	double dx = sx - 0.5 - x, dy = sy - 0.5 - y;
+	size_t left = (size_t)clip(x, from->width) * pixel, right = (size_t)clip(x + 1, from->width) * pixel;
+	const uint8_t *upper = from->data + (size_t)clip(y, from->height) * stride;
+	bool two = y + 1 >= 0 && y + 1 < from->height;
+	const uint8_t *lower = two ? from->data + (size_t)(y + 1) * stride : upper;
+	for (size_t c = 0; c < pixel; c++) {
+		double a = upper[left + c] + (upper[right + c] - upper[left + c]) * dx;
+		double b = lower[left + c] + (lower[right + c] - lower[left + c]) * dx;
+		out[c] = (uint8_t)(a + (b - a) * dy);
+	}
+}
+
+static void bilinear_map(const struct phiz_image *from, const double m[6], struct phiz_image *to)
+{
+	uint8_t *out = to->data;
+	for (int y = 0; y < to->height; y++)
+		for (int x = 0; x < to->width; x++, out += to->channels) {
+			double sx = m[0] * (x + 0.5) + m[1] * (y + 0.5) + m[2];
+			double sy = m[3] * (x + 0.5) + m[4] * (y + 0.5) + m[5];
+			if (sx >= 0.0 && sx < from->width && sy >= 0.0 && sy < from->height)
+				bilinear_pixel(from, sx, sy, out);
+		}
+}
+
+static bool corner_fits(const double m[6], int x, int y)
+{
+	return fabs(x * m[0] + y * m[1] + m[2]) < 32768.0 && fabs(x * m[3] + y * m[4] + m[5]) < 32768.0;
+}
+
+static bool fits_fixed(const double m[6], int width, int height)
+{
+	return corner_fits(m, 0, 0) && corner_fits(m, width, height) && corner_fits(m, 0, height) &&
+	       corner_fits(m, width, 0);
+}
+
+static enum phiz_status nearest_map(struct phiz_ctx *ctx, const struct phiz_image *from, const double m[6],
+                                    struct phiz_image *to)
+{
+	if (m[1] == 0 && m[3] == 0) {
+		int *column = phiz_alloc(ctx, (size_t)to->width, sizeof *column);
+		if (!column)
+			return phiz_ctx_status(ctx);
+		nearest_scale(from, m, to, column);
+		phiz_free(ctx, column);
+	} else if (fits_fixed(m, to->width, to->height)) {
+		nearest_fixed(from, m, to);
+	} else {
+		nearest_double(from, m, to);
+	}
+	return PHIZ_OK;
+}
+
+static void fill_image(struct phiz_image *image, const uint8_t fill[3])
+{
+	size_t pixels = (size_t)image->width * (size_t)image->height;
+	bool plain = fill[0] == fill[1] && fill[1] == fill[2];
+	if (plain || image->channels == 1) {
+		memset(image->data, fill[0], pixels * (size_t)image->channels);
+		return;
+	}
+	for (size_t i = 0; i < pixels; i++)
+		memcpy(image->data + 3 * i, fill, 3);
+}
+
+enum phiz_status phiz_image_affine(struct phiz_ctx *ctx, const struct phiz_image *from, const double m[6], int width,
+                                   int height, bool bilinear, const uint8_t fill[3], struct phiz_image *out)
+{
+	static const uint8_t black[3] = { 0, 0, 0 };
+	*out = (struct phiz_image){ 0 };
+	enum phiz_status status = phiz_image_check(ctx, from, "affine");
+	if (status)
+		return status;
+	for (int i = 0; i < 6; i++)
+		if (!isfinite(m[i]))
+			return phiz_fail(ctx, PHIZ_E_ARG, "affine: coefficient %d is not finite", i);
+	if ((int64_t)width * height > MAX_PIXELS)
+		return phiz_fail(ctx, PHIZ_E_LIMIT, "affine: %dx%d pixels, the limit is %d pixels", width, height,
+		                 MAX_PIXELS);
+	status = phiz_image_create(ctx, width, height, from->channels, out);
+	if (status)
+		return status;
+	fill_image(out, fill ? fill : black);
+	if (bilinear)
+		bilinear_map(from, m, out);
+	else
+		status = nearest_map(ctx, from, m, out);
+	if (status)
+		phiz_image_free(ctx, out);
+	return status;
+}
