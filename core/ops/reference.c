@@ -1,0 +1,34 @@
+/* The reference backend: ordinary memory, reference kernels in the dtype of the graph. */
+#include <phiz/plan.h>
+
+#include "core/base/alloc.h"
+#include "core/ops/rule.h"
+
+/* Kernels have both directions, but conv2d with something fused into it has no backward. */
+static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
+                                      bool backward)
+{
+	const struct phiz_op *op = call->node->op;
+
+	(void)ctx;
+	if (backward && !phiz_op_has_backward(call->node))
+		return NULL;
+	return dtype == PHIZ_F32 ? &op->reference_f32 : dtype == PHIZ_F64 ? &op->reference_f64 : NULL;
+}
+
+static void *reference_alloc(struct phiz_ctx *ctx, size_t bytes)
+{
+	return phiz_alloc(ctx, bytes, 1);
+}
+
+static const struct phiz_backend reference = {
+	.name = "reference",
+	.find = find,
+	.alloc = reference_alloc,
+	.free = phiz_free,
+};
+
+const struct phiz_backend *phiz_backend_reference(void)
+{
+	return &reference;
+}
