@@ -24,7 +24,7 @@ struct phiz_cost {
 	double forward_bytes, backward_bytes;
 };
 
-/* Everything that a kernel sees. All tensors are contiguous. Absent ones have data NULL. */
+/* Everything that a kernel sees. All tensors are contiguous. Absent inputs have data NULL and ndim -1. */
 struct phiz_call {
 	struct phiz_ctx *ctx;
 	const struct phiz_node *node;

@@ -96,8 +96,8 @@ PHIZ_API enum phiz_status phiz_pass_fuse_activation(struct phiz_graph *graph, bo
 /* add after conv2d becomes conv2d's input `residual`; run before fuse_activation. */
 PHIZ_API enum phiz_status phiz_pass_fuse_residual(struct phiz_graph *graph);
 
-/* Does value v depend on a trainable parameter? (needs_grad, spread forward) */
-PHIZ_API bool phiz_graph_needs_gradient(struct phiz_graph *graph, int value);
+/* needs[v] (one per value): does value v depend on a trainable parameter? */
+PHIZ_API void phiz_graph_needs_gradient(const struct phiz_graph *graph, bool *needs);
 
 #ifdef __cplusplus
 }

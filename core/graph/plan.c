@@ -1,0 +1,439 @@
+/* Making a plan: mark what runs, give it memory, choose kernels, bind. And running it. */
+#include "core/graph/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+
+static enum phiz_status allocate_tables(struct phiz_plan *p)
+{
+	size_t values = p->graph->n_values + 1, nodes = p->graph->n_nodes + 1;
+	struct phiz_ctx *ctx = p->ctx;
+
+	p->type = phiz_calloc(ctx, values, sizeof *p->type);
+	p->value_slot = phiz_calloc(ctx, values, sizeof *p->value_slot);
+	p->gradient_slot = phiz_calloc(ctx, values, sizeof *p->gradient_slot);
+	p->live = phiz_calloc(ctx, values, sizeof *p->live);
+	p->gradient = phiz_calloc(ctx, values, sizeof *p->gradient);
+	p->param_offset = phiz_calloc(ctx, values, sizeof *p->param_offset);
+	p->tensor = phiz_calloc(ctx, values, sizeof *p->tensor);
+	p->gradient_tensor = phiz_calloc(ctx, values, sizeof *p->gradient_tensor);
+	p->live_node = phiz_calloc(ctx, nodes, sizeof *p->live_node);
+	p->want = phiz_calloc(ctx, nodes, sizeof *p->want);
+	p->saved_slot = phiz_calloc(ctx, nodes, sizeof *p->saved_slot);
+	p->alias_gradient = phiz_calloc(ctx, nodes, sizeof *p->alias_gradient);
+	p->step = phiz_calloc(ctx, 2 * nodes, sizeof *p->step);
+	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->gradient || !p->param_offset || !p->tensor ||
+	    !p->gradient_tensor || !p->live_node || !p->want || !p->saved_slot || !p->alias_gradient || !p->step)
+		return PHIZ_E_NOMEM;
+	for (size_t i = 0; i < values; i++)
+		p->value_slot[i] = p->gradient_slot[i] = PHIZ_NONE;
+	for (size_t i = 0; i < nodes; i++)
+		for (int s = 0; s < PHIZ_MAX_SAVED; s++)
+			p->saved_slot[i][s] = PHIZ_NONE;
+	return PHIZ_OK;
+}
+
+/* Offsets of the parameters' gradients, one behind the other. */
+static void place_parameter_gradients(struct phiz_plan *p)
+{
+	size_t offset = 0;
+
+	for (size_t i = 0; i < p->graph->n_values; i++)
+		if (p->gradient[i] && p->graph->value[i].kind == PHIZ_VALUE_PARAM) {
+			p->param_offset[i] = offset;
+			offset += (phiz_tensor_bytes(p->graph->value[i].tensor) + 63) / 64 * 64;
+		}
+	p->gradient_bytes = offset;
+}
+
+/* A stream of randomness for a node that depends on its name alone, not on what else is in the graph (FNV-1a). */
+static uint32_t name_stream(const char *name)
+{
+	uint32_t h = 2166136261u;
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 16777619u;
+	return h;
+}
+
+/* Which inputs' gradients are written by the node's own backward step (the others are aliases). */
+static unsigned written_gradients(const struct phiz_plan *p, int n)
+{
+	unsigned mask = p->want[n];
+	for (int i = 0; i < p->graph->node[n].n_inputs; i++)
+		if (p->alias_gradient[n][i])
+			mask &= ~(1u << i);
+	return mask;
+}
+
+/* Has output 0 no step of its own, being the same bytes as the input? */
+static bool is_view(const struct phiz_plan *p, int n)
+{
+	const struct phiz_node *node = &p->graph->node[n];
+	return (node->op->alias_mask & 2u) && p->value_slot[node->output[0]] == p->value_slot[node->input[0]];
+}
+
+static void list_steps(struct phiz_plan *p)
+{
+	int nodes = (int)p->graph->n_nodes;
+
+	for (int n = 0; n < nodes; n++)
+		if (p->live_node[n] && !is_view(p, n))
+			p->step[p->n_steps++] = (struct phiz_step){.node = n, .backward = false};
+	p->n_forward = p->n_steps;
+	for (int n = nodes; n-- > 0;)
+		if (written_gradients(p, n))
+			p->step[p->n_steps++] = (struct phiz_step){.node = n, .backward = true};
+}
+
+/* Which contributions are the first to a gradient (written) and which are added, in the order of the steps. */
+static enum phiz_status mark_accumulation(struct phiz_plan *p)
+{
+	bool *seen = phiz_calloc(p->ctx, p->graph->n_values + 1, sizeof *seen);
+	if (!seen)
+		return PHIZ_E_NOMEM;
+	/* An aliased gradient is there once its node's (possibly absent) step is over, so walk nodes, not steps. */
+	size_t s = p->n_forward;
+	for (int n = (int)p->graph->n_nodes; n-- > 0;) {
+		const struct phiz_node *node = &p->graph->node[n];
+		struct phiz_step *step = s < p->n_steps && p->step[s].node == n ? &p->step[s++] : NULL;
+		for (int i = 0; i < node->n_inputs; i++) {
+			if (!(p->want[n] >> i & 1u))
+				continue;
+			int v = node->input[i];
+			bool param = p->graph->value[v].kind == PHIZ_VALUE_PARAM;
+			if (step && seen[v])
+				step->accumulate |= 1u << i;
+			else if (step && param)
+				step->first_param |= 1u << i;
+			seen[v] = true;
+		}
+	}
+	phiz_free(p->ctx, seen);
+	return PHIZ_OK;
+}
+
+static void *slot_memory(const struct phiz_plan *p, int slot)
+{
+	return slot == PHIZ_NONE || !p->arena ? NULL : p->arena + p->slot[slot].offset;
+}
+
+/* Tensors of all values and gradients for the current types and memory (NULL data before there is any). */
+static void bind_values(struct phiz_plan *p)
+{
+	for (size_t i = 0; i < p->graph->n_values; i++) {
+		const struct phiz_value *v = &p->graph->value[i];
+		const struct phiz_type *t = &p->type[i];
+		void *data = v->tensor ? v->tensor->data : slot_memory(p, p->value_slot[i]);
+		phiz_tensor_view(&p->tensor[i], t->dtype, &t->shape, data);
+		data = NULL;
+		if (p->gradient[i] && v->kind == PHIZ_VALUE_PARAM)
+			data = p->gradients ? p->gradients + p->param_offset[i] : NULL;
+		else if (p->gradient[i])
+			data = slot_memory(p, p->gradient_slot[i]);
+		phiz_tensor_view(&p->gradient_tensor[i], t->dtype, &t->shape, data);
+	}
+	/* A view of a parameter (reshape of a weight) has no slot: it is where its input is. Nodes are in order. */
+	for (size_t n = 0; n < p->graph->n_nodes; n++) {
+		const struct phiz_node *node = &p->graph->node[n];
+		if (p->live_node[n] && (node->op->alias_mask & 2u) && p->value_slot[node->output[0]] == PHIZ_NONE)
+			p->tensor[node->output[0]].data = p->tensor[node->input[0]].data;
+	}
+}
+
+static void bind_saved(struct phiz_plan *p, struct phiz_call *call, int n)
+{
+	const struct phiz_node *node = &p->graph->node[n];
+	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS], saved[PHIZ_MAX_SAVED];
+
+	call->n_saved = 0;
+	if (!node->op->saved)
+		return;
+	memset(in, 0, sizeof in);
+	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
+		if (i < node->n_inputs && node->input[i] != PHIZ_NONE)
+			in[i] = p->type[node->input[i]];
+		else
+			in[i].shape.ndim = -1;
+	}
+	for (int o = 0; o < node->n_outputs; o++)
+		out[o] = p->type[node->output[o]];
+	call->n_saved = node->op->saved(node, in, out, saved);
+	for (int s = 0; s < call->n_saved; s++)
+		phiz_tensor_view(&call->saved[s], saved[s].dtype, &saved[s].shape, slot_memory(p, p->saved_slot[n][s]));
+}
+
+static void bind_step(struct phiz_plan *p, struct phiz_step *step)
+{
+	const struct phiz_node *node = &p->graph->node[step->node];
+	struct phiz_call *call = &step->call;
+	uint64_t at = call->step;
+
+	memset(call, 0, sizeof *call);
+	call->ctx = p->ctx;
+	call->node = node;
+	call->n_in = node->n_inputs;
+	call->n_out = node->n_outputs;
+	call->training = p->options.mode == PHIZ_PLAN_TRAIN;
+	call->seed = p->options.seed;
+	call->step = at;
+	call->rng_stream = name_stream(node->name);
+	call->workspace = p->workspace;
+	call->workspace_bytes = p->workspace_bytes;
+	for (int i = 0; i < PHIZ_MAX_INPUTS; i++)
+		call->in[i].shape.ndim = -1; /* absent, unless set below */
+	unsigned written = written_gradients(p, step->node);
+	for (int i = 0; i < node->n_inputs; i++) {
+		if (node->input[i] == PHIZ_NONE)
+			continue;
+		call->in[i] = p->tensor[node->input[i]];
+		call->din[i] = p->gradient_tensor[node->input[i]];
+		if (!step->backward || !(written >> i & 1u))
+			call->din[i].data = NULL;
+	}
+	for (int o = 0; o < node->n_outputs; o++) {
+		call->out[o] = p->tensor[node->output[o]];
+		call->dout[o] = p->gradient_tensor[node->output[o]];
+		if (!step->backward)
+			call->dout[o].data = NULL;
+	}
+	bind_saved(p, call, step->node);
+}
+
+static double step_flops(const struct phiz_plan *p, const struct phiz_step *step)
+{
+	const struct phiz_node *node = &p->graph->node[step->node];
+	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS];
+	struct phiz_cost cost = {0, 0, 0, 0};
+
+	if (!node->op->cost)
+		return 0;
+	memset(in, 0, sizeof in);
+	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
+		if (i < node->n_inputs && node->input[i] != PHIZ_NONE)
+			in[i] = p->type[node->input[i]];
+		else
+			in[i].shape.ndim = -1;
+	}
+	for (int o = 0; o < node->n_outputs; o++)
+		out[o] = p->type[node->output[o]];
+	node->op->cost(node, in, out, &cost);
+	if (!step->backward)
+		return cost.forward_flops;
+	/* conv2d and linear: half of the backward work is the gradient of the input, half that of the weight. */
+	unsigned want = p->want[step->node];
+	bool both = (want & 1u) && (want & ~1u), split = node->op->diff_mask & ~1u;
+	return both || !split ? cost.backward_flops : cost.backward_flops / 2;
+}
+
+static void bind(struct phiz_plan *p)
+{
+	bind_values(p);
+	for (size_t s = 0; s < p->n_steps; s++) {
+		bind_step(p, &p->step[s]);
+		p->step[s].flops = step_flops(p, &p->step[s]);
+	}
+}
+
+static enum phiz_status choose_kernels(struct phiz_plan *p)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	int threads = phiz_ctx_threads(p->ctx);
+
+	for (size_t s = 0; s < p->n_steps; s++) {
+		struct phiz_step *step = &p->step[s];
+		const struct phiz_node *node = step->call.node;
+		enum phiz_dtype dtype = step->call.in[0].dtype;
+		step->kernel = backend->find(p->ctx, &step->call, dtype, step->backward);
+		if (!step->kernel || !(step->backward ? step->kernel->backward : step->kernel->forward))
+			return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s", node->op->name,
+			                 node->name, backend->name, step->backward ? "backward" : "forward", phiz_dtype_name(dtype));
+		size_t need = step->kernel->workspace ? step->kernel->workspace(&step->call, step->backward, threads) : 0;
+		if (need > p->workspace_bytes)
+			p->workspace_bytes = need;
+	}
+	return PHIZ_OK;
+}
+
+static enum phiz_status allocate_memory(struct phiz_plan *p)
+{
+	size_t total = p->arena_bytes + p->gradient_bytes + p->workspace_bytes, limit = p->options.memory_limit;
+	const struct phiz_backend *backend = p->options.backend;
+
+	if (limit && total > limit)
+		return phiz_fail(p->ctx, PHIZ_E_LIMIT,
+		                 "the plan needs %.1f MiB (activations %.1f, gradients %.1f, workspace %.1f) and %.1f MiB are "
+		                 "allowed: use a smaller batch or picture size",
+		                 (double)total / 1048576, (double)p->arena_bytes / 1048576, (double)p->gradient_bytes / 1048576,
+		                 (double)p->workspace_bytes / 1048576, (double)limit / 1048576);
+	p->arena = backend->alloc(p->ctx, p->arena_bytes + 64);
+	p->gradients = p->arena ? backend->alloc(p->ctx, p->gradient_bytes + 64) : NULL;
+	p->workspace = p->gradients ? backend->alloc(p->ctx, p->workspace_bytes + 64) : NULL;
+	return p->workspace ? PHIZ_OK : PHIZ_E_NOMEM;
+}
+
+static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_graph *g, const struct phiz_plan_options *o)
+{
+	if (!o->backend)
+		return phiz_fail(ctx, PHIZ_E_ARG, "a plan needs a backend");
+	if (o->batch < 0 || o->height < 0 || o->width < 0)
+		return phiz_fail(ctx, PHIZ_E_ARG, "a plan's batch and picture size cannot be negative");
+	if (o->loss != PHIZ_NONE && (o->loss < 0 || o->loss >= (int)g->n_values))
+		return phiz_fail(ctx, PHIZ_E_ARG, "the loss is not a value of the graph");
+	if (o->loss != PHIZ_NONE && phiz_shape_count(&g->value[o->loss].type.shape) != 1)
+		return phiz_fail(ctx, PHIZ_E_SHAPE, "the loss '%s' is not a scalar", g->value[o->loss].name);
+	return PHIZ_OK;
+}
+
+enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, struct phiz_graph *graph, const struct phiz_plan_options *options,
+                                  struct phiz_plan **out)
+{
+	*out = NULL;
+	enum phiz_status status = check_options(ctx, graph, options);
+	if (status)
+		return status;
+	struct phiz_plan *p = phiz_calloc(ctx, 1, sizeof *p);
+	if (!p)
+		return PHIZ_E_NOMEM;
+	p->ctx = ctx;
+	p->graph = graph;
+	p->options = *options;
+	p->batch = p->options.batch = options->batch ? options->batch : 1;
+	p->end = 2 * (int)graph->n_nodes + 1;
+	status = allocate_tables(p);
+	if (!status)
+		status = phiz_graph_infer(ctx, graph, p->batch, options->height, options->width, p->type);
+	if (status)
+		goto fail;
+	phiz_plan_mark(p);
+	place_parameter_gradients(p);
+	status = phiz_plan_slots(p);
+	if (!status)
+		status = phiz_arena_layout(ctx, p->slot, p->n_slots, &p->arena_bytes);
+	if (status)
+		goto fail;
+	list_steps(p);
+	status = mark_accumulation(p);
+	if (status)
+		goto fail;
+	bind(p);
+	status = choose_kernels(p);
+	if (!status)
+		status = allocate_memory(p);
+	if (status)
+		goto fail;
+	memset(p->gradients, 0, p->gradient_bytes);
+	bind(p);
+	*out = p;
+	return PHIZ_OK;
+fail:
+	phiz_plan_free(&p);
+	return status;
+}
+
+void phiz_plan_free(struct phiz_plan **plan)
+{
+	if (!plan || !*plan)
+		return;
+	struct phiz_plan *p = *plan;
+	struct phiz_ctx *ctx = p->ctx;
+	const struct phiz_backend *backend = p->options.backend;
+	if (p->arena)
+		backend->free(ctx, p->arena);
+	if (p->gradients)
+		backend->free(ctx, p->gradients);
+	if (p->workspace)
+		backend->free(ctx, p->workspace);
+	phiz_free(ctx, p->type);
+	phiz_free(ctx, p->value_slot);
+	phiz_free(ctx, p->gradient_slot);
+	phiz_free(ctx, p->live);
+	phiz_free(ctx, p->gradient);
+	phiz_free(ctx, p->param_offset);
+	phiz_free(ctx, p->tensor);
+	phiz_free(ctx, p->gradient_tensor);
+	phiz_free(ctx, p->live_node);
+	phiz_free(ctx, p->want);
+	phiz_free(ctx, p->saved_slot);
+	phiz_free(ctx, p->alias_gradient);
+	phiz_free(ctx, p->slot);
+	phiz_free(ctx, p->step);
+	phiz_free(ctx, p);
+	*plan = NULL;
+}
+
+enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
+{
+	if (n < 1 || n > plan->options.batch)
+		return phiz_fail(plan->ctx, PHIZ_E_ARG, "want a batch of 1 to %lld, got %lld", (long long)plan->options.batch,
+		                 (long long)n);
+	if (n == plan->batch)
+		return PHIZ_OK;
+	enum phiz_status status = phiz_graph_infer(plan->ctx, plan->graph, n, plan->options.height, plan->options.width,
+	                                           plan->type);
+	plan->batch = n;
+	bind(plan);
+	return status;
+}
+
+void phiz_plan_set_step(struct phiz_plan *plan, uint64_t step)
+{
+	for (size_t s = 0; s < plan->n_steps; s++)
+		plan->step[s].call.step = step;
+}
+
+struct phiz_tensor *phiz_plan_tensor(struct phiz_plan *plan, int value)
+{
+	if (value < 0 || value >= (int)plan->graph->n_values || !plan->live[value] || !plan->tensor[value].data)
+		return NULL;
+	return &plan->tensor[value];
+}
+
+struct phiz_tensor *phiz_plan_gradient(struct phiz_plan *plan, int value)
+{
+	if (value < 0 || value >= (int)plan->graph->n_values || !plan->gradient_tensor[value].data)
+		return NULL;
+	return &plan->gradient_tensor[value];
+}
+
+static enum phiz_status run_step(struct phiz_plan *p, struct phiz_step *step)
+{
+	phiz_kernel_fn run = step->backward ? step->kernel->backward : step->kernel->forward;
+	enum phiz_status status = run(&step->call);
+
+	if (status)
+		phiz_fail_in(p->ctx, "%s %s%s", step->call.node->op->name, step->call.node->name,
+		             step->backward ? " (backward)" : "");
+	return status;
+}
+
+enum phiz_status phiz_plan_forward(struct phiz_plan *plan)
+{
+	enum phiz_status status = PHIZ_OK;
+	for (size_t s = 0; s < plan->n_forward && !status; s++)
+		status = run_step(plan, &plan->step[s]);
+	return status;
+}
+
+enum phiz_status phiz_plan_backward(struct phiz_plan *plan, bool add, double scale)
+{
+	int loss = plan->options.loss;
+	enum phiz_status status = PHIZ_OK;
+
+	if (plan->options.mode != PHIZ_PLAN_TRAIN || loss == PHIZ_NONE)
+		return phiz_fail(plan->ctx, PHIZ_E_ARG, "this plan has no backward pass");
+	if (!plan->gradient[loss])
+		return PHIZ_OK; /* nothing trainable: all gradients are zero */
+	if (plan->gradient_tensor[loss].dtype == PHIZ_F64)
+		*(double *)plan->gradient_tensor[loss].data = scale;
+	else
+		*(float *)plan->gradient_tensor[loss].data = (float)scale;
+	for (size_t s = plan->n_forward; s < plan->n_steps && !status; s++) {
+		struct phiz_step *step = &plan->step[s];
+		step->call.accumulate = step->accumulate | (add ? step->first_param : 0u);
+		status = run_step(plan, step);
+	}
+	return status;
+}

@@ -1,0 +1,72 @@
+/* The plan from inside. Time runs over events: node i runs forward at event i and backward at event 2*n_nodes - i; the
+ * gradient of the loss is set at event n_nodes. A slot is a piece of the arena with a lifetime in events. */
+#ifndef PHIZ_GRAPH_PLAN_H
+#define PHIZ_GRAPH_PLAN_H
+
+#include <phiz/plan.h>
+
+#include "core/graph/graph.h"
+
+struct phiz_slot {
+	size_t bytes, offset;
+	int first, last; /* events at which it must hold its contents, both included */
+};
+
+struct phiz_step {
+	int node;
+	bool backward;
+	const struct phiz_kernel *kernel;
+	unsigned accumulate;  /* bits that are always set in call.accumulate */
+	unsigned first_param; /* bits of parameters whose first contribution this is: set when the caller adds */
+	double flops;
+	struct phiz_call call;
+};
+
+struct phiz_plan {
+	struct phiz_ctx *ctx;
+	struct phiz_graph *graph;
+	struct phiz_plan_options options;
+	int64_t batch; /* of the next run */
+	int end;       /* the last event */
+
+	/* By value. */
+	struct phiz_type *type;
+	int *value_slot, *gradient_slot; /* PHIZ_NONE: none in the arena */
+	bool *live;                      /* needed by an output or the loss */
+	bool *gradient;                  /* gets a gradient */
+	size_t *param_offset;            /* of its gradient in `gradients`; only where gradient and kind is PARAM */
+	struct phiz_tensor *tensor, *gradient_tensor;
+
+	/* By node. */
+	bool *live_node;
+	unsigned *want; /* bit i: input i gets a gradient; 0: no backward step */
+	int (*saved_slot)[PHIZ_MAX_SAVED];
+	bool (*alias_gradient)[PHIZ_MAX_INPUTS]; /* the gradient of input i is the gradient of output 0, in place */
+
+	struct phiz_slot *slot;
+	size_t n_slots, slots_capacity;
+	struct phiz_step *step;
+	size_t n_steps, n_forward;
+
+	size_t arena_bytes, gradient_bytes, workspace_bytes;
+	char *arena, *gradients, *workspace;
+};
+
+/* autograd.c: live, live_node, gradient, want. */
+void phiz_plan_mark(struct phiz_plan *p);
+/* lifetime.c: slots of values, saved values and gradients, and which of them share. */
+enum phiz_status phiz_plan_slots(struct phiz_plan *p);
+/* arena.c: an offset for each slot such that no two that live at the same time overlap. */
+enum phiz_status phiz_arena_layout(struct phiz_ctx *ctx, struct phiz_slot *slot, size_t n, size_t *bytes);
+
+static inline int phiz_forward_event(const struct phiz_plan *p, int node)
+{
+	(void)p;
+	return node;
+}
+static inline int phiz_backward_event(const struct phiz_plan *p, int node)
+{
+	return 2 * (int)p->graph->n_nodes - node;
+}
+
+#endif
