@@ -19,7 +19,7 @@ enum phiz_part {
 #define PHIZ_N_PARTS 5
 
 struct phiz_sample {
-	char *path; /* of the file, relative to roots.name[root]; absolute if it lies under no root */
+	char *path; /* of the file, relative to roots.name[root], or absolute */
 	int root;
 	int person; /* index into people; >= n_known: a stranger */
 	enum phiz_part part;
@@ -27,10 +27,12 @@ struct phiz_sample {
 };
 
 /* people: the known ones first, sorted bytewise (their index is the label), then the strangers, sorted. Samples are
- * sorted by (root, path), so that their order, which every draw depends on, is a function of the names alone. */
+ * sorted by (root, person, path), so that their order, which every draw depends on, is a function of names alone. */
 struct phiz_dataset {
 	struct phiz_names roots;
 	struct phiz_names people;
+	bool *stranger; /* of each person */
+	size_t stranger_capacity;
 	int n_known;
 	struct phiz_sample *sample;
 	size_t count, capacity;
@@ -61,13 +63,15 @@ void phiz_dataset_free(struct phiz_ctx *ctx, struct phiz_dataset **dataset);
 enum phiz_status phiz_dataset_add_dir(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *dir,
                                       enum phiz_part part);
 /* Adds strangers. path: a folder of people, a folder of photos (one stranger, named as the folder), or a text file with
- * the path of a photo on each line (relative to the file's folder or to one of the two above it; the person is the name
- * of the photo's folder). Errors: as phiz_dataset_scan; NOTFOUND ("LIST:3: ..."); ARG (a stranger who is a known
+ * the path of a photo or of a person's folder on each line (relative to the file's folder, the one above it, or the
+ * current one: the first where the first line is found; # begins a comment line). A photo's person is the name of its
+ * folder. Errors: as phiz_dataset_scan; NOTFOUND ("LIST:3: ..."); ARG (a stranger who is a known
  * person). */
 enum phiz_status phiz_dataset_add_strangers(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *path);
 
-/* Builders: add a root, a person, a sample (the text is copied). phiz_dataset_finish sorts people (known before
- * strangers) and samples, and must be called when all are in. */
+/* Builders: add a root, a person, a sample (the text is copied). A person may be added more than once. When all are in,
+ * phiz_dataset_finish brings people and samples into their order (person indices change) and drops people without samples. ARG: a person who is both
+ * known and a stranger, a photo that is there twice. */
 enum phiz_status phiz_dataset_add_root(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *dir, int *root);
 enum phiz_status phiz_dataset_add_person(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *name,
                                          bool stranger, int *person);
@@ -89,7 +93,7 @@ enum phiz_status phiz_dataset_select(struct phiz_ctx *ctx, const struct phiz_dat
 size_t phiz_dataset_count(const struct phiz_dataset *dataset, enum phiz_part part, int person);
 /* SHA-256 in hex over people, paths and parts: equal if and only if labels and the order of samples are. Roots do not
  * count, so a dataset may move. */
-enum phiz_status phiz_dataset_sha256(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, char out[65]);
+void phiz_dataset_sha256(const struct phiz_dataset *dataset, char out[65]);
 
 /* "train", "val", "test", "stranger", "skip". */
 const char *phiz_part_name(enum phiz_part part);
