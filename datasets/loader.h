@@ -15,10 +15,11 @@ struct phiz_loader_options {
 	int batch;          /* samples a batch, >= 1 */
 	bool shuffle;       /* each epoch in an order of its own; false: as given */
 	bool drop_last;     /* a last batch that is not full is left out */
-	bool balance;       /* each person equally often (within one), photos of small folders repeated as needed */
+	bool balance;       /* each person equally often (within one), photos of small folders repeated as needed; needs
+	                       shuffle */
 	bool strict;        /* a photo that cannot be decoded fails phiz_loader_open; otherwise it is named and skipped */
 	int views;          /* > 0: a photo's augmentation draws are those of epoch % views, so that they repeat (the
-	                       order of the epoch does not); 0: new ones in each epoch */
+	                       order of the epoch does not); 0: new ones each time a photo comes up */
 	int threads;        /* that decode ahead; 0: as many as the context has */
 	int ahead;          /* batches that may be ready or under way beyond the one in use; 0: 2 */
 	size_t cache_bytes; /* of decoded photos kept in memory; 0: none */
@@ -39,13 +40,15 @@ struct phiz_batch {
 
 struct phiz_loader;
 
-/* A loader of the samples index[0..count) of the dataset, which must outlive it (NULL, 0: all that are not SKIP); ctx too.
- * Every photo is read once now, on the context's threads: those that cannot be decoded are logged by name and left
- * out (strict: FORMAT and so on, of the first), so that the number and order of batches is fixed from here on. As far
- * as cache_bytes reaches, whole photos are decoded and kept; beyond, only headers are read, and a photo that turns out
- * bad in the middle is logged and replaced by the next good one of the epoch's order.
+/* A loader of the samples index[0..count) of the dataset (NULL: all that are not SKIP). ctx and dataset must outlive it.
+ * Every photo is decoded once now, on the context's threads: those that cannot be are logged by name and left out
+ * (strict: the first is the error), so that the number and order of batches is fixed from here on. As far as
+ * cache_bytes reaches they are kept: whole, after the preprocessing's crop, where they are augmented; in the network's
+ * size where not. A JPEG that is augmented is decoded at 1/2, 1/4 or 1/8 where its short side stays four times the
+ * network's.
  * What a sample becomes depends on (seed, epoch, sample), the order on (seed, epoch): not on threads, the cache or
- * where one starts. Errors: ARG; FORMAT (strict, or no photo is left); IO, NOMEM. */
+ * where one starts. MixUp is torchvision's: with the batch rolled by one, one lambda a batch.
+ * Errors: ARG (options; drop_last leaves no batch); FORMAT (strict, or no photo is left); IO, NOMEM. */
 enum phiz_status phiz_loader_open(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index,
                                   size_t count, const struct phiz_loader_options *options, struct phiz_loader **out);
 /* Fine at any time, also in the middle of an epoch; waits only for the photos under way. */
@@ -56,16 +59,17 @@ size_t phiz_loader_samples(const struct phiz_loader *loader);
 int64_t phiz_loader_batches(const struct phiz_loader *loader);
 size_t phiz_loader_skipped(const struct phiz_loader *loader);
 /* The dataset indices of the epoch's samples in their order, without decoding anything: batch b is order[b * batch ...].
- * order holds phiz_loader_samples entries. (For a trainer that kept what it computed from the photos.) Errors: NOMEM. */
+ * order holds phiz_loader_samples entries. (For a trainer that kept what it computed from the photos.) NOMEM. */
 enum phiz_status phiz_loader_order(const struct phiz_loader *loader, uint32_t epoch, uint32_t *order);
 /* Bytes that the cache holds. */
 size_t phiz_loader_cached(const struct phiz_loader *loader);
 
-/* Goes to batch first_batch of the epoch. Workers run on from the end of an epoch into the next, so starting there
- * (as a trainer does) finds batches ready. ARG if first_batch is out of 0..batches. */
+/* Goes to batch first_batch of the epoch; nothing is decoded before the first call. Workers run on from the end of an
+ * epoch into the next, so starting there (as a trainer does) finds batches ready. ARG: first_batch out of 0..batches. */
 enum phiz_status phiz_loader_start(struct phiz_loader *loader, uint32_t epoch, int64_t first_batch);
 /* The next batch; n = 0 at the end of the epoch (until phiz_loader_start). Waits if it must. A worker's error comes out
- * here, at its batch, with the file's name: IO, NOMEM, FORMAT. */
+ * here, at its batch, with the file's name (IO, NOMEM, FORMAT: the file has changed since), and again until
+ * phiz_loader_start. ARG if the loader was not started. */
 enum phiz_status phiz_loader_next(struct phiz_loader *loader, struct phiz_batch *out);
 
 #endif
