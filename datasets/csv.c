@@ -105,8 +105,8 @@ static enum phiz_status end_row(struct parser *p, struct phiz_csv *csv)
 	if (p->in_row == 1 && !*only && (csv->columns > 1 || csv->count == 0))
 		return complain(p, p->row_line, "an empty line");
 	if (p->in_row != (size_t)csv->columns)
-		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: %zu fields, want %d as in the header", p->name, p->row_line, p->in_row,
-		                 csv->columns);
+		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: %zu fields, want %d as in the header", p->name, p->row_line,
+		                 p->in_row, csv->columns);
 	if (phiz_grow(p->ctx, &csv->row, &csv->capacity, csv->count + 1, sizeof(*csv->row)))
 		return PHIZ_E_NOMEM;
 	csv->row[csv->count++] = (struct phiz_csv_row){NULL, p->row_line};

@@ -299,8 +299,11 @@ static enum phiz_status start_workers(struct phiz_loader *l)
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	while (l->running < l->n_workers && !pthread_create(&l->worker[l->running].thread, NULL, work, &l->worker[l->running]))
-		l->running++;
+	for (; l->running < l->n_workers; l->running++) {
+		struct worker *w = &l->worker[l->running];
+		if (pthread_create(&w->thread, NULL, work, w))
+			break;
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return l->running ? PHIZ_OK : phiz_fail(l->ctx, PHIZ_E_IO, "the system gives no thread to decode photos with");
 }
@@ -329,8 +332,8 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_lo
 	if (o->batch < 1 || o->batch > MAX_BATCH)
 		return phiz_fail(ctx, PHIZ_E_ARG, "loader: batch of %d photos: want 1 to %d", o->batch, MAX_BATCH);
 	if (o->threads < 0 || o->threads > MAX_THREADS || o->ahead < 0 || o->ahead > MAX_AHEAD || o->views < 0)
-		return phiz_fail(ctx, PHIZ_E_ARG, "loader: %d threads, %d batches ahead, %d views: want 0 to %d, 0 to %d, 0 and more",
-		                 o->threads, o->ahead, o->views, MAX_THREADS, MAX_AHEAD);
+		return phiz_fail(ctx, PHIZ_E_ARG, "loader: %d threads, %d batches ahead, %d views: want 0 to %d, 0 to %d, 0 or "
+		                 "more", o->threads, o->ahead, o->views, MAX_THREADS, MAX_AHEAD);
 	if (o->balance && !o->shuffle)
 		return phiz_fail(ctx, PHIZ_E_ARG, "loader: balanced sampling needs shuffling");
 	status = phiz_preproc_check(ctx, o->preproc);
@@ -410,8 +413,8 @@ static enum phiz_status read_photos(struct phiz_loader *l)
 	}
 	if (!status) {
 		drop_bad(l, bad);
-		phiz_log(ctx, PHIZ_LOG_INFO, "%zu photos read in %.1f s, %zu left out; %.1f MiB of pixels kept in memory", l->n_kept,
-		         phiz_time() - began, l->skipped, (double)l->cached / (1 << 20));
+		phiz_log(ctx, PHIZ_LOG_INFO, "%zu photos read in %.1f s, %zu left out; %.1f MiB of pixels kept in memory",
+		         l->n_kept, phiz_time() - began, l->skipped, (double)l->cached / (1 << 20));
 		if (l->n_kept == 0)
 			status = phiz_fail(ctx, PHIZ_E_FORMAT, "none of the %zu photos can be read", l->skipped);
 	}
@@ -455,8 +458,8 @@ static enum phiz_status open_order(struct phiz_loader *l)
 	l->batches = (int64_t)(o->drop_last ? n / batch : (n + batch - 1) / batch);
 	l->samples = o->drop_last ? (size_t)l->batches * batch : n;
 	if (l->batches == 0)
-		return phiz_fail(l->ctx, PHIZ_E_ARG, "loader: %zu photos do not fill one batch of %d, and batches that are not full are "
-		                 "dropped: want a smaller batch", n, o->batch);
+		return phiz_fail(l->ctx, PHIZ_E_ARG, "loader: %zu photos do not fill one batch of %d, and batches that are not "
+		                 "full are dropped: want a smaller batch", n, o->batch);
 	l->epoch_order = phiz_alloc(l->ctx, n, sizeof(*l->epoch_order));
 	l->repeats = phiz_alloc(l->ctx, n, sizeof(*l->repeats));
 	l->scratch = phiz_alloc(l->ctx, n + people, sizeof(*l->scratch));
@@ -470,7 +473,8 @@ static enum phiz_status make_slot(struct phiz_loader *l, struct slot *s)
 	size_t count = 3 * (size_t)l->preproc.size * (size_t)l->preproc.size, floats;
 
 	if (!phiz_size_mul(n, count, &floats))
-		return phiz_fail(l->ctx, PHIZ_E_LIMIT, "loader: a batch of %zu photos of %d pixels is too large", n, l->preproc.size);
+		return phiz_fail(l->ctx, PHIZ_E_LIMIT, "loader: a batch of %zu photos of %d pixels is too large", n,
+		                 l->preproc.size);
 	s->images = phiz_alloc(l->ctx, floats, sizeof(*s->images));
 	s->labels = phiz_alloc(l->ctx, n, sizeof(*s->labels));
 	s->labels_b = phiz_alloc(l->ctx, n, sizeof(*s->labels_b));
@@ -698,8 +702,11 @@ enum phiz_status phiz_loader_next(struct phiz_loader *loader, struct phiz_batch 
 			phiz_fail_in(l->ctx, "batch %lld of epoch %u", (long long)s->index, s->epoch);
 			status = phiz_ctx_status(s->error);
 		} else {
-			*out = (struct phiz_batch){s->n, l->preproc.size, s->images, s->labels, s->mixed ? s->labels_b : NULL, s->lambda,
-			                           s->samples, s->epoch, s->index};
+			*out = (struct phiz_batch){
+				.n = s->n, .size = l->preproc.size, .images = s->images, .labels = s->labels,
+				.labels_b = s->mixed ? s->labels_b : NULL, .lambda = s->lambda, .samples = s->samples,
+				.epoch = s->epoch, .index = s->index,
+			};
 			l->holding = true;
 			l->at_batch++;
 		}

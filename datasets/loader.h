@@ -40,7 +40,8 @@ struct phiz_batch {
 
 struct phiz_loader;
 
-/* A loader of the samples index[0..count) of the dataset (NULL: all that are not SKIP). ctx and dataset must outlive it.
+/* A loader of the samples index[0..count) of the dataset (NULL: all that are not SKIP). ctx and dataset must outlive
+ * it.
  * Every photo is decoded once now, on the context's threads: those that cannot be are logged by name and left out
  * (strict: the first is the error), so that the number and order of batches is fixed from here on. As far as
  * cache_bytes reaches they are kept: whole, after the preprocessing's crop, where they are augmented; in the network's
@@ -58,14 +59,16 @@ void phiz_loader_free(struct phiz_loader **loader);
 size_t phiz_loader_samples(const struct phiz_loader *loader);
 int64_t phiz_loader_batches(const struct phiz_loader *loader);
 size_t phiz_loader_skipped(const struct phiz_loader *loader);
-/* The dataset indices of the epoch's samples in their order, without decoding anything: batch b is order[b * batch ...].
- * order holds phiz_loader_samples entries. (For a trainer that kept what it computed from the photos.) NOMEM. */
+/* The dataset indices of the epoch's samples in their order, without decoding anything: batch b begins at
+ * order[b * batch]. order holds phiz_loader_samples entries. (For a trainer that kept what it computed from the
+ * photos.) Errors: NOMEM. */
 enum phiz_status phiz_loader_order(const struct phiz_loader *loader, uint32_t epoch, uint32_t *order);
 /* Bytes that the cache holds. */
 size_t phiz_loader_cached(const struct phiz_loader *loader);
 
 /* Goes to batch first_batch of the epoch; nothing is decoded before the first call. Workers run on from the end of an
- * epoch into the next, so starting there (as a trainer does) finds batches ready. ARG: first_batch out of 0..batches. */
+ * epoch into the next, so starting there (as a trainer does) finds batches ready. Errors: ARG (first_batch out of
+ * 0..batches). */
 enum phiz_status phiz_loader_start(struct phiz_loader *loader, uint32_t epoch, int64_t first_batch);
 /* The next batch; n = 0 at the end of the epoch (until phiz_loader_start). Waits if it must. A worker's error comes out
  * here, at its batch, with the file's name (IO, NOMEM, FORMAT: the file has changed since), and again until

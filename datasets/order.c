@@ -5,8 +5,8 @@
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
 
-enum phiz_status phiz_order_open(struct phiz_ctx *ctx, uint64_t seed, bool shuffle, bool balance, const uint32_t *class_of,
-                                 size_t count, size_t n_classes, struct phiz_order *out)
+enum phiz_status phiz_order_open(struct phiz_ctx *ctx, uint64_t seed, bool shuffle, bool balance,
+                                 const uint32_t *class_of, size_t count, size_t n_classes, struct phiz_order *out)
 {
 	size_t *begin;
 
@@ -42,7 +42,8 @@ void phiz_order_close(struct phiz_ctx *ctx, struct phiz_order *order)
 }
 
 /* `quota` items of class c to item; rounds through the class, each in an order of its own. */
-static void fill_class(const struct phiz_order *o, uint32_t epoch, size_t c, size_t quota, uint32_t *item, uint32_t *round)
+static void fill_class(const struct phiz_order *o, uint32_t epoch, size_t c, size_t quota, uint32_t *item,
+                       uint32_t *round)
 {
 	size_t size = o->start[c + 1] - o->start[c];
 	struct phiz_rng rng;

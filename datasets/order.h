@@ -18,8 +18,8 @@ struct phiz_order {
 };
 
 /* class_of: of each item, 0..n_classes-1; only read when balance is set. */
-enum phiz_status phiz_order_open(struct phiz_ctx *ctx, uint64_t seed, bool shuffle, bool balance, const uint32_t *class_of,
-                                 size_t count, size_t n_classes, struct phiz_order *out);
+enum phiz_status phiz_order_open(struct phiz_ctx *ctx, uint64_t seed, bool shuffle, bool balance,
+                                 const uint32_t *class_of, size_t count, size_t n_classes, struct phiz_order *out);
 void phiz_order_close(struct phiz_ctx *ctx, struct phiz_order *order);
 
 /* Fills item[0..count) for the epoch. Without balance each item comes once. With it, each class comes equally often

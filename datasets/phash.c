@@ -125,7 +125,9 @@ static enum phiz_status add_pair(struct phiz_ctx *ctx, struct phiz_pairs *pairs,
 {
 	if (phiz_grow(ctx, &pairs->pair, &pairs->capacity, pairs->count + 1, sizeof(*pairs->pair)))
 		return PHIZ_E_NOMEM;
-	pairs->pair[pairs->count++] = (struct phiz_pair){(uint32_t)(a < b ? a : b), (uint32_t)(a < b ? b : a), distance, burst};
+	pairs->pair[pairs->count++] = (struct phiz_pair){
+		.a = (uint32_t)(a < b ? a : b), .b = (uint32_t)(a < b ? b : a), .distance = distance, .burst = burst,
+	};
 	return PHIZ_OK;
 }
 

@@ -44,7 +44,8 @@ struct phiz_similar_options {
 	              sequence (IMG_0041.jpg, IMG_0042.jpg); -1: 32 */
 };
 
-/* All such pairs, sorted by (a, b); of photos with equal hashes only neighbours are paired (a chain). O(n^2) comparisons of hashes, on the context's threads: a second for 20,000. */
+/* All such pairs, sorted by (a, b); of photos with equal hashes only neighbours are paired (a chain). O(n^2)
+ * comparisons of hashes, on the context's threads. */
 enum phiz_status phiz_similar_find(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
                                    const struct phiz_phash *hash, const struct phiz_similar_options *options,
                                    struct phiz_pairs *out);

@@ -74,7 +74,8 @@ static void scan_close(struct scan *s)
 }
 
 /* Adds the file if it is a photo, and notes it if it is not. relative: its folder seen from the root, "" for none. */
-static enum phiz_status scan_file(struct scan *s, const char *folder, const char *relative, const char *name, int person)
+static enum phiz_status scan_file(struct scan *s, const char *folder, const char *relative, const char *name,
+                                  int person)
 {
 	struct phiz_sample sample = {.root = s->root, .person = person, .part = s->part};
 	char *path = phiz_path_join(s->ctx, folder, name);
@@ -103,11 +104,11 @@ static enum phiz_status scan_file(struct scan *s, const char *folder, const char
 static enum phiz_status no_photos(struct scan *s, const char *folder, size_t nested, size_t other)
 {
 	if (nested)
-		return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: holds folders but no photos: want a folder per person with the photos "
-		                 "in it; is %s itself the folder of people?", folder, folder);
+		return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: holds folders but no photos: want a folder per person with the "
+		                 "photos in it; is %s itself the folder of people?", folder, folder);
 	if (other)
-		return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: none of its %zu files is named .jpg, .jpeg, .png, .pgm or .ppm: convert "
-		                 "them, or remove the folder", folder, other);
+		return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: none of its %zu files is named .jpg, .jpeg, .png, .pgm or .ppm: "
+		                 "convert them, or remove the folder", folder, other);
 	return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: this person has no photos: add some, or remove the folder", folder);
 }
 
@@ -148,7 +149,8 @@ static enum phiz_status scan_entry(struct scan *s, const char *name, size_t numb
 		else
 			phiz_log(s->ctx, PHIZ_LOG_DEBUG, "%s: is no folder, left out", path);
 	} else if (!phiz_utf8_valid(name, strlen(name))) {
-		status = phiz_fail(s->ctx, PHIZ_E_ARG, "%s: the name of folder %zu in it is not UTF-8: rename it", s->dir, number);
+		status = phiz_fail(s->ctx, PHIZ_E_ARG, "%s: the name of folder %zu in it is not UTF-8: rename it",
+		                   s->dir, number);
 	} else {
 		status = scan_person(s, path, name);
 	}
@@ -163,7 +165,7 @@ static enum phiz_status scan_root(struct scan *s)
 	enum phiz_status status;
 
 	if (!phiz_path_is_dir(s->dir))
-		return phiz_fail(s->ctx, PHIZ_E_NOTFOUND, "%s: no such folder: want a folder with a folder of photos for each person",
+		return phiz_fail(s->ctx, PHIZ_E_NOTFOUND, "%s: no such folder: want one with a folder of photos per person",
 		                 s->dir);
 	status = phiz_dataset_add_root(s->ctx, s->dataset, s->dir, &s->root);
 	if (!status)
@@ -183,8 +185,8 @@ static enum phiz_status check_people(struct phiz_ctx *ctx, const struct phiz_dat
 		return phiz_fail(ctx, PHIZ_E_ARG, "%s: no people found: want a folder per person with the photos in it%s", dir,
 		                 dataset->n_loose ? "; its photos lie in no folder" : "");
 	if (dataset->n_known < min)
-		return phiz_fail(ctx, PHIZ_E_ARG, "%s: only %d %s found (%s), want at least %d: add a folder of photos for each "
-		                 "person", dir, dataset->n_known, dataset->n_known == 1 ? "person" : "people",
+		return phiz_fail(ctx, PHIZ_E_ARG, "%s: only %d %s found (%s), want at least %d: add a folder of photos for "
+		                 "each person", dir, dataset->n_known, dataset->n_known == 1 ? "person" : "people",
 		                 dataset->people.name[0], min);
 	return PHIZ_OK;
 }
@@ -238,9 +240,9 @@ static enum phiz_status merge(struct phiz_ctx *ctx, struct phiz_dataset *dataset
 		if (sample.person < 0 || sample.person >= dataset->n_known) {
 			const char *meant = phiz_suggest(name, (const char *const *)dataset->people.name,
 			                                 (size_t)dataset->n_known);
-			return phiz_fail(ctx, PHIZ_E_ARG, "%s/%s: no person of this name among the %d of %s%s%s%s", found->roots.name[0],
-			                 name, dataset->n_known, dataset->roots.name[0], meant ? " (did you mean '" : "",
-			                 meant ? meant : "", meant ? "'?)" : "");
+			return phiz_fail(ctx, PHIZ_E_ARG, "%s/%s: no person of this name among the %d of %s%s%s%s",
+			                 found->roots.name[0], name, dataset->n_known, dataset->roots.name[0],
+			                 meant ? " (did you mean '" : "", meant ? meant : "", meant ? "'?)" : "");
 		}
 		status = phiz_dataset_add_sample(ctx, dataset, &sample);
 	}
@@ -361,8 +363,8 @@ static enum phiz_status find_base(struct phiz_ctx *ctx, const char *list, const 
 	for (int i = 0; i < 3; i++)
 		phiz_free(ctx, base[i]);
 	if (!status && !*out)
-		status = phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s:1: no such file as '%s' beside the list, in the folder above it or in "
-		                   "the current one", list, line);
+		status = phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s:1: no such file as '%s' beside the list, in the folder above it "
+		                   "or in the current one", list, line);
 	return status;
 }
 

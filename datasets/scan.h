@@ -70,8 +70,8 @@ enum phiz_status phiz_dataset_add_dir(struct phiz_ctx *ctx, struct phiz_dataset 
 enum phiz_status phiz_dataset_add_strangers(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *path);
 
 /* Builders: add a root, a person, a sample (the text is copied). A person may be added more than once. When all are in,
- * phiz_dataset_finish brings people and samples into their order (person indices change) and drops people without samples. ARG: a person who is both
- * known and a stranger, a photo that is there twice. */
+ * phiz_dataset_finish brings people and samples into their order (person indices change) and drops people without
+ * samples. ARG: a person who is both known and a stranger, a photo that is there twice. */
 enum phiz_status phiz_dataset_add_root(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *dir, int *root);
 enum phiz_status phiz_dataset_add_person(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *name,
                                          bool stranger, int *person);

@@ -22,8 +22,9 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_da
 		return phiz_fail(ctx, PHIZ_E_ARG, "shares of %g for validation and %g for test: want each from 0 to 1 and both "
 		                 "together below 1", o->val, o->test);
 	if (o->n_strangers < 0 || o->n_strangers > dataset->n_known - 2)
-		return phiz_fail(ctx, PHIZ_E_ARG, "%d of %d people as strangers: want 0 to %d, so that at least two are left to be "
-		                 "known", o->n_strangers, dataset->n_known, dataset->n_known > 2 ? dataset->n_known - 2 : 0);
+		return phiz_fail(ctx, PHIZ_E_ARG, "%d of %d people as strangers: want 0 to %d, so that at least two are left "
+		                 "to be known", o->n_strangers, dataset->n_known,
+		                 dataset->n_known > 2 ? dataset->n_known - 2 : 0);
 	return PHIZ_OK;
 }
 
@@ -74,7 +75,8 @@ static void unite(uint32_t *parent, uint32_t a, uint32_t b)
 		parent[a] = b;
 }
 
-static void warn_cross_person(struct phiz_ctx *ctx, const struct phiz_dataset *d, const struct phiz_pair *pair, size_t nth)
+static void warn_cross_person(struct phiz_ctx *ctx, const struct phiz_dataset *d, const struct phiz_pair *pair,
+                              size_t nth)
 {
 	const struct phiz_sample *a = &d->sample[pair->a], *b = &d->sample[pair->b];
 
@@ -252,14 +254,14 @@ static void find_owners(const struct phiz_dataset *d, int *owner)
 			owner[d->sample[i].group] = -1;
 }
 
-static enum phiz_status deal_people(struct phiz_ctx *ctx, struct deal *d, const size_t *start, const uint32_t *by_person,
-                                    struct phiz_split_report *report)
+static enum phiz_status deal_people(struct phiz_ctx *ctx, struct deal *d, const size_t *start,
+                                    const uint32_t *by_person, struct phiz_split_report *report)
 {
 	for (int p = 0; p < d->dataset->n_known; p++) {
 		collect_photos(d, by_person, start[p], start[p + 1]);
 		if (d->photos == 0)
-			return phiz_fail(ctx, PHIZ_E_FORMAT, "%s/%s: none of this person's photos can be read: replace them, or remove "
-			                 "the folder", d->dataset->roots.name[0], d->dataset->people.name[p]);
+			return phiz_fail(ctx, PHIZ_E_FORMAT, "%s/%s: none of this person's photos can be read: replace them, or "
+			                 "remove the folder", d->dataset->roots.name[0], d->dataset->people.name[p]);
 		if (!deal_person(d, p) && d->options->val > 0)
 			report->without_val++;
 	}

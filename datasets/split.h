@@ -38,9 +38,9 @@ enum phiz_status phiz_split_run(struct phiz_ctx *ctx, struct phiz_dataset *datas
 /* Writes "file,person,part,group" for every sample but those of part SKIP; atomically. Samples under the first root are
  * written relative to it, others absolute. */
 enum phiz_status phiz_split_write(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const char *path);
-/* Reads it back; dir is the folder that its paths are relative to. Strict: FORMAT ("FILE:LINE: ...") for another header,
- * an unknown part, a group that is no number, an empty name, a path with "..", a file or a person in two roles, fewer
- * than one known person; files are not opened. */
+/* Reads it back; dir is the folder that its paths are relative to. Strict: FORMAT ("FILE:LINE: ...") for another
+ * header, an unknown part, a group that is no number, an empty name, a path with "..", a file or a person in two roles,
+ * no known person. Files are not opened. */
 enum phiz_status phiz_split_read(struct phiz_ctx *ctx, const char *path, const char *dir, struct phiz_dataset **out);
 
 /* Pairs of similar photos that stand in different parts (of TRAIN, VAL, TEST) or, between a stranger and a known

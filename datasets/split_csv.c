@@ -24,7 +24,8 @@ static char *absolute_path(struct phiz_ctx *ctx, const char *dir, const char *pa
 	if (getcwd(here, sizeof(here)))
 		absolute = phiz_path_join(ctx, here, full);
 	else
-		phiz_fail(ctx, PHIZ_E_IO, "the current folder is gone or its name is too long: give an absolute path for %s", dir);
+		phiz_fail(ctx, PHIZ_E_IO, "the current folder is gone or its name is too long: give an absolute path for %s",
+		          dir);
 	phiz_free(ctx, full);
 	return absolute;
 }
@@ -71,8 +72,10 @@ static enum phiz_status check_header(struct phiz_ctx *ctx, const struct phiz_csv
 
 	for (int i = 0; right && i < N_COLUMNS; i++)
 		right = strcmp(csv->row[0].field[i], columns[i]) == 0;
-	return right ? PHIZ_OK : phiz_fail(ctx, PHIZ_E_FORMAT, "%s:1: want the header file,person,part,group, as phiz data split "
-	                                   "writes it", path);
+	if (right)
+		return PHIZ_OK;
+	return phiz_fail(ctx, PHIZ_E_FORMAT, "%s:1: want the header file,person,part,group, as phiz data split "
+	                 "writes it", path);
 }
 
 /* Absolute, or below the data folder: no component of a relative path may be "..", "." or empty. */
@@ -105,8 +108,8 @@ static enum phiz_status read_row(struct phiz_ctx *ctx, char **field, int root, s
 	struct phiz_sample s = {.path = field[COLUMN_FILE], .root = root};
 
 	if (!is_safe_path(s.path))
-		return phiz_fail(ctx, PHIZ_E_FORMAT, "file '%s': want a path below the data folder, without '..', or an absolute one",
-		                 s.path);
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "file '%s': want a path below the data folder, without '..', or an "
+		                 "absolute one", s.path);
 	if (!*field[COLUMN_PERSON])
 		return phiz_fail(ctx, PHIZ_E_FORMAT, "the person has no name");
 	if (!phiz_part_parse(field[COLUMN_PART], &s.part) || s.part == PHIZ_PART_SKIP)

@@ -84,8 +84,8 @@ static enum phiz_status tell(struct phiz_ctx *ctx, const struct sweep *s, size_t
 	return PHIZ_OK;
 }
 
-enum phiz_status phiz_sweep(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index, size_t count,
-                            bool strict, phiz_sweep_fn fn, void *arg, bool *bad, size_t *n_bad)
+enum phiz_status phiz_sweep(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index,
+                            size_t count, bool strict, phiz_sweep_fn fn, void *arg, bool *bad, size_t *n_bad)
 {
 	struct sweep s = {.dataset = dataset, .index = index, .fn = fn, .arg = arg};
 	enum phiz_status status = make_forks(ctx, &s);
