@@ -199,7 +199,8 @@ enum phiz_status phiz_dataset_finish(struct phiz_ctx *ctx, struct phiz_dataset *
 	}
 	if (!status) {
 		remap(ctx, dataset, draft, n, map);
-		qsort(dataset->sample, dataset->count, sizeof(*dataset->sample), compare_samples);
+		if (dataset->count)
+			qsort(dataset->sample, dataset->count, sizeof(*dataset->sample), compare_samples);
 		status = check_unique(ctx, dataset);
 	}
 	phiz_free(ctx, draft);

@@ -51,15 +51,15 @@ static enum phiz_status note(struct scan *s, struct seen *seen, const char *pers
 static void say(const struct scan *s, const struct seen *seen, enum phiz_log_level level, const char *what)
 {
 	if (seen->count)
-		phiz_log(s->ctx, level, "%s: %zu %s (first: %s)", s->dir, seen->count, what, seen->first);
+		phiz_log(s->ctx, level, "%s: %s: %zu (first: %s)", s->dir, what, seen->count, seen->first);
 }
 
 static void say_what_was_left_out(struct scan *s)
 {
-	say(s, &s->loose, PHIZ_LOG_WARN, "photos lie in no person's folder and are left out");
-	say(s, &s->nested, PHIZ_LOG_WARN, "folders inside a person's folder are not descended into");
-	say(s, &s->other, PHIZ_LOG_WARN, "files are not named .jpg, .jpeg, .png, .pgm or .ppm and are left out");
-	say(s, &s->empty, PHIZ_LOG_WARN, "people have no photos and are left out");
+	say(s, &s->loose, PHIZ_LOG_WARN, "photos in no person's folder, left out");
+	say(s, &s->nested, PHIZ_LOG_WARN, "folders inside a person's folder, not descended into");
+	say(s, &s->other, PHIZ_LOG_WARN, "files not named .jpg, .jpeg, .png, .pgm or .ppm, left out");
+	say(s, &s->empty, PHIZ_LOG_WARN, "people without photos, left out");
 	s->dataset->n_loose += s->loose.count;
 	s->dataset->n_nested += s->nested.count;
 	s->dataset->n_other += s->other.count;
@@ -107,8 +107,8 @@ static enum phiz_status no_photos(struct scan *s, const char *folder, size_t nes
 		return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: holds folders but no photos: want a folder per person with the "
 		                 "photos in it; is %s itself the folder of people?", folder, folder);
 	if (other)
-		return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: none of its %zu files is named .jpg, .jpeg, .png, .pgm or .ppm: "
-		                 "convert them, or remove the folder", folder, other);
+		return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: none of its files is named .jpg, .jpeg, .png, .pgm or .ppm: "
+		                 "convert them, or remove the folder", folder);
 	return phiz_fail(s->ctx, PHIZ_E_ARG, "%s: this person has no photos: add some, or remove the folder", folder);
 }
 
