@@ -215,6 +215,8 @@ static void draw_legend(const struct panel *panel, const struct phiz_history *hi
 
 		if (!isfinite(v))
 			continue;
+		if (fabs(v * panel->scale) < panel->high * 1e-6) /* a cosine's last 1e-19 */
+			v = 0;
 		phiz_bytes_printf(out, "<text class=\"label\" x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">%s %.4g%s</text>\n", x,
 		                  panel->top - 12, panel->curve[c].name, v * panel->scale, panel->unit);
 		x -= 150;

@@ -1,5 +1,6 @@
 #include "train/recipe.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,23 +96,26 @@ static enum phiz_status parse_resize(struct phiz_ctx *ctx, const char *text, con
 	return PHIZ_OK;
 }
 
-static enum phiz_status parse_range(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key,
-                                    struct phiz_recipe_range *out)
+static enum phiz_status parse_small(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key, int *out)
+{
+	int64_t value;
+
+	if (phiz_parse_i64(ctx, text, (int64_t)key->min, (int64_t)key->max, &value))
+		return phiz_ctx_status(ctx);
+	*out = (int)value;
+	return PHIZ_OK;
+}
+
+static enum phiz_status parse_smalls(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key, int *out)
 {
 	double value[2];
 
-	if (strcmp(text, "none") == 0) {
-		out->on = false;
-		out->low = out->high = 0;
-		return PHIZ_OK;
-	}
 	if (parse_numbers(ctx, text, key->min, key->max, 2, value))
 		return phiz_ctx_status(ctx);
-	if (value[0] > value[1])
-		return phiz_fail(ctx, PHIZ_E_ARG, "want the smaller number first, got '%s'", text);
-	out->on = true;
-	out->low = value[0];
-	out->high = value[1];
+	if (value[0] != floor(value[0]) || value[1] != floor(value[1]))
+		return phiz_fail(ctx, PHIZ_E_ARG, "want two whole numbers, got '%s'", text);
+	out[0] = (int)value[0];
+	out[1] = (int)value[1];
 	return PHIZ_OK;
 }
 
@@ -135,7 +139,8 @@ static enum phiz_status parse_value(struct phiz_recipe *recipe, const struct phi
 {
 	struct phiz_ctx *ctx = recipe->ctx;
 	void *at = field(recipe, key);
-	double triple[3];
+	double number[3];
+	int count = key->kind == PHIZ_KEY_PAIR ? 2 : 3;
 
 	switch (key->kind) {
 	case PHIZ_KEY_INT:
@@ -152,13 +157,16 @@ static enum phiz_status parse_value(struct phiz_recipe *recipe, const struct phi
 		return parse_crop(ctx, text, key, at);
 	case PHIZ_KEY_RESIZE:
 		return parse_resize(ctx, text, key, at);
+	case PHIZ_KEY_SMALL:
+		return parse_small(ctx, text, key, at);
+	case PHIZ_KEY_SMALLS:
+		return parse_smalls(ctx, text, key, at);
+	case PHIZ_KEY_PAIR:
 	case PHIZ_KEY_TRIPLE:
-		if (parse_numbers(ctx, text, key->min, key->max, 3, triple))
+		if (parse_numbers(ctx, text, key->min, key->max, count, number))
 			return phiz_ctx_status(ctx);
-		memcpy(at, triple, sizeof triple);
+		memcpy(at, number, (size_t)count * sizeof *number);
 		return PHIZ_OK;
-	case PHIZ_KEY_RANGE:
-		return parse_range(ctx, text, key, at);
 	}
 	return phiz_fail(ctx, PHIZ_E_INTERNAL, "recipe key %s.%s has no kind", key->section, key->key);
 }
@@ -186,8 +194,8 @@ static void add_value(struct phiz_bytes *out, const struct phiz_recipe *recipe, 
 {
 	const void *at = field(recipe, key);
 	const struct phiz_recipe_resize *resize = at;
-	const struct phiz_recipe_range *range = at;
 	const double *number = at;
+	const int *small = at;
 	int i;
 
 	switch (key->kind) {
@@ -217,20 +225,18 @@ static void add_value(struct phiz_bytes *out, const struct phiz_recipe *recipe, 
 		else
 			phiz_bytes_printf(out, "short:%lld", (long long)resize->side);
 		break;
+	case PHIZ_KEY_SMALL:
+		phiz_bytes_printf(out, "%d", *small);
+		break;
+	case PHIZ_KEY_SMALLS:
+		phiz_bytes_printf(out, "%d %d", small[0], small[1]);
+		break;
+	case PHIZ_KEY_PAIR:
 	case PHIZ_KEY_TRIPLE:
-		for (i = 0; i < 3; i++) {
+		for (i = 0; i < (key->kind == PHIZ_KEY_PAIR ? 2 : 3); i++) {
 			phiz_bytes_text(out, i ? " " : "");
 			add_number(out, number[i]);
 		}
-		break;
-	case PHIZ_KEY_RANGE:
-		if (!range->on) {
-			phiz_bytes_text(out, "none");
-			break;
-		}
-		add_number(out, range->low);
-		phiz_bytes_text(out, " ");
-		add_number(out, range->high);
 		break;
 	}
 }
@@ -412,12 +418,8 @@ enum phiz_status phiz_recipe_check(struct phiz_recipe *recipe)
 	if (recipe->data.resize.kind == PHIZ_RECIPE_SHORT && recipe->data.resize.side < recipe->data.size)
 		return phiz_fail(ctx, PHIZ_E_ARG, "data.resize = short:%lld is smaller than data.size = %lld",
 		                 (long long)recipe->data.resize.side, (long long)recipe->data.size);
-	if (recipe->augment.scale.on && !recipe->augment.ratio.on)
-		return phiz_fail(ctx, PHIZ_E_ARG, "augment.scale needs augment.ratio; say 0.75 1.3333 (or augment.scale = none)");
-	if (recipe->augment.blur > 0 && !recipe->augment.blur_sigma.on)
-		return phiz_fail(ctx, PHIZ_E_ARG, "augment.blur needs augment.blur_sigma, such as 0.1 2");
-	if (recipe->augment.jpeg > 0 && !recipe->augment.jpeg_quality.on)
-		return phiz_fail(ctx, PHIZ_E_ARG, "augment.jpeg needs augment.jpeg_quality, such as 30 90");
+	if (phiz_augment_check(ctx, &recipe->augment))
+		return phiz_ctx_status(ctx);
 	if (recipe->optimizer.nesterov && (recipe->optimizer.momentum <= 0 || recipe->optimizer.dampening > 0))
 		return phiz_fail(ctx, PHIZ_E_ARG, "optimizer.nesterov needs a momentum above 0 and a dampening of 0");
 	if (recipe->schedule.warmup_epochs > 0 && recipe->schedule.warmup_steps > 0)
@@ -454,6 +456,7 @@ static void describe_kind(struct phiz_bytes *out, const struct phiz_recipe_key *
 
 	switch (key->kind) {
 	case PHIZ_KEY_INT:
+	case PHIZ_KEY_SMALL:
 		phiz_bytes_printf(out, "whole number %.15g to %.15g", key->min, key->max);
 		break;
 	case PHIZ_KEY_FLOAT:
@@ -476,10 +479,13 @@ static void describe_kind(struct phiz_bytes *out, const struct phiz_recipe_key *
 		phiz_bytes_text(out, "stretch | short:N");
 		break;
 	case PHIZ_KEY_TRIPLE:
-		phiz_bytes_text(out, "three numbers");
+		phiz_bytes_printf(out, "three numbers %.15g to %.15g", key->min, key->max);
 		break;
-	case PHIZ_KEY_RANGE:
-		phiz_bytes_printf(out, "none | LOW HIGH, %.15g to %.15g", key->min, key->max);
+	case PHIZ_KEY_PAIR:
+		phiz_bytes_printf(out, "two numbers %.15g to %.15g", key->min, key->max);
+		break;
+	case PHIZ_KEY_SMALLS:
+		phiz_bytes_printf(out, "two whole numbers %.15g to %.15g", key->min, key->max);
 		break;
 	}
 }

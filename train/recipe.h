@@ -9,6 +9,7 @@
 #include <phiz/ctx.h>
 
 #include "core/base/bytes.h"
+#include "datasets/augment.h"
 
 enum phiz_resize_kind { PHIZ_RECIPE_STRETCH, PHIZ_RECIPE_SHORT };
 enum phiz_class_weights { PHIZ_WEIGHTS_NONE, PHIZ_WEIGHTS_BALANCED };
@@ -20,12 +21,6 @@ enum phiz_schedule_kind { PHIZ_SCHEDULE_CONSTANT, PHIZ_SCHEDULE_STEP, PHIZ_SCHED
 	                  PHIZ_SCHEDULE_PLATEAU };
 enum phiz_metric_kind { PHIZ_METRIC_TOP1, PHIZ_METRIC_LOSS };
 enum phiz_schedule_unit { PHIZ_PER_EPOCH, PHIZ_PER_STEP };
-
-/* "none" (on = false), or two numbers low and high. */
-struct phiz_recipe_range {
-	bool on;
-	double low, high;
-};
 
 /* "stretch", or "short:N" (short side to N, then the centre). */
 struct phiz_recipe_resize {
@@ -51,17 +46,7 @@ struct phiz_recipe {
 		int64_t workers, prefetch, cache_mib;
 		bool strict;
 	} data;
-	struct {
-		struct phiz_recipe_range scale, ratio;
-		double flip, rotation;
-		double brightness, contrast, saturation, hue, gray;
-		double blur;
-		struct phiz_recipe_range blur_sigma;
-		double jpeg;
-		struct phiz_recipe_range jpeg_quality;
-		double erasing;
-		double mixup;
-	} augment;
+	struct phiz_augment augment;
 	struct {
 		int64_t epochs, batch, accumulate, seed;
 		char *freeze;

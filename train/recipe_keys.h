@@ -6,6 +6,7 @@
 
 enum phiz_key_kind {
 	PHIZ_KEY_INT,    /* int64_t */
+	PHIZ_KEY_SMALL,  /* int */
 	PHIZ_KEY_FLOAT,  /* double */
 	PHIZ_KEY_BOOL,   /* bool */
 	PHIZ_KEY_CHOICE, /* int: the index into choices */
@@ -13,7 +14,8 @@ enum phiz_key_kind {
 	PHIZ_KEY_CROP,   /* double: none | center:F */
 	PHIZ_KEY_RESIZE, /* struct phiz_recipe_resize: stretch | short:N */
 	PHIZ_KEY_TRIPLE, /* double[3] */
-	PHIZ_KEY_RANGE   /* struct phiz_recipe_range: none | LOW HIGH */
+	PHIZ_KEY_PAIR,   /* double[2] */
+	PHIZ_KEY_SMALLS  /* int[2] */
 };
 
 struct phiz_recipe_key {
