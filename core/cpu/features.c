@@ -1,0 +1,75 @@
+#include "core/cpu/features.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+
+#if defined(__x86_64__)
+
+/* The compiler's run-time library has asked the processor before main, XGETBV included; asking again would trap into the
+ * hypervisor at each question. */
+unsigned phiz_cpu_features(void)
+{
+	unsigned features = 0;
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		features |= PHIZ_CPU_AVX2;
+	if ((features & PHIZ_CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+		features |= PHIZ_CPU_AVX512;
+	return features;
+}
+
+#elif defined(__aarch64__)
+
+unsigned phiz_cpu_features(void)
+{
+	return PHIZ_CPU_NEON;
+}
+
+#else
+
+unsigned phiz_cpu_features(void)
+{
+	return 0;
+}
+
+#endif
+
+static const struct {
+	const char *name;
+	unsigned features; /* that may be used under this word */
+} words[] = {
+	{"reference", 0}, {"sse2", 0}, {"avx2", PHIZ_CPU_AVX2}, {"avx512", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512},
+	{"neon", PHIZ_CPU_NEON},
+};
+
+enum phiz_status phiz_cpu_choose(struct phiz_ctx *ctx, struct phiz_cpu_choice *out)
+{
+	const char *word = getenv("PHIZ_CPU");
+	out->features = phiz_cpu_features();
+	out->reference_only = false;
+	if (!word || !*word)
+		return PHIZ_OK;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i].name, word) != 0)
+			continue;
+		out->features &= words[i].features;
+		out->reference_only = i == 0;
+		return PHIZ_OK;
+	}
+	return phiz_fail(ctx, PHIZ_E_ARG,
+	                 "environment variable PHIZ_CPU: want reference, sse2, avx2, avx512 or neon, got '%.40s'", word);
+}
+
+char *phiz_cpu_features_text(unsigned features, char text[64])
+{
+	static const char *const name[] = {"avx2", "avx512", "neon"};
+	size_t used = 0;
+	snprintf(text, 64, "none");
+	for (unsigned i = 0; i < sizeof(name) / sizeof(name[0]); i++)
+		if (features & 1u << i)
+			used += (size_t)snprintf(text + used, 64 - used, "%s%s", used ? " " : "", name[i]);
+	return text;
+}

@@ -1,0 +1,31 @@
+/* What the processor can do, as far as kernels ask for it. */
+#ifndef PHIZ_CPU_FEATURES_H
+#define PHIZ_CPU_FEATURES_H
+
+#include <stdbool.h>
+
+#include <phiz/ctx.h>
+
+/* Bits of struct phiz_kernel's `features`. A bit is set only where the operating system keeps the registers too. */
+enum {
+	PHIZ_CPU_AVX2 = 1u << 0,   /* with FMA and F16C */
+	PHIZ_CPU_AVX512 = 1u << 1, /* F, BW, VL and DQ: Skylake-X and later, Zen 4 and later */
+	PHIZ_CPU_NEON = 1u << 2
+};
+
+struct phiz_cpu_choice {
+	unsigned features;   /* instruction sets that may be used */
+	bool reference_only; /* no kernel but the reference ones */
+};
+
+/* What this processor has, narrowed by the environment variable PHIZ_CPU: reference (no fast kernel at all), sse2 (what
+ * every x86-64 has), avx2, avx512, neon. It cannot add what the processor lacks. ARG for any other word. */
+enum phiz_status phiz_cpu_choose(struct phiz_ctx *ctx, struct phiz_cpu_choice *out);
+
+/* The processor's own, whatever PHIZ_CPU says. */
+unsigned phiz_cpu_features(void);
+
+/* "avx2 avx512", or "none" into text; returns text. */
+char *phiz_cpu_features_text(unsigned features, char text[64]);
+
+#endif

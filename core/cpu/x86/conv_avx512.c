@@ -1,0 +1,159 @@
+/* Inner loops of convolution for AVX-512: tiles of 8 filters x 48 pixels in 24 registers. */
+#include <immintrin.h>
+
+#include "core/cpu/conv2d.h"
+#include "core/cpu/features.h"
+#include "core/cpu/kernels.h"
+#include "core/ops/ops.h"
+
+#define LANES 16
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __m512 finish(__m512 sum, const struct phiz_tile *t, int row, const float *residual, __mmask16 lanes)
+{
+	if (t->bias)
+		sum = _mm512_add_ps(sum, _mm512_set1_ps(t->bias[row]));
+	if (t->residual)
+		sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, residual));
+	if (t->act == PHIZ_ACT_NONE)
+		return sum;
+	/* Not max: NaN stays NaN. */
+	__mmask16 negative = _mm512_cmp_ps_mask(sum, _mm512_setzero_ps(), _CMP_LE_OQ);
+	if (t->act == PHIZ_ACT_RELU)
+		return _mm512_maskz_mov_ps((__mmask16)~negative, sum);
+	return _mm512_mask_mul_ps(sum, negative, sum, _mm512_set1_ps(t->slope));
+}
+
+/* c[r][j] (+)= sum over k of a[r][k] * b[k][j], r < R, j < 16 * V. The compiler unrolls over the constants R and V and
+ * keeps the sums in registers. */
+INLINE void tile(const int R, const int V, const struct phiz_tile *t)
+{
+	__m512 sum[8][3];
+	for (int r = 0; r < R; r++)
+		for (int v = 0; v < V; v++)
+			sum[r][v] = _mm512_setzero_ps();
+	const float *a = t->a, *b = t->b;
+	const int64_t lda = t->lda;
+	for (int64_t k = 0; k < t->depth; k++) {
+		__m512 pixel[3];
+		for (int v = 0; v < V; v++)
+			pixel[v] = _mm512_load_ps(b + v * LANES);
+		for (int r = 0; r < R; r++) {
+			__m512 filter = _mm512_set1_ps(a[r * lda]);
+			for (int v = 0; v < V; v++)
+				sum[r][v] = _mm512_fmadd_ps(filter, pixel[v], sum[r][v]);
+		}
+		a++;
+		b += V * LANES;
+	}
+	const __mmask16 last = (__mmask16)(0xffffu >> (LANES - t->last_lanes));
+	for (int r = 0; r < R; r++) {
+		float *c = t->c + r * t->ldc;
+		for (int v = 0; v < V; v++) {
+			__mmask16 lanes = v == V - 1 ? last : 0xffff;
+			__m512 s = sum[r][v];
+			if (t->add)
+				s = _mm512_add_ps(s, _mm512_maskz_loadu_ps(lanes, c + v * LANES));
+			if (t->finish)
+				s = finish(s, t, r, t->residual + r * t->ldc + v * LANES, lanes);
+			_mm512_mask_storeu_ps(c + v * LANES, lanes, s);
+		}
+	}
+}
+
+#define TILE(r, v) \
+	static void tile_##r##x##v(const struct phiz_tile *t) { tile(r, v, t); }
+TILE(8, 1) TILE(8, 2) TILE(8, 3) TILE(4, 1) TILE(4, 2) TILE(4, 3) TILE(1, 1) TILE(1, 2) TILE(1, 3)
+
+/* The lanes whose pixel under the tap (dy, dx) lies inside the image. */
+INLINE __mmask16 inside(const struct phiz_lanes *lanes, int dy, int dx, int height, int width)
+{
+	__m512i y = _mm512_add_epi32(_mm512_loadu_si512(lanes->y), _mm512_set1_epi32(dy));
+	__m512i x = _mm512_add_epi32(_mm512_loadu_si512(lanes->x), _mm512_set1_epi32(dx));
+	__mmask16 in_y = _mm512_cmplt_epu32_mask(y, _mm512_set1_epi32(height));
+	return _mm512_mask_cmplt_epu32_mask(in_y, x, _mm512_set1_epi32(width));
+}
+
+/* One vector under one tap, for all channels: `step` elements apart in b, `plane` in the image. */
+INLINE void pack_runs(const float *in, int64_t plane, const struct phiz_lanes *lanes, __mmask16 valid, int channels,
+                      float *b, int64_t step)
+{
+	const float *from[LANES];
+	__mmask16 mask[LANES];
+	int n = 0;
+	for (int i = 0; i < lanes->runs; i++) {
+		mask[n] = valid & (__mmask16)lanes->run[i].lanes;
+		from[n] = in + lanes->run[i].offset;
+		n += mask[n] != 0;
+	}
+	if (n == 0) {
+		for (int c = 0; c < channels; c++, b += step)
+			_mm512_store_ps(b, _mm512_setzero_ps());
+	} else if (n == 1) {
+		for (int c = 0; c < channels; c++, b += step, from[0] += plane)
+			_mm512_store_ps(b, _mm512_maskz_loadu_ps(mask[0], from[0]));
+	} else if (n == 2) {
+		for (int c = 0; c < channels; c++, b += step, from[0] += plane, from[1] += plane)
+			_mm512_store_ps(b, _mm512_mask_loadu_ps(_mm512_maskz_loadu_ps(mask[0], from[0]), mask[1], from[1]));
+	} else {
+		for (int64_t c = 0; c < channels; c++, b += step) {
+			__m512 v = _mm512_maskz_loadu_ps(mask[0], from[0] + c * plane);
+			for (int i = 1; i < n; i++)
+				v = _mm512_mask_loadu_ps(v, mask[i], from[i] + c * plane);
+			_mm512_store_ps(b, v);
+		}
+	}
+}
+
+INLINE void pack_gather(const float *in, int64_t plane, const struct phiz_lanes *lanes, __mmask16 valid, int channels,
+                        float *b, int64_t step)
+{
+	__m512i offset = _mm512_loadu_si512(lanes->offset);
+	for (int c = 0; c < channels; c++, b += step, in += plane)
+		_mm512_store_ps(b, _mm512_mask_i32gather_ps(_mm512_setzero_ps(), valid, offset, in, 4));
+}
+
+static void pack(const struct phiz_taps *t, const struct phiz_lanes *lanes, int vectors, int c0, int c1, float *b)
+{
+	const int taps = t->taps_y * t->taps_x;
+	const int64_t width = (int64_t)vectors * LANES;
+	for (int i = 0; i < taps; i++) {
+		int dy = t->first_y + i / t->taps_x * t->step_y, dx = t->first_x + i % t->taps_x * t->step_x;
+		const float *in = t->in + c0 * t->in_plane + (int64_t)dy * t->width + dx;
+		for (int v = 0; v < vectors; v++) {
+			__mmask16 valid = inside(lanes + v, dy, dx, t->height, t->width);
+			float *to = b + i * width + v * LANES;
+			if (t->stride_x == 1)
+				pack_runs(in, t->in_plane, lanes + v, valid, c1 - c0, to, taps * width);
+			else
+				pack_gather(in, t->in_plane, lanes + v, valid, c1 - c0, to, taps * width);
+		}
+	}
+}
+
+static const struct phiz_conv_micro taps = {
+	LANES, 8, {8, 4, 1},
+	{{tile_8x1, tile_8x2, tile_8x3}, {tile_4x1, tile_4x2, tile_4x3}, {tile_1x1, tile_1x2, tile_1x3}},
+	pack,
+};
+
+static const struct phiz_conv_inner inner = {&taps, &phiz_weights_avx512};
+
+static size_t workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	return phiz_conv2d_workspace(call, backward, threads, &inner);
+}
+
+static enum phiz_status forward(struct phiz_call *call)
+{
+	return phiz_conv2d_forward(call, &inner);
+}
+
+static enum phiz_status backward(struct phiz_call *call)
+{
+	return phiz_conv2d_backward(call, &inner);
+}
+
+const struct phiz_kernel phiz_cpu_conv2d_f32_avx512 = {
+	"conv2d", "implicit_gemm.avx512", PHIZ_F32, PHIZ_CPU_AVX512, phiz_conv2d_supports, workspace, forward, backward,
+};
