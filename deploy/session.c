@@ -1,0 +1,227 @@
+/* Runtime and session: a model that is read by many threads, and what each of them needs. */
+#include <math.h>
+#include <phiz/plan.h>
+#include <phiz/session.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/image/scratch.h"
+
+struct phiz_runtime {
+	struct phiz_ctx *ctx;
+	struct phiz_model *model;
+};
+
+struct phiz_session {
+	struct phiz_ctx *ctx;
+	const struct phiz_model *model;
+	struct phiz_graph *graph; /* the session's own: plans read graphs without locks */
+	struct phiz_plan *plan;
+	struct phiz_scratch *scratch;
+	int input, output; /* values of the graph */
+	int batch;
+	int64_t input_floats; /* of one picture */
+	struct phiz_result *result; /* batch of them */
+};
+
+enum phiz_status phiz_runtime_adopt(struct phiz_ctx *ctx, struct phiz_model *model, struct phiz_runtime **out)
+{
+	*out = NULL;
+	enum phiz_status status = phiz_model_optimize(model);
+	struct phiz_runtime *r = status ? NULL : phiz_calloc(ctx, 1, sizeof *r);
+	if (!r) {
+		phiz_model_free(&model);
+		return status ? status : PHIZ_E_NOMEM;
+	}
+	r->ctx = ctx;
+	r->model = model;
+	*out = r;
+	return PHIZ_OK;
+}
+
+enum phiz_status phiz_runtime_open(struct phiz_ctx *ctx, const char *path, struct phiz_runtime **out)
+{
+	struct phiz_model *model;
+	enum phiz_status status = phiz_model_read(ctx, path, &model);
+
+	*out = NULL;
+	if (status)
+		return status;
+	status = phiz_runtime_adopt(ctx, model, out);
+	return status ? phiz_fail_in(ctx, "%s", path) : PHIZ_OK;
+}
+
+void phiz_runtime_close(struct phiz_runtime **runtime)
+{
+	if (!runtime || !*runtime)
+		return;
+	phiz_model_free(&(*runtime)->model);
+	phiz_free((*runtime)->ctx, *runtime);
+	*runtime = NULL;
+}
+
+const struct phiz_model *phiz_runtime_model(const struct phiz_runtime *runtime) { return runtime->model; }
+
+static enum phiz_status check_signature(struct phiz_session *s)
+{
+	const struct phiz_graph *g = s->graph;
+
+	s->input = phiz_graph_find_value(g, "image");
+	if (s->input == PHIZ_NONE || phiz_graph_n_outputs(g) < 1)
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "the model has no input 'image' or no output");
+	s->output = phiz_graph_output_at(g, 0);
+	const struct phiz_type *in = &phiz_graph_value(s->graph, s->input)->type;
+	const struct phiz_type *out = &phiz_graph_value(s->graph, s->output)->type;
+	if (in->dtype != PHIZ_F32 || in->shape.ndim != 4 || in->shape.dim[1] != 3)
+		return phiz_fail(s->ctx, PHIZ_E_SHAPE, "the model's input is not f32 [N, 3, H, W]");
+	if (out->dtype != PHIZ_F32 || out->shape.ndim != 2 || out->shape.dim[1] < 1)
+		return phiz_fail(s->ctx, PHIZ_E_SHAPE, "the model's output is not f32 [N, classes]");
+	if (s->model->n_labels != (size_t)out->shape.dim[1])
+		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "the model has %zu labels for %lld classes", s->model->n_labels,
+		                 (long long)out->shape.dim[1]);
+	return PHIZ_OK;
+}
+
+static enum phiz_status make_plan(struct phiz_session *s, const struct phiz_session_options *options)
+{
+	int size = s->model->preproc.size;
+	struct phiz_plan_options plan = {
+		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = s->batch, .height = size, .width = size,
+		.loss = PHIZ_NONE, .memory_limit = options ? options->memory_limit : 0,
+	};
+	s->input_floats = (int64_t)3 * size * size;
+	return phiz_plan_create(s->ctx, s->graph, &plan, &s->plan);
+}
+
+enum phiz_status phiz_session_create(const struct phiz_runtime *runtime, struct phiz_ctx *ctx,
+                                     const struct phiz_session_options *options, struct phiz_session **out)
+{
+	*out = NULL;
+	int batch = options && options->batch ? options->batch : 1;
+	if (batch < 1 || batch > 1024)
+		return phiz_fail(ctx, PHIZ_E_ARG, "a session's batch: want 1 to 1024, got %d", batch);
+	struct phiz_session *s = phiz_calloc(ctx, 1, sizeof *s);
+	if (!s)
+		return PHIZ_E_NOMEM;
+	s->ctx = ctx;
+	s->model = runtime->model;
+	s->batch = batch;
+	enum phiz_status status = phiz_graph_clone_in(ctx, runtime->model->graph, &s->graph);
+	if (!status)
+		status = check_signature(s);
+	if (!status)
+		status = make_plan(s, options);
+	if (!status)
+		status = phiz_scratch_create(ctx, &s->scratch);
+	if (!status) {
+		s->result = phiz_calloc(ctx, (size_t)batch, sizeof *s->result);
+		status = s->result ? PHIZ_OK : PHIZ_E_NOMEM;
+	}
+	if (status)
+		phiz_session_free(&s);
+	*out = s;
+	return status;
+}
+
+void phiz_session_free(struct phiz_session **session)
+{
+	if (!session || !*session)
+		return;
+	struct phiz_session *s = *session;
+	struct phiz_ctx *ctx = s->ctx;
+	phiz_plan_free(&s->plan);
+	phiz_graph_free(&s->graph);
+	phiz_scratch_free(&s->scratch);
+	phiz_free(ctx, s->result);
+	phiz_free(ctx, s);
+	*session = NULL;
+}
+
+float *phiz_session_input(struct phiz_session *session) { return phiz_plan_tensor(session->plan, session->input)->data; }
+
+/* Puts a class into the result's candidates if it is among the best so far. */
+static void offer(struct phiz_result *r, int limit, int index, double confidence)
+{
+	int at = r->n_candidates;
+
+	while (at > 0 && confidence > r->candidate[at - 1].confidence)
+		at--;
+	if (at >= limit)
+		return;
+	if (r->n_candidates < limit)
+		r->n_candidates++;
+	memmove(&r->candidate[at + 1], &r->candidate[at], (size_t)(r->n_candidates - 1 - at) * sizeof r->candidate[0]);
+	r->candidate[at] = (struct phiz_candidate){index, NULL, confidence};
+}
+
+/* Softmax of the logits in double, the best classes, and the decision. */
+static enum phiz_status decide(struct phiz_session *s, const float *logits, int classes, struct phiz_result *r)
+{
+	const struct phiz_model *m = s->model;
+	double top = -INFINITY, sum = 0;
+
+	for (int c = 0; c < classes; c++) {
+		if (!isfinite(logits[c]))
+			return phiz_fail(s->ctx, PHIZ_E_NUMERIC, "the network's output for class %s is not finite", m->label[c]);
+		top = fmax(top, (double)logits[c]);
+	}
+	for (int c = 0; c < classes; c++)
+		sum += exp((double)logits[c] - top);
+	r->n_candidates = 0;
+	for (int c = 0; c < classes; c++)
+		offer(r, classes < PHIZ_MAX_CANDIDATES ? classes : PHIZ_MAX_CANDIDATES, c, exp((double)logits[c] - top) / sum);
+	for (int i = 0; i < r->n_candidates; i++)
+		r->candidate[i].name = m->label[r->candidate[i].index];
+	r->confidence = r->candidate[0].confidence;
+	r->known = !m->threshold.set || r->confidence >= m->threshold.value;
+	r->name = r->known ? r->candidate[0].name : "unknown";
+	r->logits = logits;
+	r->n_classes = classes;
+	return PHIZ_OK;
+}
+
+enum phiz_status phiz_session_run_input(struct phiz_session *session, int n)
+{
+	struct phiz_session *s = session;
+	enum phiz_status status = phiz_plan_set_batch(s->plan, n);
+
+	if (!status)
+		status = phiz_plan_forward(s->plan);
+	if (status)
+		return status;
+	const struct phiz_tensor *out = phiz_plan_tensor(s->plan, s->output);
+	int classes = (int)out->shape.dim[1];
+	for (int i = 0; i < n && !status; i++)
+		status = decide(s, (const float *)out->data + (int64_t)i * classes, classes, &s->result[i]);
+	return status;
+}
+
+enum phiz_status phiz_session_run_images(struct phiz_session *session, const struct phiz_image *image, int n)
+{
+	if (n < 1 || n > session->batch)
+		return phiz_fail(session->ctx, PHIZ_E_ARG, "want 1 to %d pictures, got %d", session->batch, n);
+	for (int i = 0; i < n; i++) {
+		enum phiz_status status = phiz_preproc_run_with(session->scratch, &session->model->preproc, &image[i],
+		                                                phiz_session_input(session) + i * session->input_floats);
+		if (status)
+			return status;
+	}
+	return phiz_session_run_input(session, n);
+}
+
+enum phiz_status phiz_session_run(struct phiz_session *session, const uint8_t *rgb, int width, int height, size_t stride)
+{
+	struct phiz_image image;
+	if (width < 1 || height < 1 || stride < (size_t)width * 3)
+		return phiz_fail(session->ctx, PHIZ_E_ARG, "a picture of %dx%d pixels with rows of %zu bytes", width, height, stride);
+	enum phiz_status status = phiz_scratch_image(session->scratch, rgb, width, height, stride, &image);
+	return status ? status : phiz_session_run_images(session, &image, 1);
+}
+
+const struct phiz_result *phiz_session_result_at(const struct phiz_session *session, int i)
+{
+	return i >= 0 && i < session->batch ? &session->result[i] : NULL;
+}
+
+const struct phiz_result *phiz_session_result(const struct phiz_session *session) { return &session->result[0]; }
