@@ -6,7 +6,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
-#include "core/image/scratch.h"
 
 struct phiz_runtime {
 	struct phiz_ctx *ctx;
@@ -16,9 +15,8 @@ struct phiz_runtime {
 struct phiz_session {
 	struct phiz_ctx *ctx;
 	const struct phiz_model *model;
-	struct phiz_graph *graph; /* the session's own: plans read graphs without locks */
 	struct phiz_plan *plan;
-	struct phiz_scratch *scratch;
+	struct phiz_ctx *scratch; /* a recycling fork: preprocessing of equal frames asks for no new memory */
 	int input, output; /* values of the graph */
 	int batch;
 	int64_t input_floats; /* of one picture */
@@ -65,14 +63,14 @@ const struct phiz_model *phiz_runtime_model(const struct phiz_runtime *runtime) 
 
 static enum phiz_status check_signature(struct phiz_session *s)
 {
-	const struct phiz_graph *g = s->graph;
+	struct phiz_graph *g = s->model->graph;
 
 	s->input = phiz_graph_find_value(g, "image");
 	if (s->input == PHIZ_NONE || phiz_graph_n_outputs(g) < 1)
 		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "the model has no input 'image' or no output");
 	s->output = phiz_graph_output_at(g, 0);
-	const struct phiz_type *in = &phiz_graph_value(s->graph, s->input)->type;
-	const struct phiz_type *out = &phiz_graph_value(s->graph, s->output)->type;
+	const struct phiz_type *in = &phiz_graph_value(g, s->input)->type;
+	const struct phiz_type *out = &phiz_graph_value(g, s->output)->type;
 	if (in->dtype != PHIZ_F32 || in->shape.ndim != 4 || in->shape.dim[1] != 3)
 		return phiz_fail(s->ctx, PHIZ_E_SHAPE, "the model's input is not f32 [N, 3, H, W]");
 	if (out->dtype != PHIZ_F32 || out->shape.ndim != 2 || out->shape.dim[1] < 1)
@@ -91,7 +89,7 @@ static enum phiz_status make_plan(struct phiz_session *s, const struct phiz_sess
 		.loss = PHIZ_NONE, .memory_limit = options ? options->memory_limit : 0,
 	};
 	s->input_floats = (int64_t)3 * size * size;
-	return phiz_plan_create(s->ctx, s->graph, &plan, &s->plan);
+	return phiz_plan_create(s->ctx, s->model->graph, &plan, &s->plan);
 }
 
 enum phiz_status phiz_session_create(const struct phiz_runtime *runtime, struct phiz_ctx *ctx,
@@ -107,14 +105,13 @@ enum phiz_status phiz_session_create(const struct phiz_runtime *runtime, struct 
 	s->ctx = ctx;
 	s->model = runtime->model;
 	s->batch = batch;
-	enum phiz_status status = phiz_graph_clone_in(ctx, runtime->model->graph, &s->graph);
-	if (!status)
-		status = check_signature(s);
+	enum phiz_status status = check_signature(s);
 	if (!status)
 		status = make_plan(s, options);
 	if (!status)
-		status = phiz_scratch_create(ctx, &s->scratch);
+		status = phiz_ctx_fork(ctx, &s->scratch);
 	if (!status) {
+		phiz_ctx_recycle(s->scratch);
 		s->result = phiz_calloc(ctx, (size_t)batch, sizeof *s->result);
 		status = s->result ? PHIZ_OK : PHIZ_E_NOMEM;
 	}
@@ -131,8 +128,7 @@ void phiz_session_free(struct phiz_session **session)
 	struct phiz_session *s = *session;
 	struct phiz_ctx *ctx = s->ctx;
 	phiz_plan_free(&s->plan);
-	phiz_graph_free(&s->graph);
-	phiz_scratch_free(&s->scratch);
+	phiz_ctx_free(&s->scratch);
 	phiz_free(ctx, s->result);
 	phiz_free(ctx, s);
 	*session = NULL;
@@ -202,21 +198,38 @@ enum phiz_status phiz_session_run_images(struct phiz_session *session, const str
 	if (n < 1 || n > session->batch)
 		return phiz_fail(session->ctx, PHIZ_E_ARG, "want 1 to %d pictures, got %d", session->batch, n);
 	for (int i = 0; i < n; i++) {
-		enum phiz_status status = phiz_preproc_run_with(session->scratch, &session->model->preproc, &image[i],
-		                                                phiz_session_input(session) + i * session->input_floats);
+		enum phiz_status status = phiz_preproc_run(session->scratch, &session->model->preproc, &image[i],
+		                                           phiz_session_input(session) + i * session->input_floats);
 		if (status)
-			return status;
+			return phiz_fail_copy(session->ctx, session->scratch);
 	}
 	return phiz_session_run_input(session, n);
 }
 
+/* The rows without their padding. */
+static enum phiz_status pack(struct phiz_session *s, const uint8_t *rgb, size_t stride, struct phiz_image *image)
+{
+	size_t row = (size_t)image->width * 3;
+
+	image->data = phiz_alloc(s->scratch, (size_t)image->height, row);
+	if (!image->data)
+		return phiz_fail_copy(s->ctx, s->scratch);
+	for (size_t y = 0; y < (size_t)image->height; y++)
+		memcpy(image->data + y * row, rgb + y * stride, row);
+	return PHIZ_OK;
+}
+
 enum phiz_status phiz_session_run(struct phiz_session *session, const uint8_t *rgb, int width, int height, size_t stride)
 {
-	struct phiz_image image;
+	struct phiz_image image = {width, height, 3, NULL};
+
 	if (width < 1 || height < 1 || stride < (size_t)width * 3)
 		return phiz_fail(session->ctx, PHIZ_E_ARG, "a picture of %dx%d pixels with rows of %zu bytes", width, height, stride);
-	enum phiz_status status = phiz_scratch_image(session->scratch, rgb, width, height, stride, &image);
-	return status ? status : phiz_session_run_images(session, &image, 1);
+	enum phiz_status status = pack(session, rgb, stride, &image);
+	if (!status)
+		status = phiz_session_run_images(session, &image, 1);
+	phiz_free(session->scratch, image.data);
+	return status;
 }
 
 const struct phiz_result *phiz_session_result_at(const struct phiz_session *session, int i)

@@ -137,14 +137,50 @@ static struct header header_of(const void *p)
 	return header;
 }
 
+void phiz_ctx_recycle(struct phiz_ctx *fork)
+{
+	fork->recycling = fork->shared != &fork->own;
+}
+
+void phiz_kept_free(struct phiz_ctx *ctx)
+{
+	ctx->recycling = false;
+	while (ctx->n_kept > 0)
+		phiz_free(ctx, ctx->kept[--ctx->n_kept]);
+}
+
+/* The smallest kept block that holds n * size bytes without wasting more than it holds, or NULL. */
+static void *take_kept(struct phiz_ctx *ctx, size_t n, size_t size)
+{
+	int best = -1;
+	size_t bytes, best_size = 0;
+
+	if (!phiz_size_mul(n, size, &bytes))
+		return NULL;
+	for (int i = 0; i < ctx->n_kept; i++) {
+		size_t have = header_of(ctx->kept[i]).size;
+		if (have >= bytes && have / 2 <= bytes + 2048 && (best < 0 || have < best_size)) {
+			best = i;
+			best_size = have;
+		}
+	}
+	if (best < 0)
+		return NULL;
+	void *block = ctx->kept[best];
+	ctx->kept[best] = ctx->kept[--ctx->n_kept];
+	return block;
+}
+
 void *phiz_alloc(struct phiz_ctx *ctx, size_t n, size_t size)
 {
-	return allocate(ctx, n, size, false);
+	void *kept = ctx->n_kept ? take_kept(ctx, n, size) : NULL;
+	return kept ? kept : allocate(ctx, n, size, false);
 }
 
 void *phiz_calloc(struct phiz_ctx *ctx, size_t n, size_t size)
 {
-	return allocate(ctx, n, size, true);
+	void *kept = ctx->n_kept ? take_kept(ctx, n, size) : NULL;
+	return kept ? memset(kept, 0, n * size) : allocate(ctx, n, size, true);
 }
 
 void *phiz_realloc(struct phiz_ctx *ctx, void *p, size_t n, size_t size)
@@ -162,6 +198,10 @@ void phiz_free(struct phiz_ctx *ctx, void *p)
 {
 	if (!p)
 		return;
+	if (ctx->recycling && ctx->n_kept < PHIZ_KEPT_BLOCKS) {
+		ctx->kept[ctx->n_kept++] = p;
+		return;
+	}
 	struct header header = header_of(p);
 	release(ctx->shared, header.size);
 	free(header.base);

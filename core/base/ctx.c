@@ -90,6 +90,7 @@ void phiz_ctx_free(struct phiz_ctx **ctx)
 		return;
 	struct phiz_ctx *c = *ctx;
 	*ctx = NULL;
+	phiz_kept_free(c);
 	phiz_pool_free(&c->pool);
 	pthread_mutex_destroy(&c->error_lock);
 	if (c->shared != &c->own) {

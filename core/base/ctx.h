@@ -6,11 +6,13 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <phiz/ctx.h>
 
 #define PHIZ_MESSAGE_MAX 1024
 #define PHIZ_MAX_THREADS 1024
+#define PHIZ_KEPT_BLOCKS 16
 
 struct phiz_pool; /* thread.c */
 
@@ -33,6 +35,9 @@ struct phiz_ctx {
 	pthread_mutex_t error_lock; /* pieces of a parallel loop may fail at the same time */
 	enum phiz_status status;
 	char message[PHIZ_MESSAGE_MAX];
+	void *kept[PHIZ_KEPT_BLOCKS]; /* blocks given back to a recycling fork, for its next requests */
+	int n_kept;
+	bool recycling;
 	struct phiz_shared own; /* the shared part, in the context that was created */
 };
 
@@ -40,6 +45,8 @@ struct phiz_ctx {
  * counted. NULL on failure. */
 void *phiz_raw_calloc(size_t size);
 void phiz_raw_free(void *p);
+/* Gives the blocks that a recycling fork keeps back for good. */
+void phiz_kept_free(struct phiz_ctx *ctx);
 
 /* vsnprintf in the C locale. */
 int phiz_vformat(const struct phiz_ctx *ctx, char *text, size_t size, const char *fmt, va_list args);

@@ -287,8 +287,8 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 	return PHIZ_OK;
 }
 
-enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, struct phiz_graph *graph, const struct phiz_plan_options *options,
-                                  struct phiz_plan **out)
+enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph *graph,
+                                  const struct phiz_plan_options *options, struct phiz_plan **out)
 {
 	*out = NULL;
 	enum phiz_status status = check_options(ctx, graph, options);

@@ -24,7 +24,7 @@ struct phiz_step {
 
 struct phiz_plan {
 	struct phiz_ctx *ctx;
-	struct phiz_graph *graph;
+	const struct phiz_graph *graph;
 	struct phiz_plan_options options;
 	int64_t batch; /* of the next run */
 	int end;       /* the last event */
