@@ -41,7 +41,7 @@ struct phiz_pairs {
 struct phiz_similar_options {
 	int near;  /* two photos whose hashes differ in at most so many bits show the same moment; -1: 10 */
 	int burst; /* the same for two of one person whose names differ only in a number and are neighbours in that
-	              sequence (IMG_0041.jpg, IMG_0042.jpg); -1: 32 */
+	              sequence (IMG_0041.jpg, IMG_0042.jpg); -1: 40 */
 };
 
 /* All such pairs, sorted by (a, b); of photos with equal hashes only neighbours are paired (a chain). O(n^2)

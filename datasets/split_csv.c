@@ -1,4 +1,5 @@
 /* The split's CSV: "file,person,part,group". */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -123,6 +124,34 @@ static enum phiz_status read_row(struct phiz_ctx *ctx, char **field, int root, s
 	return phiz_dataset_add_sample(ctx, d, &s);
 }
 
+static int compare_files(const void *a, const void *b)
+{
+	const struct phiz_csv_row *x = *(const struct phiz_csv_row *const *)a, *y = *(const struct phiz_csv_row *const *)b;
+	int c = strcmp(x->field[COLUMN_FILE], y->field[COLUMN_FILE]);
+
+	return c ? c : (x->line > y->line) - (x->line < y->line);
+}
+
+/* No file in two rows, whatever they say of it. */
+static enum phiz_status check_files(struct phiz_ctx *ctx, const struct phiz_csv *csv, const char *path)
+{
+	size_t n = csv->count - 1; /* without the header */
+	const struct phiz_csv_row **row = phiz_alloc(ctx, n, sizeof(*row));
+	enum phiz_status status = PHIZ_OK;
+
+	if (!row)
+		return PHIZ_E_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		row[i] = &csv->row[i + 1];
+	qsort(row, n, sizeof(*row), compare_files);
+	for (size_t i = 1; !status && i < n; i++)
+		if (strcmp(row[i - 1]->field[COLUMN_FILE], row[i]->field[COLUMN_FILE]) == 0)
+			status = phiz_fail(ctx, PHIZ_E_FORMAT, "%s:%d: '%s' is there already, in line %d", path, row[i]->line,
+			                   row[i]->field[COLUMN_FILE], row[i - 1]->line);
+	phiz_free(ctx, row);
+	return status;
+}
+
 static enum phiz_status read_rows(struct phiz_ctx *ctx, const struct phiz_csv *csv, const char *path, const char *dir,
                                   struct phiz_dataset *d)
 {
@@ -159,6 +188,8 @@ enum phiz_status phiz_split_read(struct phiz_ctx *ctx, const char *path, const c
 	phiz_bytes_free(&text);
 	if (!status)
 		status = check_header(ctx, &csv, path);
+	if (!status)
+		status = check_files(ctx, &csv, path);
 	if (!status)
 		status = phiz_dataset_create(ctx, &d);
 	if (!status)
