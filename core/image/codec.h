@@ -39,7 +39,8 @@ enum phiz_status phiz_source_check(struct phiz_ctx *ctx, const struct phiz_sourc
  * where anything about it is wrong. Never reads outside data[0, size). */
 int phiz_exif_orientation(const unsigned char *data, size_t size);
 
-/* Turns an image so that what is stored with this EXIF orientation stands upright. On failure the image is freed. */
+/* Turns an image so that what is stored with this EXIF orientation stands upright. A failure
+ * (NOMEM) leaves it as it was. */
 enum phiz_status phiz_image_orient(struct phiz_ctx *ctx, int orientation, struct phiz_image *image);
 
 /* Is this a whole image: sizes in range, 1 or 3 channels, data? ARG otherwise; who: the caller, for the message. */

@@ -136,18 +136,17 @@ static enum phiz_status transpose(struct phiz_ctx *ctx, struct phiz_image *image
 {
 	struct phiz_image out;
 	enum phiz_status status = phiz_image_create(ctx, image->height, image->width, image->channels, &out);
-	if (!status) {
-		size_t pixel = (size_t)image->channels, width = (size_t)image->width, height = (size_t)image->height;
-		/* Tiles, so that the columns written to stay in the cache. */
-		for (size_t x0 = 0; x0 < width; x0 += 16)
-			for (size_t y = 0; y < height; y++)
-				for (size_t x = x0; x < x0 + 16 && x < width; x++)
-					memcpy(out.data + (x * height + y) * pixel, image->data + (y * width + x) * pixel,
-					       pixel);
-	}
+	if (status)
+		return status;
+	size_t pixel = (size_t)image->channels, width = (size_t)image->width, height = (size_t)image->height;
+	/* In strips, so that the rows written to stay in the cache. */
+	for (size_t x0 = 0; x0 < width; x0 += 16)
+		for (size_t y = 0; y < height; y++)
+			for (size_t x = x0; x < x0 + 16 && x < width; x++)
+				memcpy(out.data + (x * height + y) * pixel, image->data + (y * width + x) * pixel, pixel);
 	phiz_image_free(ctx, image);
 	*image = out;
-	return status;
+	return PHIZ_OK;
 }
 
 enum phiz_status phiz_image_orient(struct phiz_ctx *ctx, int orientation, struct phiz_image *image)

@@ -1,6 +1,6 @@
 /* avg_pool2d: y[n,c,p,q] = (sum of x[n,c,h,w] over the window, cut to the input) / divisor. The window begins at
- * (p*stride_h - pad_h, q*stride_w - pad_w) and is cut to the padded input; the divisor is its area, padding counted or not
- * (count_include_pad). dx = sum over the windows that hold the element of dy / divisor. */
+ * (p*stride_h - pad_h, q*stride_w - pad_w) and is cut to the padded input; the divisor is its area, padding
+ * counted or not (count_include_pad). dx = sum over the windows that hold the element of dy / divisor. */
 #include "core/ops/kernel.h"
 #include "core/ops/rule.h"
 

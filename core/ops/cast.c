@@ -1,5 +1,6 @@
-/* cast: y = x in another dtype, rounded to nearest even. dx = dy in the dtype of x. One kernel for all dtypes, element by
- * element through double, which holds every value of the others (but I64 beyond 2^53, which are not activations). */
+/* cast: y = x in another dtype, rounded to nearest even. dx = dy in the dtype of x. One kernel for all dtypes,
+ * element by element through double, which holds every value of the others (but I64 beyond 2^53, which are not
+ * activations). */
 #include "core/ops/kernel.h"
 
 #include "core/ops/rule.h"

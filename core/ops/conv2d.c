@@ -1,6 +1,8 @@
-/* conv2d: y[n,k,p,q] = act(b[k] + z[n,k,p,q] + sum_c,r,s w[k,c,r,s] * x[n, g*Cg + c, p*sh + r*dh - top, q*sw + s*dw - left])
- * x [N,C,H,W], w [K,Cg,R,S], Cg = C/groups, g = k / (K/groups), b [K] or absent, residual z [N,K,P,Q] or absent. Outside of
- * x is zero. Backward (without act and z): dx gathers w * dy, dw sums x * dy over n,p,q, db sums dy over n,p,q.
+/* conv2d: y[n,k,p,q] = act(b[k] + z[n,k,p,q] + sum_c,r,s w[k,c,r,s] * x[n, g*Cg + c, h, i]),
+ *   h = p*stride_h + r*dilation_h - pad_top, i = q*stride_w + s*dilation_w - pad_left,
+ *   g = k / (K/groups), Cg = C/groups.
+ * x [N,C,H,W], zero outside; w [K,Cg,R,S]; b [K] or absent; residual z [N,K,P,Q] or absent.
+ * Backward (without act and z): dx sums w * dy over k,r,s, dw sums x * dy over n,p,q, db sums dy over n,p,q.
  * All sums in double. Nothing may alias but y and z. */
 #include "core/base/error.h"
 #include "core/ops/kernel.h"

@@ -1,5 +1,5 @@
-/* dropout: y = 0 with probability p, else x / (1 - p), in training; else y = x. dx = dy under the same mask, which is drawn
- * again (core/ops/dropout.h). */
+/* dropout: y = 0 with probability p, else x / (1 - p), in training; else y = x. dx = dy under the same mask, which
+ * is drawn again (core/ops/dropout.h). */
 #include "core/ops/dropout.h"
 
 #include "core/ops/kernel.h"

@@ -6,8 +6,8 @@
 
 #include "core/base/rng.h"
 
-/* The draws of elements 4*block .. 4*block+3: a Philox block keyed by the seed, at (block, step, stream of the node). An
- * element is dropped if its draw is below phiz_dropout_threshold. */
+/* The draws of elements 4*block .. 4*block+3: a Philox block keyed by the seed, at (block, step, stream of the
+ * node). An element is dropped if its draw is below phiz_dropout_threshold. */
 static inline void phiz_dropout_draw(const struct phiz_call *call, uint64_t block, uint32_t draw[4])
 {
 	uint32_t key[2] = {(uint32_t)call->seed, (uint32_t)(call->seed >> 32)};

@@ -1,4 +1,5 @@
-/* leaky_relu: y = x > 0 ? x : slope * x. dx = (x > 0 ? 1 : slope) * dy; the slope is not negative, so y tells the sign. */
+/* leaky_relu: y = x > 0 ? x : slope * x. dx = (x > 0 ? 1 : slope) * dy; the slope is not negative, so y tells the
+ * sign. */
 #include "core/ops/kernel.h"
 #include "core/ops/rule.h"
 

@@ -1,6 +1,6 @@
-/* max_pool2d: y[n,c,p,q] = max of x[n,c,h,w] over the window at (p*stride_h - pad_h, q*stride_w - pad_w), cut to the input.
- * Saved: h*W + w of the chosen element, the first of equals; a NaN is chosen over any number. dx sums dy over the windows
- * that chose the element. */
+/* max_pool2d: y[n,c,p,q] = max of x[n,c,h,w] over the window at (p*stride_h - pad_h, q*stride_w - pad_w), cut to
+ * the input. Saved: h*W + w of the chosen element, the first of equals; a NaN is chosen over any number. dx sums
+ * dy over the windows that chose the element. */
 #include "core/base/error.h"
 #include "core/ops/kernel.h"
 

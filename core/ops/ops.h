@@ -1,7 +1,9 @@
-/* The operators' inputs, outputs and attributes, by index. One row per operator stands in ops.def; the meaning of each
- * stands here; shape rule, reference forward and backward stand in the operator's own file.
+/* The operators' inputs, outputs and attributes, by index. One row per operator stands in ops.def; the meaning of
+ * each stands here; shape rule, reference forward and backward stand in the operator's own file.
  *
- * PyTorch's semantics throughout. Shapes: N C H W for images, [N, F] for features. R S: filter height and width. */
+ * PyTorch's semantics throughout. Shapes: N C H W for images, [N, F] for features. R S: filter height and width.
+ * Activations are of any float dtype, the same for all inputs of a node; parameters beside them are of that dtype
+ * too, or f32 beside 16-bit activations. */
 #ifndef PHIZ_OPS_OPS_H
 #define PHIZ_OPS_OPS_H
 
@@ -18,24 +20,24 @@ enum { PHIZ_CONV2D_STRIDE_H, PHIZ_CONV2D_STRIDE_W, PHIZ_CONV2D_PAD_TOP, PHIZ_CON
        PHIZ_CONV2D_PAD_RIGHT, PHIZ_CONV2D_DILATION_H, PHIZ_CONV2D_DILATION_W, PHIZ_CONV2D_GROUPS, PHIZ_CONV2D_ACT,
        PHIZ_CONV2D_ACT_SLOPE, PHIZ_CONV2D_ATTRS };
 
-/* batch_norm: input [N,C,H,W] or [N,C], weight [C], bias [C], running_mean [C], running_var [C] -> act(...) of the same
- * shape. Training and not frozen: batch statistics (biased variance to normalise), running <- (1-momentum)*running +
- * momentum*batch (unbiased variance). Else: running statistics, which stay. saved: mean [C] f32, 1/sqrt(var+eps) [C]
- * (dtype of the input). Weight and bias may be absent. */
+/* batch_norm: input [N,C,H,W] or [N,C], weight [C], bias [C], running_mean [C], running_var [C] -> act(...) of the
+ * same shape. Training and not frozen: batch statistics (biased variance to normalise), running <- (1-momentum)*running
+ * + momentum*batch (unbiased variance). Else: running statistics, which stay. saved: mean [C] and 1/sqrt(var+eps)
+ * [C] (f64 beside f64, else f32). Weight and bias may be absent. */
 enum { PHIZ_BATCH_NORM_INPUT, PHIZ_BATCH_NORM_WEIGHT, PHIZ_BATCH_NORM_BIAS, PHIZ_BATCH_NORM_MEAN, PHIZ_BATCH_NORM_VAR,
        PHIZ_BATCH_NORM_INPUTS };
 enum { PHIZ_BATCH_NORM_EPS, PHIZ_BATCH_NORM_MOMENTUM, PHIZ_BATCH_NORM_FROZEN, PHIZ_BATCH_NORM_ACT,
        PHIZ_BATCH_NORM_ACT_SLOPE, PHIZ_BATCH_NORM_ATTRS };
 
-/* relu, sigmoid: no attributes. leaky_relu: slope. prelu: input, weight [C] or [1]. */
+/* relu, sigmoid: no attributes. leaky_relu: slope >= 0. prelu: input, weight [C] or [1]. */
 enum { PHIZ_LEAKY_RELU_SLOPE };
 enum { PHIZ_PRELU_INPUT, PHIZ_PRELU_WEIGHT };
 /* softmax: over dim `axis` (default 1), which may be negative. */
 enum { PHIZ_SOFTMAX_AXIS };
 
-/* max_pool2d: input [N,C,H,W]; padding counts as minus infinity; saved: I32 [N,C,P,Q], h*W+w of the chosen element (the
- * first of equals). avg_pool2d: count_include_pad as PyTorch. ceil_mode as PyTorch (the last window must begin inside the
- * input or its left padding). */
+/* max_pool2d: input [N,C,H,W]; padding counts as minus infinity; saved: I32 [N,C,P,Q], h*W+w of the chosen element
+ * (the first of equals). avg_pool2d: count_include_pad as PyTorch. ceil_mode as PyTorch (the last window must
+ * begin inside the input or its left padding). Kernel and stride have no default; the padding is at most kernel/2. */
 enum { PHIZ_POOL_KERNEL_H, PHIZ_POOL_KERNEL_W, PHIZ_POOL_STRIDE_H, PHIZ_POOL_STRIDE_W, PHIZ_POOL_PAD_H, PHIZ_POOL_PAD_W,
        PHIZ_POOL_CEIL, PHIZ_POOL_COUNT_INCLUDE_PAD /* avg only */, PHIZ_POOL_ATTRS };
 /* global_avg_pool: [N,C,H,W] -> [N,C,1,1]. No attributes. */
@@ -50,23 +52,26 @@ enum { PHIZ_ADD_ACT, PHIZ_ADD_ACT_SLOPE, PHIZ_ADD_ATTRS };
 enum { PHIZ_CONCAT_AXIS };
 /* flatten: dims from `start` (default 1) on become one. */
 enum { PHIZ_FLATTEN_START };
-/* reshape: attributes ndim and d0..d5 give the new shape; 0 copies the dim of the input, -1 (once) is what is left. */
+/* reshape: attributes ndim and d0..d5 give the new shape; 0 copies the dim of the input, -1 (once) is the
+ * rest. */
 enum { PHIZ_RESHAPE_NDIM, PHIZ_RESHAPE_D0, PHIZ_RESHAPE_D1, PHIZ_RESHAPE_D2, PHIZ_RESHAPE_D3, PHIZ_RESHAPE_D4,
        PHIZ_RESHAPE_D5 };
-/* dropout: training: each element is 0 with probability p, else x/(1-p); the mask is a function of (seed, step, stream)
- * and the element's index, so it needs no memory. Else identity. 0 <= p < 1. */
+/* dropout: training: each element is 0 with probability p, else x/(1-p); the mask is a function of (seed, step,
+ * stream) and the element's index, so it needs no memory. Else identity. 0 <= p < 1. */
 enum { PHIZ_DROPOUT_P };
-/* l2_normalize: input [N,F] (or over dim 1 of any shape): x / max(||x||_2, eps). saved: the norm before max, [N,...]. */
+/* l2_normalize: input [N,F] (or over dim 1 of any shape): x / max(||x||_2, eps). saved: the norm before
+ * max, [N,...]. */
 enum { PHIZ_L2_NORMALIZE_EPS };
 /* cast: attribute dtype (enum phiz_dtype). The gradient is cast back. */
 enum { PHIZ_CAST_DTYPE };
 
-/* softmax_cross_entropy: logits [N,C], labels I32 [N], class_weight [C] or absent, labels_b I32 [N] or absent, lambda [N]
- * or absent -> loss [] (scalar, dtype of logits), mean as PyTorch's cross_entropy(label_smoothing, weight):
+/* softmax_cross_entropy: logits [N,C], labels I32 [N], class_weight [C] or absent, labels_b I32 [N] or absent,
+ * lambda [N] or absent -> loss [] (scalar, dtype of logits), mean as PyTorch's cross_entropy(label_smoothing,
+ * weight):
  *   l(y) = sum_n ( (1-s) w[y_n] nll_n(y_n) + s/C sum_c w[c] nll_n(c) ) / sum_n w[y_n]
- * With labels_b and lambda (MixUp): sample n's numerator and weight are lambda_n * those of labels + (1-lambda_n) * those
- * of labels_b. A label outside 0..C-1 is an error when running (PHIZ_E_ARG) except -1 (that sample does not count).
- * saved: probabilities [N,C], and the sum of weights []. */
+ * With labels_b and lambda (MixUp): sample n's numerator and weight are lambda_n times those of labels plus
+ * (1-lambda_n) times those of labels_b. A label outside 0..C-1 is an error when running (PHIZ_E_ARG) except -1 (that sample
+ * does not count). saved: probabilities [N,C], and the sum of weights []. */
 enum { PHIZ_CE_LOGITS, PHIZ_CE_LABELS, PHIZ_CE_WEIGHT, PHIZ_CE_LABELS_B, PHIZ_CE_LAMBDA, PHIZ_CE_INPUTS };
 enum { PHIZ_CE_SMOOTHING };
 

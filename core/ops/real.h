@@ -1,5 +1,5 @@
-/* Reference kernels are written once in `real` and compiled twice: as they stand (float) and with PHIZ_REAL_F64 (double).
- * Shape rules and the op's descriptor belong to the float build only (#ifndef PHIZ_REAL_F64). */
+/* Reference kernels are written once in `real` and compiled twice: as they stand (float) and with PHIZ_REAL_F64
+ * (double). Shape rules and the op's descriptor belong to the float build only (#ifndef PHIZ_REAL_F64). */
 #ifndef PHIZ_OPS_REAL_H
 #define PHIZ_OPS_REAL_H
 

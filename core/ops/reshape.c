@@ -1,5 +1,5 @@
-/* reshape: the same elements under another shape, d0..d5 (ndim of them); 0 copies the input's dim of that place, -1 (once)
- * is what is left. The bytes stay as they are, for gradients too. */
+/* reshape: the same elements under another shape, d0..d5 (ndim of them); 0 copies the input's dim of that place,
+ * -1 (once) is what is left. The bytes stay as they are, for gradients too. */
 #include "core/base/error.h"
 #include "core/ops/kernel.h"
 

@@ -51,7 +51,8 @@ enum phiz_status phiz_rule_output(struct phiz_ctx *ctx, enum phiz_dtype dtype, c
 enum phiz_status phiz_rule_same(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
                                 struct phiz_type *out);
 
-/* Pooling's output size as PyTorch counts it: floor or ceil, the last window begins inside the input or its left padding. */
+/* Pooling's output size as PyTorch counts it: floor or ceil, the last window begins inside the input or its left
+ * padding. */
 enum phiz_status phiz_rule_pool(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
                                 struct phiz_type *out);
 

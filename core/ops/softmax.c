@@ -1,4 +1,5 @@
-/* softmax over dim `axis`: y_c = exp(x_c - m) / sum_k exp(x_k - m), m = max x. dx_c = y_c * (dy_c - sum_k dy_k y_k). */
+/* softmax over dim `axis`: y_c = exp(x_c - m) / sum_k exp(x_k - m), m = max x. dx_c = y_c * (dy_c - sum_k dy_k
+ * y_k). */
 #include "core/ops/kernel.h"
 
 #include <math.h>

@@ -1,10 +1,10 @@
-/* softmax_cross_entropy: logits x [N,C], labels y [N] -> loss [], s the smoothing, w the class weights (absent: 1):
+/* softmax_cross_entropy: logits x [N,C], labels y [N] -> loss [], s the smoothing, w class weights (or 1):
  *   nll_n(c) = log sum_k exp(x_nk) - x_nc
  *   l_n(y) = (1-s) w[y] nll_n(y) + s/C sum_c w[c] nll_n(c), or 0 for label -1; v_n(y) = w[y], or 0
  *   loss = sum_n l_n / sum_n v_n; with labels_b and lambda, l_n = lambda_n l_n(y_n) + (1-lambda_n) l_n(b_n), v_n alike.
- * dx_nc = dloss / sum v * [ (1-s) w[y] (p_nc - (c == y)) + s/C (p_nc sum_k w[k] - w[c]) ], mixed alike.
- * In double, without overflow: the maximum is taken off first. Saved: p [N,C], sum of v []. No label that counts: the loss
- * is NaN and the gradients are 0, as in PyTorch. */
+ * dx_nc = dloss / sum v * [ (1-s) w[y] (p_nc - (c == y)) + s/C (p_nc sum_k w[k] - w[c]) ], mixed alike. In double,
+ * without overflow: the maximum is taken off first. Saved: p [N,C], sum of v []. No label that counts: the loss is
+ * NaN and the gradients are 0, as in PyTorch. */
 #include "core/base/error.h"
 #include "core/ops/kernel.h"
 

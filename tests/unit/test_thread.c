@@ -219,9 +219,15 @@ static void test_idle_sleeps(void **state)
 	struct phiz_ctx *ctx = test_ctx(2);
 	struct timespec wait = {0, 200000000};
 	run(ctx, 1000, 1);
-	double before = cpu_seconds();
-	nanosleep(&wait, NULL);
-	assert_true(cpu_seconds() - before < 0.05);
+	/* Some systems count processor time in coarse steps, so one quiet wait of several is asked for. */
+	double least = 1;
+	for (int i = 0; i < 5 && least > 0.02; i++) {
+		double before = cpu_seconds();
+		nanosleep(&wait, NULL);
+		double used = cpu_seconds() - before;
+		least = used < least ? used : least;
+	}
+	assert_true(least <= 0.02);
 	test_ctx_done(&ctx);
 }
 
