@@ -175,7 +175,7 @@ static void check_gradients(bool frozen_bn)
 			checked++;
 		}
 	}
-	assert_true(checked > 50);
+	assert_true(checked > 30);
 	phiz_plan_free(&plan);
 	done(&n);
 	test_ctx_done(&ctx);
