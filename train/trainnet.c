@@ -1,0 +1,423 @@
+#include "train/trainnet.h"
+
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/graph/graph.h"
+#include "core/ops/ops.h"
+
+/* --- Where to cut. --- */
+
+/* Does the node do the same for a photo at every step, whatever is beside it in the batch? */
+static bool is_constant(const struct phiz_node *node)
+{
+	if (phiz_node_is(node, "batch_norm"))
+		return node->attr[PHIZ_BATCH_NORM_FROZEN].i != 0;
+	if (phiz_node_is(node, "dropout"))
+		return node->attr[PHIZ_DROPOUT_P].f == 0;
+	return node->op->state_mask == 0;
+}
+
+/* Marks the nodes of the trunk; returns how many. */
+static int mark_trunk(const struct phiz_graph *g, const bool *needs, bool *in_trunk)
+{
+	int count = 0;
+	size_t n;
+
+	for (n = 0; n < g->n_nodes; n++) {
+		const struct phiz_node *node = &g->node[n];
+		bool fits = is_constant(node);
+		int i;
+
+		for (i = 0; i < node->n_outputs; i++)
+			fits = fits && !needs[node->output[i]];
+		for (i = 0; i < node->n_inputs; i++) {
+			int v = node->input[i];
+
+			if (v == PHIZ_NONE)
+				continue;
+			/* A trainable parameter of an input that has no gradient still changes from step to step. */
+			fits = fits && !(g->value[v].kind == PHIZ_VALUE_PARAM && g->value[v].trainable);
+			if (g->value[v].kind == PHIZ_VALUE_ACTIVATION)
+				fits = fits && in_trunk[g->value[v].node];
+		}
+		in_trunk[n] = fits;
+		count += fits;
+	}
+	return count;
+}
+
+/* Is the value handed from the trunk to the head (or is it a result that the trunk makes)? */
+static bool crosses(const struct phiz_graph *g, const bool *in_trunk, int v)
+{
+	size_t n;
+	int i;
+
+	if (g->value[v].kind == PHIZ_VALUE_ACTIVATION && !in_trunk[g->value[v].node])
+		return false;
+	if (g->value[v].kind != PHIZ_VALUE_ACTIVATION && g->value[v].kind != PHIZ_VALUE_INPUT)
+		return false;
+	for (n = 0; n < g->n_nodes; n++)
+		for (i = 0; !in_trunk[n] && i < g->node[n].n_inputs; i++)
+			if (g->node[n].input[i] == v)
+				return true;
+	return false;
+}
+
+static enum phiz_status find_features(struct phiz_trainnet *net, const struct phiz_graph *g, const bool *in_trunk,
+                                      int *feature)
+{
+	size_t v;
+
+	for (v = 0; v < g->n_values; v++) {
+		if (!crosses(g, in_trunk, (int)v))
+			continue;
+		if (net->n_features == PHIZ_MAX_FEATURES)
+			return phiz_fail(net->ctx, PHIZ_E_LIMIT, "the frozen part hands more than %d values on; freeze whole blocks",
+			                 PHIZ_MAX_FEATURES);
+		feature[net->n_features++] = (int)v;
+	}
+	return PHIZ_OK;
+}
+
+/* --- The two halves. --- */
+
+static enum phiz_status make_trunk(struct phiz_trainnet *net, const struct phiz_model *model, const bool *in_trunk,
+                                   const int *feature)
+{
+	const struct phiz_graph *g = model->graph;
+	size_t v;
+	int k;
+
+	if (phiz_model_clone(model, &net->trunk))
+		return phiz_ctx_status(net->ctx);
+	phiz_graph_clear_outputs(net->trunk->graph);
+	for (k = 0; k < net->n_features; k++)
+		if (phiz_graph_output(net->trunk->graph, feature[k]))
+			return phiz_ctx_status(net->ctx);
+	if (phiz_model_optimize(net->trunk))
+		return phiz_ctx_status(net->ctx);
+	for (k = 0; k < net->n_features; k++)
+		net->trunk_output[k] = phiz_graph_output_at(net->trunk->graph, k);
+	for (v = 0; v < g->n_nodes; v++)
+		net->trunk_nodes += in_trunk[v];
+	for (v = 0; v < g->n_values; v++)
+		net->trunk_params += g->value[v].kind == PHIZ_VALUE_PARAM && !g->value[v].trainable;
+	return PHIZ_OK;
+}
+
+/* The head's value for value v of the model's graph; parameters and buffers come over when they are first used. */
+static enum phiz_status map_value(struct phiz_trainnet *net, const struct phiz_graph *g, int v, int *map)
+{
+	const struct phiz_value *value = v == PHIZ_NONE ? NULL : &g->value[v];
+	enum phiz_status status;
+
+	if (!value || map[v] != PHIZ_NONE)
+		return PHIZ_OK;
+	if (value->kind == PHIZ_VALUE_PARAM)
+		status = phiz_graph_param(net->head, value->name, value->tensor, &map[v]);
+	else if (value->kind == PHIZ_VALUE_BUFFER)
+		status = phiz_graph_buffer(net->head, value->name, value->tensor, &map[v]);
+	else
+		status = phiz_fail(net->ctx, PHIZ_E_INTERNAL, "'%s' is on neither side of the cut", value->name);
+	if (!status && value->kind == PHIZ_VALUE_PARAM)
+		phiz_graph_value(net->head, map[v])->trainable = value->trainable;
+	return status;
+}
+
+static enum phiz_status copy_node(struct phiz_trainnet *net, const struct phiz_graph *g, const struct phiz_node *node,
+                                  int *map)
+{
+	struct phiz_attr_arg attr[PHIZ_MAX_ATTRS];
+	int input[PHIZ_MAX_INPUTS], output[PHIZ_MAX_OUTPUTS], i;
+
+	for (i = 0; i < node->n_inputs; i++) {
+		if (map_value(net, g, node->input[i], map))
+			return phiz_ctx_status(net->ctx);
+		input[i] = node->input[i] == PHIZ_NONE ? PHIZ_NONE : map[node->input[i]];
+	}
+	for (i = 0; i < node->op->n_attrs; i++) {
+		attr[i].name = node->op->attrs[i].name;
+		attr[i].value = node->op->attrs[i].kind == PHIZ_ATTR_INT ? (double)node->attr[i].i : node->attr[i].f;
+	}
+	if (phiz_graph_add(net->head, node->op, node->name, input, node->n_inputs, attr, node->op->n_attrs, output))
+		return phiz_ctx_status(net->ctx);
+	for (i = 0; i < node->n_outputs; i++)
+		map[node->output[i]] = output[i];
+	if (phiz_node_is(node, "batch_norm") && !node->attr[PHIZ_BATCH_NORM_FROZEN].i)
+		net->batch_statistics = true;
+	return PHIZ_OK;
+}
+
+static enum phiz_status add_loss(struct phiz_trainnet *net, int logits)
+{
+	struct phiz_shape one = phiz_shape_1d(1), classes = phiz_shape_1d(0);
+	struct phiz_attr_arg smoothing = {"smoothing", net->options.label_smoothing};
+	int input[PHIZ_CE_INPUTS] = {logits, PHIZ_NONE, PHIZ_NONE, PHIZ_NONE, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS];
+	enum phiz_status status;
+
+	smoothing.name = phiz_op_softmax_cross_entropy.attrs[PHIZ_CE_SMOOTHING].name;
+	classes.dim[0] = phiz_graph_value(net->head, logits)->type.shape.dim[1];
+	status = phiz_graph_input(net->head, "train/labels", PHIZ_I32, &one, &input[PHIZ_CE_LABELS]);
+	if (!status && net->options.class_weight) {
+		status = phiz_tensor_create(net->ctx, PHIZ_F32, &classes, &net->class_weight);
+		if (!status) {
+			memcpy(net->class_weight->data, net->options.class_weight, phiz_tensor_bytes(net->class_weight));
+			status = phiz_graph_buffer(net->head, "train/class_weight", net->class_weight, &input[PHIZ_CE_WEIGHT]);
+		}
+	}
+	if (!status && net->options.mixup)
+		status = phiz_graph_input(net->head, "train/labels_b", PHIZ_I32, &one, &input[PHIZ_CE_LABELS_B]);
+	if (!status && net->options.mixup)
+		status = phiz_graph_input(net->head, "train/lambda", PHIZ_F32, &one, &input[PHIZ_CE_LAMBDA]);
+	if (!status)
+		status = phiz_graph_add(net->head, &phiz_op_softmax_cross_entropy, "train/loss", input, PHIZ_CE_INPUTS,
+		                        &smoothing, 1, output);
+	if (!status) /* an output too, so that the pass below keeps it */
+		status = phiz_graph_output(net->head, output[0]);
+	return status;
+}
+
+/* After the fusing pass ids are new: find everything again by name. Outputs are logits, loss. */
+static void find_values(struct phiz_trainnet *net, char *const *feature_name)
+{
+	int k;
+
+	for (k = 0; k < net->n_features; k++)
+		net->feature[k] = phiz_graph_find_value(net->head, feature_name[k]);
+	net->labels = phiz_graph_find_value(net->head, "train/labels");
+	net->labels_b = phiz_graph_find_value(net->head, "train/labels_b");
+	net->lambda = phiz_graph_find_value(net->head, "train/lambda");
+	net->logits = phiz_graph_output_at(net->head, 0);
+	net->loss = phiz_graph_output_at(net->head, 1);
+}
+
+static enum phiz_status make_head(struct phiz_trainnet *net, const struct phiz_graph *g, const bool *in_trunk,
+                                  const int *feature, int *map)
+{
+	char *name[PHIZ_MAX_FEATURES];
+	enum phiz_status status = phiz_graph_create(net->ctx, &net->head);
+	size_t n;
+	int k;
+
+	for (k = 0; k < net->n_features && !status; k++) {
+		const struct phiz_value *v = &g->value[feature[k]];
+
+		name[k] = v->name;
+		status = phiz_graph_input(net->head, v->name, v->type.dtype, &v->type.shape, &map[feature[k]]);
+	}
+	for (n = 0; n < g->n_nodes && !status; n++)
+		if (!in_trunk[n])
+			status = copy_node(net, g, &g->node[n], map);
+	if (!status)
+		status = phiz_graph_output(net->head, map[g->output[0]]);
+	if (!status)
+		status = add_loss(net, map[g->output[0]]);
+	if (!status)
+		status = phiz_pass_fuse_activation(net->head, true);
+	if (!status)
+		find_values(net, name);
+	return status;
+}
+
+/* --- Plans. --- */
+
+static enum phiz_status make_plans(struct phiz_trainnet *net)
+{
+	const struct phiz_trainnet_options *o = &net->options;
+	struct phiz_plan_options options;
+	enum phiz_status status = PHIZ_OK;
+
+	memset(&options, 0, sizeof options);
+	options.loss = PHIZ_NONE;
+	options.backend = phiz_backend_cpu();
+	options.seed = o->seed;
+	if (net->trunk) {
+		options.mode = PHIZ_PLAN_INFER;
+		options.batch = o->batch > o->val_batch ? o->batch : o->val_batch;
+		status = phiz_plan_create(net->ctx, net->trunk->graph, &options, &net->trunk_plan);
+	}
+	if (!status) {
+		options.mode = PHIZ_PLAN_TRAIN;
+		options.batch = o->batch;
+		options.loss = net->loss;
+		status = phiz_plan_create(net->ctx, net->head, &options, &net->train_plan);
+	}
+	if (!status && o->val_batch > 0) {
+		options.mode = PHIZ_PLAN_INFER;
+		options.batch = o->val_batch;
+		options.loss = PHIZ_NONE;
+		/* The loss is for training alone; the logits are what validation wants. */
+		phiz_graph_clear_outputs(net->head);
+		status = phiz_graph_output(net->head, net->logits);
+		if (!status)
+			status = phiz_plan_create(net->ctx, net->head, &options, &net->val_plan);
+	}
+	return status;
+}
+
+static void count_features(struct phiz_trainnet *net)
+{
+	int k;
+
+	for (k = 0; k < net->n_features; k++) {
+		net->feature_count[k] = (size_t)phiz_shape_count(&phiz_graph_value(net->head, net->feature[k])->type.shape);
+		net->feature_total += net->feature_count[k];
+	}
+}
+
+static enum phiz_status build(struct phiz_trainnet *net, const struct phiz_model *model)
+{
+	const struct phiz_graph *g = model->graph;
+	int feature[PHIZ_MAX_FEATURES], trunk_nodes;
+	bool *needs = phiz_calloc(net->ctx, g->n_values + 1, sizeof *needs);
+	bool *in_trunk = phiz_calloc(net->ctx, g->n_nodes + 1, sizeof *in_trunk);
+	int *map = phiz_alloc(net->ctx, g->n_values + 1, sizeof *map);
+	enum phiz_status status = needs && in_trunk && map ? PHIZ_OK : PHIZ_E_NOMEM;
+	size_t v;
+
+	if (status)
+		goto done;
+	for (v = 0; v < g->n_values; v++)
+		map[v] = PHIZ_NONE;
+	phiz_graph_needs_gradient(g, needs);
+	trunk_nodes = mark_trunk(g, needs, in_trunk);
+	if (net->options.keep_whole) {
+		memset(in_trunk, 0, g->n_nodes * sizeof *in_trunk);
+		trunk_nodes = 0;
+	}
+	status = find_features(net, g, in_trunk, feature);
+	if (!status && trunk_nodes)
+		status = make_trunk(net, model, in_trunk, feature);
+	if (!status)
+		status = make_head(net, g, in_trunk, feature, map);
+	if (status)
+		goto done;
+	count_features(net);
+	status = make_plans(net);
+done:
+	phiz_free(net->ctx, needs);
+	phiz_free(net->ctx, in_trunk);
+	phiz_free(net->ctx, map);
+	return status;
+}
+
+enum phiz_status phiz_trainnet_create(struct phiz_model *model, const struct phiz_trainnet_options *options,
+                                      struct phiz_trainnet **out)
+{
+	struct phiz_trainnet *net = phiz_calloc(model->ctx, 1, sizeof *net);
+	enum phiz_status status;
+
+	*out = NULL;
+	if (!net)
+		return PHIZ_E_NOMEM;
+	net->ctx = model->ctx;
+	net->options = *options;
+	status = build(net, model);
+	net->options.class_weight = NULL; /* it was copied */
+	if (status)
+		phiz_trainnet_free(&net);
+	*out = net;
+	return status;
+}
+
+void phiz_trainnet_free(struct phiz_trainnet **net)
+{
+	struct phiz_trainnet *n = net ? *net : NULL;
+
+	if (!n)
+		return;
+	phiz_plan_free(&n->trunk_plan);
+	phiz_plan_free(&n->train_plan);
+	phiz_plan_free(&n->val_plan);
+	phiz_graph_free(&n->head);
+	phiz_model_free(&n->trunk);
+	phiz_tensor_free(n->ctx, &n->class_weight);
+	phiz_free(n->ctx, n);
+	*net = NULL;
+}
+
+/* --- Running. --- */
+
+enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n, float *features[PHIZ_MAX_FEATURES])
+{
+	struct phiz_plan *plan = val ? net->val_plan : net->train_plan;
+	enum phiz_status status;
+	int k;
+
+	if (!plan)
+		return phiz_fail(net->ctx, PHIZ_E_INTERNAL, "the net was made without a validation plan");
+	status = phiz_plan_set_batch(plan, n);
+	for (k = 0; k < net->n_features; k++)
+		features[k] = phiz_plan_tensor(plan, net->feature[k])->data;
+	return status;
+}
+
+enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features)
+{
+	size_t photo = 3 * (size_t)net->options.size * (size_t)net->options.size;
+	enum phiz_status status;
+	int k, image;
+
+	if (!net->trunk) {
+		memcpy(features[0], images, (size_t)n * photo * sizeof *images);
+		return PHIZ_OK;
+	}
+	status = phiz_plan_set_batch(net->trunk_plan, n);
+	if (status)
+		return status;
+	image = phiz_graph_find_value(net->trunk->graph, "image");
+	memcpy(phiz_plan_tensor(net->trunk_plan, image)->data, images, (size_t)n * photo * sizeof *images);
+	status = phiz_plan_forward(net->trunk_plan);
+	for (k = 0; k < net->n_features && !status; k++)
+		memcpy(features[k], phiz_plan_tensor(net->trunk_plan, net->trunk_output[k])->data,
+		       (size_t)n * net->feature_count[k] * sizeof(float));
+	return status;
+}
+
+enum phiz_status phiz_trainnet_forward(struct phiz_trainnet *net, int n, const int32_t *labels, const int32_t *labels_b,
+                                       float lambda, uint64_t step, double *loss, const float **logits)
+{
+	struct phiz_plan *plan = net->train_plan;
+	enum phiz_status status;
+	int i;
+
+	memcpy(phiz_plan_tensor(plan, net->labels)->data, labels, (size_t)n * sizeof *labels);
+	if (net->options.mixup) {
+		float *mix = phiz_plan_tensor(plan, net->lambda)->data;
+
+		memcpy(phiz_plan_tensor(plan, net->labels_b)->data, labels_b ? labels_b : labels,
+		       (size_t)n * sizeof *labels);
+		for (i = 0; i < n; i++)
+			mix[i] = labels_b ? lambda : 1;
+	}
+	phiz_plan_set_step(plan, step);
+	status = phiz_plan_forward(plan);
+	if (status)
+		return status;
+	*loss = (double)*(const float *)phiz_plan_tensor(plan, net->loss)->data;
+	*logits = phiz_plan_tensor(plan, net->logits)->data;
+	return PHIZ_OK;
+}
+
+enum phiz_status phiz_trainnet_backward(struct phiz_trainnet *net, bool add, double scale)
+{
+	return phiz_plan_backward(net->train_plan, add, scale);
+}
+
+enum phiz_status phiz_trainnet_validate(struct phiz_trainnet *net, const float **logits)
+{
+	enum phiz_status status = phiz_plan_forward(net->val_plan);
+
+	if (!status)
+		*logits = phiz_plan_tensor(net->val_plan, net->logits)->data;
+	return status;
+}
+
+struct phiz_tensor *phiz_trainnet_gradient(struct phiz_trainnet *net, const char *name)
+{
+	int v = phiz_graph_find_value(net->head, name);
+
+	return v == PHIZ_NONE ? NULL : phiz_plan_gradient(net->train_plan, v);
+}

@@ -1,0 +1,67 @@
+/* A model made ready for training: cut in two where the frozen part ends.
+ *
+ * The trunk is what needs no gradient and does the same for a photo whatever else is in its batch and whatever was
+ * trained before: it runs as an optimised inference plan (batch norm folded, activations fused). What it hands on are
+ * its features. The rest, the head, is a graph with the loss at its end; it runs as a training plan, and as an
+ * inference plan for validation. Where nothing is frozen the trunk is empty and the features are the photos. */
+#ifndef PHIZ_TRAIN_TRAINNET_H
+#define PHIZ_TRAIN_TRAINNET_H
+
+#include <phiz/model.h>
+#include <phiz/plan.h>
+
+#define PHIZ_MAX_FEATURES 16
+
+struct phiz_trainnet_options {
+	int64_t batch, val_batch; /* val_batch 0: no validation plan */
+	int size;                 /* of the square photos, pixels */
+	double label_smoothing;
+	bool mixup;               /* the loss has labels_b and lambda */
+	const float *class_weight; /* one for each class, copied; NULL: none */
+	uint64_t seed;            /* dropout */
+	bool keep_whole;          /* no trunk, for tests */
+};
+
+struct phiz_trainnet {
+	struct phiz_ctx *ctx;
+	struct phiz_trainnet_options options;
+	struct phiz_model *trunk; /* NULL: none */
+	int trunk_nodes, trunk_params; /* how many of the model's; 0 without a trunk */
+	struct phiz_plan *trunk_plan;
+	struct phiz_graph *head;
+	struct phiz_plan *train_plan, *val_plan;
+	/* What goes into the head: the features, by the order of the trunk's outputs (without a trunk: the photos). */
+	int n_features;
+	int feature[PHIZ_MAX_FEATURES];        /* values of head */
+	int trunk_output[PHIZ_MAX_FEATURES];   /* values of trunk->graph */
+	size_t feature_count[PHIZ_MAX_FEATURES]; /* floats of a photo */
+	size_t feature_total;
+	bool batch_statistics; /* a batch norm of the head works on the batch's own */
+	struct phiz_tensor *class_weight;
+	int labels, labels_b, lambda, logits, loss; /* values of head; PHIZ_NONE where there is none */
+};
+
+/* Cuts the model's graph as its `trainable` and `frozen` marks say. The model's tensors are borrowed: it must outlive
+ * the net. Errors of planning. */
+enum phiz_status phiz_trainnet_create(struct phiz_model *model, const struct phiz_trainnet_options *options,
+                                      struct phiz_trainnet **out);
+void phiz_trainnet_free(struct phiz_trainnet **net);
+
+/* Where the head's inputs of n photos are written, feature k: [n, feature_count[k]]. NULL if val and there is no such
+ * plan. Sets the plan's batch. */
+enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n, float *features[PHIZ_MAX_FEATURES]);
+/* Computes the features of n photos [n, 3, size, size] (n up to the larger batch) into features[k]. */
+enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features);
+
+/* After begin(net, false, ...) and with the features written: one forward pass in training mode. labels_b and lambda are
+ * read only with options.mixup. logits: [n, classes], until the next pass. */
+enum phiz_status phiz_trainnet_forward(struct phiz_trainnet *net, int n, const int32_t *labels, const int32_t *labels_b,
+                                       float lambda, uint64_t step, double *loss, const float **logits);
+enum phiz_status phiz_trainnet_backward(struct phiz_trainnet *net, bool add, double scale);
+/* After begin(net, true, ...): logits in inference mode. */
+enum phiz_status phiz_trainnet_validate(struct phiz_trainnet *net, const float **logits);
+
+/* The gradient of the model's parameter of this name, or NULL where it gets none. */
+struct phiz_tensor *phiz_trainnet_gradient(struct phiz_trainnet *net, const char *name);
+
+#endif
