@@ -216,9 +216,12 @@ static enum phiz_status make_head(struct phiz_trainnet *net, const struct phiz_g
 		status = add_loss(net, map[g->output[0]]);
 	if (!status)
 		status = phiz_pass_fuse_activation(net->head, true);
-	if (!status)
-		find_values(net, name);
-	return status;
+	if (status)
+		return status;
+	find_values(net, name);
+	/* The loss was an output so that the pass kept it; it is for training alone. */
+	phiz_graph_clear_outputs(net->head);
+	return phiz_graph_output(net->head, net->logits);
 }
 
 /* --- Plans. --- */
@@ -248,11 +251,7 @@ static enum phiz_status make_plans(struct phiz_trainnet *net)
 		options.mode = PHIZ_PLAN_INFER;
 		options.batch = o->val_batch;
 		options.loss = PHIZ_NONE;
-		/* The loss is for training alone; the logits are what validation wants. */
-		phiz_graph_clear_outputs(net->head);
-		status = phiz_graph_output(net->head, net->logits);
-		if (!status)
-			status = phiz_plan_create(net->ctx, net->head, &options, &net->val_plan);
+		status = phiz_plan_create(net->ctx, net->head, &options, &net->val_plan);
 	}
 	return status;
 }

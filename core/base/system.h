@@ -1,4 +1,4 @@
-/* What the file parts of core/base share; for core/base only. */
+/* For those who call the system themselves. */
 #ifndef PHIZ_BASE_SYSTEM_H
 #define PHIZ_BASE_SYSTEM_H
 
