@@ -70,8 +70,8 @@ enum { PHIZ_CAST_DTYPE };
  * weight):
  *   l(y) = sum_n ( (1-s) w[y_n] nll_n(y_n) + s/C sum_c w[c] nll_n(c) ) / sum_n w[y_n]
  * With labels_b and lambda (MixUp): sample n's numerator and weight are lambda_n times those of labels plus
- * (1-lambda_n) times those of labels_b. A label outside 0..C-1 is an error when running (PHIZ_E_ARG) except -1 (that sample
- * does not count). saved: probabilities [N,C], and the sum of weights []. */
+ * (1-lambda_n) times those of labels_b. A label outside 0..C-1 is an error when running (PHIZ_E_ARG) except -1 (that
+ * sample does not count). saved: probabilities [N,C], and the sum of weights []. */
 enum { PHIZ_CE_LOGITS, PHIZ_CE_LABELS, PHIZ_CE_WEIGHT, PHIZ_CE_LABELS_B, PHIZ_CE_LAMBDA, PHIZ_CE_INPUTS };
 enum { PHIZ_CE_SMOOTHING };
 

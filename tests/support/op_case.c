@@ -1,0 +1,262 @@
+#include "support/op_case.h"
+
+#include <stdio.h>
+
+#include "core/base/alloc.h"
+
+enum { GUARD = 64, GUARD_BYTE = 0xA5 };
+
+void op_case_init(struct op_case *c, const struct phiz_op *op)
+{
+	memset(c, 0, sizeof(*c));
+	c->node.op = op;
+	c->node.name = (char *)"node";
+	c->node.n_outputs = op->n_outputs;
+	for (int i = 0; i < op->n_attrs; i++) {
+		if (op->attrs[i].kind == PHIZ_ATTR_INT)
+			c->node.attr[i].i = (int64_t)op->attrs[i].initial;
+		else
+			c->node.attr[i].f = op->attrs[i].initial;
+	}
+	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
+		c->node.input[i] = PHIZ_NONE;
+		c->in[i].shape.ndim = -1;
+	}
+}
+
+void op_case_attr(struct op_case *c, const char *name, double value)
+{
+	const struct phiz_op *op = c->node.op;
+
+	for (int i = 0; i < op->n_attrs; i++)
+		if (strcmp(op->attrs[i].name, name) == 0) {
+			if (op->attrs[i].kind == PHIZ_ATTR_INT)
+				c->node.attr[i].i = (int64_t)value;
+			else
+				c->node.attr[i].f = value;
+			return;
+		}
+	fail_msg("%s has no attribute %s", op->name, name);
+}
+
+void op_case_input(struct op_case *c, int i, enum phiz_dtype dtype, struct phiz_shape shape)
+{
+	assert_true(i < c->node.op->max_inputs);
+	c->in[i].dtype = dtype;
+	c->in[i].shape = shape;
+	c->node.input[i] = i;
+	if (c->node.n_inputs < i + 1)
+		c->node.n_inputs = i + 1;
+}
+
+static void append(char *text, size_t size, const char *more)
+{
+	size_t used = strlen(text);
+
+	snprintf(text + used, size - used, " %s", more);
+}
+
+void op_case_describe(struct op_case *c)
+{
+	const struct phiz_op *op = c->node.op;
+	char part[160];
+
+	snprintf(c->text, sizeof(c->text), "%s", op->name);
+	for (int i = 0; i < c->node.n_inputs; i++)
+		append(c->text, sizeof(c->text), c->in[i].shape.ndim < 0 ? "-" : phiz_shape_text(&c->in[i].shape, part));
+	for (int i = 0; i < op->n_attrs; i++) {
+		const struct phiz_attr_desc *d = &op->attrs[i];
+		double v = d->kind == PHIZ_ATTR_INT ? (double)c->node.attr[i].i : c->node.attr[i].f;
+
+		snprintf(part, sizeof(part), "%s=%g", d->name, v);
+		if (v < d->initial || v > d->initial)
+			append(c->text, sizeof(c->text), part);
+	}
+	if (c->training)
+		append(c->text, sizeof(c->text), "training");
+}
+
+double op_get(const struct phiz_tensor *t, int64_t i)
+{
+	switch (t->dtype) {
+	case PHIZ_F32: return (double)((const float *)t->data)[i];
+	case PHIZ_F64: return ((const double *)t->data)[i];
+	case PHIZ_F16: return (double)phiz_f16_to_f32(((const uint16_t *)t->data)[i]);
+	case PHIZ_BF16: return (double)phiz_bf16_to_f32(((const uint16_t *)t->data)[i]);
+	case PHIZ_I32: return (double)((const int32_t *)t->data)[i];
+	default: fail_msg("no %s here", phiz_dtype_name(t->dtype)); return 0;
+	}
+}
+
+void op_set(const struct phiz_tensor *t, int64_t i, double v)
+{
+	switch (t->dtype) {
+	case PHIZ_F32: ((float *)t->data)[i] = (float)v; break;
+	case PHIZ_F64: ((double *)t->data)[i] = v; break;
+	case PHIZ_F16: ((uint16_t *)t->data)[i] = phiz_f32_to_f16((float)v); break;
+	case PHIZ_BF16: ((uint16_t *)t->data)[i] = phiz_f32_to_bf16((float)v); break;
+	case PHIZ_I32: ((int32_t *)t->data)[i] = (int32_t)v; break;
+	default: fail_msg("no %s here", phiz_dtype_name(t->dtype));
+	}
+}
+
+void *op_run_memory(struct op_run *r, size_t n)
+{
+	struct op_block *b = &r->block[r->n_blocks++];
+
+	assert_true(r->n_blocks <= (int)(sizeof(r->block) / sizeof(r->block[0])));
+	b->bytes = n;
+	b->memory = phiz_alloc(r->ctx, n + 2 * GUARD, 1);
+	assert_non_null(b->memory);
+	memset(b->memory, GUARD_BYTE, n + 2 * GUARD);
+	memset(b->memory + GUARD, 0xFF, n);
+	return b->memory + GUARD;
+}
+
+static void make_tensor(struct op_run *r, struct phiz_tensor *t, const struct phiz_type *type)
+{
+	size_t bytes;
+
+	assert_ok(r->ctx, phiz_shape_bytes(r->ctx, type->dtype, &type->shape, &bytes));
+	phiz_tensor_view(t, type->dtype, &type->shape, op_run_memory(r, bytes));
+}
+
+void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *c, enum phiz_dtype real)
+{
+	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS], saved[PHIZ_MAX_SAVED];
+	struct phiz_call *call = &r->call;
+	const struct phiz_op *op = c->node.op;
+
+	memset(r, 0, sizeof(*r));
+	r->ctx = call->ctx = ctx;
+	r->node = c->node;
+	r->real = real;
+	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
+		in[i] = c->in[i];
+		if (in[i].dtype == PHIZ_F32)
+			in[i].dtype = real;
+	}
+	assert_ok(ctx, op->infer(ctx, &r->node, in, out));
+	call->node = &r->node;
+	call->training = c->training;
+	call->seed = 0x1234567890ABCDEFu;
+	call->step = 17;
+	call->rng_stream = 3;
+	call->n_in = c->node.n_inputs;
+	call->n_out = op->n_outputs;
+	call->n_saved = op->saved ? op->saved(&r->node, in, out, saved) : 0;
+	for (int i = 0; i < call->n_in; i++) {
+		call->in[i].shape = in[i].shape;
+		if (in[i].shape.ndim < 0)
+			continue;
+		make_tensor(r, &call->in[i], &in[i]);
+		if (op->diff_mask >> i & 1u)
+			make_tensor(r, &call->din[i], &in[i]);
+	}
+	for (int i = 0; i < call->n_out; i++) {
+		make_tensor(r, &call->out[i], &out[i]);
+		make_tensor(r, &call->dout[i], &out[i]);
+	}
+	for (int i = 0; i < call->n_saved; i++)
+		make_tensor(r, &call->saved[i], &saved[i]);
+}
+
+/* Away from 0, where activations bend, and exact in f32. */
+static double normal(struct phiz_rng *rng)
+{
+	double v = phiz_rng_normal(rng);
+
+	return (double)(float)(fabs(v) < 1e-2 ? 0.5 : v);
+}
+
+void op_fill_normal(const struct phiz_tensor *t, struct phiz_rng *rng)
+{
+	int64_t n = phiz_tensor_count(t);
+
+	for (int64_t i = 0; i < n; i++)
+		op_set(t, i, normal(rng));
+}
+
+void op_poison(const struct phiz_tensor *t)
+{
+	int64_t n = phiz_tensor_count(t);
+
+	for (int64_t i = 0; t->dtype != PHIZ_I32 && i < n; i++)
+		op_set(t, i, (double)NAN);
+}
+
+static void fill_uniform(const struct phiz_tensor *t, struct phiz_rng *rng, double low, double high)
+{
+	int64_t n = phiz_tensor_count(t);
+
+	for (int64_t i = 0; i < n; i++)
+		op_set(t, i, (double)(float)phiz_rng_uniform(rng, low, high));
+}
+
+/* The first counts; of the others one in eight does not. */
+static void fill_labels(const struct phiz_tensor *t, struct phiz_rng *rng, int64_t classes)
+{
+	int64_t n = phiz_tensor_count(t);
+
+	for (int64_t i = 0; i < n; i++)
+		op_set(t, i, i > 0 && phiz_rng_below(rng, 8) == 0 ? -1 : (double)phiz_rng_below(rng, (uint32_t)classes));
+}
+
+void op_run_fill(struct op_run *r, uint64_t seed)
+{
+	const struct phiz_call *call = &r->call;
+	struct phiz_rng rng;
+
+	phiz_rng_init(&rng, seed, 0, 0, PHIZ_STREAM_TEST);
+	for (int i = 0; i < call->n_in; i++) {
+		const char *name = r->node.op->input_names[i];
+
+		if (!call->in[i].data)
+			continue;
+		if (strncmp(name, "labels", 6) == 0)
+			fill_labels(&call->in[i], &rng, call->in[0].shape.dim[1]);
+		else if (strcmp(name, "running_var") == 0 || strcmp(name, "class_weight") == 0)
+			fill_uniform(&call->in[i], &rng, 0.3, 2);
+		else if (strcmp(name, "lambda") == 0)
+			fill_uniform(&call->in[i], &rng, 0, 1);
+		else
+			op_fill_normal(&call->in[i], &rng);
+	}
+	for (int i = 0; i < call->n_out; i++)
+		op_fill_normal(&call->dout[i], &rng);
+}
+
+void op_run_workspace(struct op_run *r, const struct phiz_kernel *kernel, bool backward)
+{
+	r->call.workspace = NULL;
+	r->call.workspace_bytes = 0;
+	if (!kernel->workspace)
+		return;
+	r->call.workspace_bytes = kernel->workspace(&r->call, backward, phiz_ctx_threads(r->ctx));
+	r->call.workspace = op_run_memory(r, r->call.workspace_bytes);
+}
+
+void op_run_forward(struct op_run *r, const struct phiz_kernel *kernel)
+{
+	assert_ok(r->ctx, kernel->forward(&r->call));
+}
+
+void op_run_backward(struct op_run *r, const struct phiz_kernel *kernel)
+{
+	assert_ok(r->ctx, kernel->backward(&r->call));
+}
+
+void op_run_guards(const struct op_run *r, const char *text)
+{
+	for (int b = 0; b < r->n_blocks; b++)
+		for (size_t i = 0; i < GUARD; i++)
+			if (r->block[b].memory[i] != GUARD_BYTE || r->block[b].memory[GUARD + r->block[b].bytes + i] != GUARD_BYTE)
+				fail_msg("%s: wrote outside of block %d of %zu bytes", text, b, r->block[b].bytes);
+}
+
+void op_run_done(struct op_run *r)
+{
+	for (int b = 0; b < r->n_blocks; b++)
+		phiz_free(r->ctx, r->block[b].memory);
+	r->n_blocks = 0;
+}

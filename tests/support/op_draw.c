@@ -1,0 +1,284 @@
+/* Valid cases of every operator at random: a function draw_NAME for each row of ops.def. */
+#include "support/op_case.h"
+
+struct draw {
+	struct op_case *c;
+	struct phiz_rng *rng;
+	int scale;
+	bool trainable;
+};
+
+/* low..high */
+static int64_t between(struct draw *d, int64_t low, int64_t high)
+{
+	return low + (int64_t)phiz_rng_below(d->rng, (uint32_t)(high - low + 1));
+}
+
+static bool coin(struct draw *d)
+{
+	return phiz_rng_below(d->rng, 2) == 0;
+}
+
+static int64_t size(struct draw *d)
+{
+	return between(d, 1, d->scale);
+}
+
+/* 1 to 4 dims, at least `least`. */
+static struct phiz_shape any_shape(struct draw *d, int least)
+{
+	struct phiz_shape shape = {0};
+
+	shape.ndim = (int)between(d, least, 4);
+	for (int i = 0; i < shape.ndim; i++)
+		shape.dim[i] = size(d);
+	return shape;
+}
+
+/* 4 dims, the last two at least h and w. (Not as arguments of one call: their order would be the compiler's.) */
+static struct phiz_shape four_dims(struct draw *d, int64_t h, int64_t w)
+{
+	struct phiz_shape shape = phiz_shape_4d(0, 0, h - 1, w - 1);
+
+	for (int i = 0; i < 4; i++)
+		shape.dim[i] += size(d);
+	return shape;
+}
+
+static void real_input(struct draw *d, int i, struct phiz_shape shape)
+{
+	op_case_input(d->c, i, PHIZ_F32, shape);
+}
+
+static void draw_act(struct draw *d)
+{
+	op_case_attr(d->c, "act", (double)between(d, PHIZ_ACT_NONE, PHIZ_ACT_LEAKY_RELU));
+	op_case_attr(d->c, "act_slope", 0.25);
+}
+
+static void draw_conv2d(struct draw *d)
+{
+	static const char *const names[] = {"stride_h", "stride_w", "dilation_h", "dilation_w",
+	                                    "pad_top",  "pad_left", "pad_bottom", "pad_right"};
+	int64_t groups = coin(d) ? 1 : between(d, 2, 3), cg = size(d), k = groups * size(d), v[8], r[2], extent[2], hw[2];
+
+	for (int i = 0; i < 8; i++) {
+		v[i] = i < 4 ? between(d, 1, i < 2 ? 3 : 2) : between(d, 0, 2);
+		op_case_attr(d->c, names[i], (double)v[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		r[i] = coin(d) ? between(d, 1, 2) * 2 - 1 : between(d, 1, 5);
+		extent[i] = v[2 + i] * (r[i] - 1) + 1 - v[4 + i] - v[6 + i];
+		hw[i] = (extent[i] > 1 ? extent[i] : 1) + between(d, 0, 2 * d->scale);
+	}
+	op_case_attr(d->c, "groups", (double)groups);
+	real_input(d, PHIZ_CONV2D_INPUT, phiz_shape_4d(between(d, 1, 3), groups * cg, hw[0], hw[1]));
+	real_input(d, PHIZ_CONV2D_WEIGHT, phiz_shape_4d(k, cg, r[0], r[1]));
+	if (coin(d))
+		real_input(d, PHIZ_CONV2D_BIAS, phiz_shape_1d(k));
+	if (!d->trainable)
+		draw_act(d);
+	if (!d->trainable && coin(d))
+		real_input(d, PHIZ_CONV2D_RESIDUAL,
+		           phiz_shape_4d(d->c->in[0].shape.dim[0], k, (hw[0] - extent[0]) / v[0] + 1,
+		                         (hw[1] - extent[1]) / v[1] + 1));
+}
+
+static void draw_batch_norm(struct draw *d)
+{
+	struct phiz_shape shape = four_dims(d, 1, 1);
+	int64_t c = shape.dim[1];
+
+	shape.dim[0] += 3; /* of 2 values, the normalised ones are +-1 whatever they were: gradients of rounding errors */
+	shape.ndim = coin(d) ? 2 : 4;
+	real_input(d, 0, shape);
+	if (coin(d)) {
+		real_input(d, PHIZ_BATCH_NORM_WEIGHT, phiz_shape_1d(c));
+		real_input(d, PHIZ_BATCH_NORM_BIAS, phiz_shape_1d(c));
+	}
+	real_input(d, PHIZ_BATCH_NORM_MEAN, phiz_shape_1d(c));
+	real_input(d, PHIZ_BATCH_NORM_VAR, phiz_shape_1d(c));
+	op_case_attr(d->c, "frozen", phiz_rng_below(d->rng, 4) == 0);
+	op_case_attr(d->c, "momentum", 0.3);
+	op_case_attr(d->c, "eps", coin(d) ? 1e-5 : 1e-3);
+	draw_act(d);
+	d->c->training = phiz_rng_below(d->rng, 4) != 0;
+}
+
+static void draw_relu(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 1));
+}
+
+static void draw_leaky_relu(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 1));
+	op_case_attr(d->c, "slope", coin(d) ? 0.125 : 0);
+}
+
+static void draw_prelu(struct draw *d)
+{
+	struct phiz_shape x = any_shape(d, 1);
+
+	real_input(d, PHIZ_PRELU_INPUT, x);
+	real_input(d, PHIZ_PRELU_WEIGHT, phiz_shape_1d(x.ndim > 1 && coin(d) ? x.dim[1] : 1));
+}
+
+static void draw_sigmoid(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 1));
+}
+
+static void draw_softmax(struct draw *d)
+{
+	struct phiz_shape x = any_shape(d, 2);
+
+	real_input(d, 0, x);
+	op_case_attr(d->c, "axis", coin(d) ? 1 : (double)between(d, -x.ndim, x.ndim - 1));
+}
+
+static void draw_pool(struct draw *d)
+{
+	static const char *const names[] = {"kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w"};
+	int64_t v[6];
+
+	for (int i = 0; i < 6; i++) {
+		v[i] = i < 2 ? between(d, 1, 4) : i < 4 ? between(d, 1, 3) : between(d, 0, v[i - 4] / 2);
+		op_case_attr(d->c, names[i], (double)v[i]);
+	}
+	op_case_attr(d->c, "ceil_mode", coin(d));
+	real_input(d, 0, four_dims(d, v[0], v[1]));
+}
+
+static void draw_max_pool2d(struct draw *d)
+{
+	draw_pool(d);
+}
+
+static void draw_avg_pool2d(struct draw *d)
+{
+	draw_pool(d);
+	op_case_attr(d->c, "count_include_pad", coin(d));
+}
+
+static void draw_global_avg_pool(struct draw *d)
+{
+	real_input(d, 0, four_dims(d, 1, 1));
+}
+
+static void draw_linear(struct draw *d)
+{
+	int64_t f = 3 * size(d), g = 2 * size(d);
+
+	real_input(d, PHIZ_LINEAR_INPUT, phiz_shape_2d(size(d), f));
+	real_input(d, PHIZ_LINEAR_WEIGHT, phiz_shape_2d(g, f));
+	if (coin(d))
+		real_input(d, PHIZ_LINEAR_BIAS, phiz_shape_1d(g));
+	draw_act(d);
+}
+
+static void draw_add(struct draw *d)
+{
+	struct phiz_shape shape = any_shape(d, 1);
+
+	real_input(d, 0, shape);
+	real_input(d, 1, shape);
+	draw_act(d);
+}
+
+static void draw_mul(struct draw *d)
+{
+	struct phiz_shape shape = coin(d) ? any_shape(d, 1) : four_dims(d, 1, 1);
+
+	real_input(d, 0, shape);
+	if (shape.ndim == 4 && coin(d))
+		shape.dim[2] = shape.dim[3] = 1;
+	real_input(d, 1, shape);
+}
+
+static void draw_concat(struct draw *d)
+{
+	struct phiz_shape shape = any_shape(d, 2);
+	int inputs = (int)between(d, 1, 4), axis = (int)between(d, 0, shape.ndim - 1);
+
+	for (int i = 0; i < inputs; i++) {
+		shape.dim[axis] = size(d);
+		real_input(d, i, shape);
+	}
+	op_case_attr(d->c, "axis", coin(d) ? axis : axis - shape.ndim);
+}
+
+static void draw_flatten(struct draw *d)
+{
+	struct phiz_shape shape = any_shape(d, 2);
+
+	real_input(d, 0, shape);
+	op_case_attr(d->c, "start", (double)between(d, 0, shape.ndim - 1));
+}
+
+static void draw_reshape(struct draw *d)
+{
+	struct phiz_shape shape = four_dims(d, 1, 1);
+
+	shape.dim[2] = 6;
+	real_input(d, 0, shape);
+	op_case_attr(d->c, "ndim", 4);
+	op_case_attr(d->c, "d0", 0);
+	op_case_attr(d->c, "d1", 2);
+	op_case_attr(d->c, "d2", -1);
+	op_case_attr(d->c, "d3", 3);
+}
+
+static void draw_dropout(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 1));
+	op_case_attr(d->c, "p", coin(d) ? 0.5 : 0.2);
+	d->c->training = phiz_rng_below(d->rng, 4) != 0;
+}
+
+static void draw_l2_normalize(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 2));
+	op_case_attr(d->c, "eps", phiz_rng_below(d->rng, 4) == 0 ? 1 : 1e-12); /* 1: many norms are below it */
+}
+
+static void draw_softmax_cross_entropy(struct draw *d)
+{
+	int64_t n = size(d), classes = 1 + size(d);
+
+	real_input(d, PHIZ_CE_LOGITS, phiz_shape_2d(n, classes));
+	op_case_input(d->c, PHIZ_CE_LABELS, PHIZ_I32, phiz_shape_1d(n));
+	if (coin(d))
+		real_input(d, PHIZ_CE_WEIGHT, phiz_shape_1d(classes));
+	if (coin(d)) {
+		op_case_input(d->c, PHIZ_CE_LABELS_B, PHIZ_I32, phiz_shape_1d(n));
+		real_input(d, PHIZ_CE_LAMBDA, phiz_shape_1d(n));
+	}
+	op_case_attr(d->c, "smoothing", coin(d) ? 0.1 : 0);
+}
+
+/* To the precision of the run itself; other dtypes have cases of their own. */
+static void draw_cast(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 1));
+	op_case_attr(d->c, "dtype", PHIZ_F64);
+}
+
+void op_draw(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable)
+{
+	static const struct {
+		const struct phiz_op *op;
+		void (*draw)(struct draw *d);
+	} table[] = {
+#define PHIZ_OP(name) {&phiz_op_##name, draw_##name},
+#include "core/ops/ops.def"
+#undef PHIZ_OP
+	};
+	struct draw d = {c, rng, scale, trainable};
+
+	op_case_init(c, op);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].op == op)
+			table[i].draw(&d);
+	op_case_describe(c);
+}

@@ -1,0 +1,110 @@
+#include "support/tolerance.h"
+
+#include <stdio.h>
+
+#include "core/ops/ops.h"
+#include "support/op_case.h"
+
+/* Sums differ by the order of their terms, more the longer they are; elementwise ops by a rounding or two; ops that
+ * move bytes not at all (but for what they add). */
+#define SUMS                                                                                           \
+	{{1e-13, 1e-13}, {2e-9, 1e-9}, {1e-7, 3e-7}, {3e-6, 2e-6}, {2e-2, 1e-2}, {3e-3, 2e-3}}
+#define STATISTICS                                                                                     \
+	{{1e-12, 1e-12}, {2e-8, 1e-8}, {5e-7, 5e-7}, {1e-5, 1e-5}, {4e-2, 2e-2}, {5e-3, 5e-3}}
+#define ELEMENT                                                                                        \
+	{{1e-15, 1e-14}, {2e-9, 1e-9}, {0, 3e-7}, {1e-7, 5e-7}, {1e-2, 1e-2}, {1e-3, 2e-3}}
+
+static const struct {
+	const struct phiz_op *op;
+	struct tolerance tolerance[PRECISIONS];
+} table[] = {
+	{&phiz_op_conv2d, SUMS},
+	{&phiz_op_batch_norm, STATISTICS},
+	{&phiz_op_relu, ELEMENT},
+	{&phiz_op_leaky_relu, ELEMENT},
+	{&phiz_op_prelu, SUMS},
+	{&phiz_op_sigmoid, ELEMENT},
+	{&phiz_op_softmax, SUMS},
+	{&phiz_op_max_pool2d, ELEMENT},
+	{&phiz_op_avg_pool2d, SUMS},
+	{&phiz_op_global_avg_pool, SUMS},
+	{&phiz_op_linear, SUMS},
+	{&phiz_op_add, ELEMENT},
+	{&phiz_op_mul, SUMS},
+	{&phiz_op_concat, ELEMENT},
+	{&phiz_op_flatten, ELEMENT},
+	{&phiz_op_reshape, ELEMENT},
+	{&phiz_op_dropout, ELEMENT},
+	{&phiz_op_l2_normalize, STATISTICS},
+	{&phiz_op_softmax_cross_entropy, SUMS},
+	{&phiz_op_cast, ELEMENT},
+};
+
+struct tolerance tolerance_of(const struct phiz_op *op, enum precision precision)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].op == op)
+			return table[i].tolerance[precision];
+	fail_msg("no tolerances for %s: add a row to tests/support/tolerance.c", op->name);
+	return (struct tolerance){0, 0};
+}
+
+const char *precision_name(enum precision precision)
+{
+	static const char *const names[] = {"f64", "differences", "f32 reference", "f32", "bf16", "f16"};
+
+	return names[precision];
+}
+
+static double largest(const struct phiz_tensor *t)
+{
+	int64_t n = phiz_tensor_count(t);
+	double m = 1e-3;
+
+	for (int64_t i = 0; i < n; i++) {
+		double v = fabs(op_get(t, i));
+
+		if (isfinite(v) && v > m)
+			m = v;
+	}
+	return m;
+}
+
+/* The part of the tolerance that one element uses. */
+static double used_by(double got, double want, double tolerance)
+{
+	if (got == want || (isnan(got) && isnan(want)))
+		return 0;
+	if (!isfinite(got) || !isfinite(want))
+		return (double)INFINITY;
+	return fabs(got - want) / tolerance;
+}
+
+void tolerance_check(struct tolerance_use *use, const struct phiz_op *op, enum precision precision, const char *what,
+                     const struct phiz_tensor *got, const struct phiz_tensor *want)
+{
+	struct tolerance tolerance = tolerance_of(op, precision);
+	double scale = largest(want);
+	int64_t n = phiz_tensor_count(want);
+
+	assert_true(phiz_shape_equal(&got->shape, &want->shape));
+	use->compared++;
+	for (int64_t i = 0; i < n; i++) {
+		double g = op_get(got, i), w = op_get(want, i);
+		double used = used_by(g, w, tolerance.absolute * scale + tolerance.relative * fabs(w));
+
+		if (used > use->used) {
+			use->used = used;
+			snprintf(use->where, sizeof(use->where), "%s", what);
+		}
+		if (!(used <= 1))
+			fail_msg("%s: element %lld is %.9g, want %.9g: %.3g of the tolerance for %s", what, (long long)i, g, w, used,
+			         precision_name(precision));
+	}
+}
+
+void tolerance_print(const struct tolerance_use *use, const struct phiz_op *op, enum precision precision)
+{
+	print_message("           %s %s: %.2g of the tolerance used (of %d tensors%s%s)\n", op->name,
+	              precision_name(precision), use->used, use->compared, *use->where ? "; worst: " : "", use->where);
+}
