@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Makes ops.safetensors: PyTorch's operators, forward and backward, for tests/golden/test_ops.c.
+
+Everything is computed in double from values that float holds exactly. The metadata has a text per case, such as
+"conv2d training=1 stride_h=2", and the tensors are CASE.inI (f32, i32: labels), CASE.out, CASE.dout (f32), CASE.dinI,
+CASE.afterI (running statistics after a training step); f64 unless said. Made with PyTorch 1.13.1.
+"""
+import json, os, struct
+import numpy as np, torch, torch.nn.functional as F
+
+rng = np.random.default_rng(5)
+tensors, texts = {}, {}
+
+
+def values(*shape):
+    return torch.from_numpy(rng.normal(size=shape).astype(np.float32).astype(np.float64))
+
+
+def integers(*shape):
+    return torch.from_numpy(rng.integers(-2, 3, size=shape).astype(np.float64))
+
+
+def positive(*shape):
+    return torch.from_numpy(rng.uniform(0.3, 2, size=shape).astype(np.float32).astype(np.float64))
+
+
+def put(name, t, dtype):
+    tensors[name] = np.array(t.detach().numpy(), dtype, order="C")
+
+
+def case(name, text, inputs, forward, grad=None, after=()):
+    """inputs: by index, None where absent. grad: which get a gradient (none: forward only)."""
+    grad = [i for i, t in enumerate(inputs) if t is not None and t.is_floating_point()] if grad is None else grad
+    x = [None if t is None else t.clone() for t in inputs]
+    for i in grad:
+        x[i].requires_grad_()
+    for i, t in enumerate(inputs):
+        if t is not None:
+            put("%s.in%d" % (name, i), t, np.float32 if t.is_floating_point() else np.int32)
+    y = forward(*x)
+    texts[name] = text
+    put(name + ".out", y.double(), np.float64)
+    for i in after:
+        put("%s.after%d" % (name, i), x[i], np.float64)
+    if not grad:
+        return
+    # A gradient that the output's dtype holds exactly.
+    dy = values(*y.shape).to(y.dtype)
+    put(name + ".dout", dy.double(), np.float32)
+    y.backward(dy)
+    for i in grad:
+        put("%s.din%d" % (name, i), x[i].grad, np.float64)
+
+
+def conv(name, text, n, c, h, w, k, r, s, bias=True, pad=(0, 0, 0, 0), stride=(1, 1), dilation=(1, 1), groups=1):
+    """pad: top, left, bottom, right."""
+    args = " ".join("%s=%d" % a for a in zip(
+        "pad_top pad_left pad_bottom pad_right stride_h stride_w dilation_h dilation_w groups".split(),
+        (*pad, *stride, *dilation, groups)))
+    inputs = [values(n, c, h, w), values(k, c // groups, r, s)] + ([values(k)] if bias else [])
+
+    def forward(x, w, b=None):
+        top, left, bottom, right = pad
+        return F.conv2d(F.pad(x, (left, right, top, bottom)), w, b, stride, 0, dilation, groups)
+    case(name, "conv2d " + args + text, inputs, forward)
+    return inputs
+
+
+conv("conv_3x3", "", 2, 3, 6, 5, 4, 3, 3, pad=(1, 1, 1, 1))
+conv("conv_7x7", "", 1, 3, 11, 12, 4, 7, 7, bias=False, pad=(3, 3, 3, 3), stride=(2, 2))
+conv("conv_1x1_stride", "", 2, 4, 7, 6, 3, 1, 1, bias=False, stride=(2, 2))
+conv("conv_1x1", "", 2, 5, 4, 3, 6, 1, 1)
+conv("conv_groups", "", 1, 6, 5, 5, 4, 3, 3, pad=(1, 1, 1, 1), groups=2)
+conv("conv_depthwise", "", 2, 4, 6, 6, 8, 3, 2, pad=(1, 0, 1, 0), stride=(2, 1), groups=4)
+conv("conv_dilated", "", 1, 2, 9, 8, 3, 3, 3, pad=(2, 3, 2, 3), dilation=(2, 3))
+conv("conv_asymmetric", "", 1, 2, 5, 6, 3, 3, 3, pad=(0, 1, 2, 3), stride=(2, 3))
+conv("conv_all", "", 2, 6, 8, 7, 6, 2, 3, pad=(1, 2, 0, 1), stride=(3, 2), dilation=(2, 1), groups=3)
+same = "conv2d pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 "
+case("conv_relu", same + "act=1", [values(1, 3, 5, 4), values(4, 3, 3, 3), values(4)],
+     lambda x, w, b: F.relu(F.conv2d(x, w, b, padding=1)), [])
+case("conv_leaky", same + "act=2 act_slope=0.125", [values(1, 3, 5, 4), values(4, 3, 3, 3)],
+     lambda x, w: F.leaky_relu(F.conv2d(x, w, padding=1), 0.125), [])
+case("conv_residual", same + "act=1", [values(1, 3, 5, 4), values(4, 3, 3, 3), values(4), values(1, 4, 5, 4)],
+     lambda x, w, b, z: F.relu(F.conv2d(x, w, b, padding=1) + z), [])
+
+
+def norm(name, shape, training, affine=True, text="", momentum=0.1, eps=1e-5, act=lambda y: y, grad=None):
+    c = shape[1]
+    inputs = [values(*shape) * 2 + 0.5] + [values(c) if affine else None for _ in range(2)] + [values(c), positive(c)]
+    inputs[0] = inputs[0].float().double()
+
+    def forward(x, w, b, m, v):
+        return act(F.batch_norm(x, m, v, w, b, training, momentum, eps))
+    case(name, "batch_norm" + text, inputs, forward, [0, 1, 2] if affine else [0], (3, 4))
+
+
+norm("bn_train", (3, 4, 3, 2), True, text=" training=1")
+norm("bn_features", (6, 5), True, text=" training=1")
+norm("bn_plain", (4, 3, 2, 2), True, affine=False, text=" training=1")
+norm("bn_settings", (5, 3, 1, 2), True, text=" training=1 momentum=0.25 eps=0.001", momentum=0.25, eps=1e-3)
+norm("bn_eval", (2, 4, 3, 2), False)
+norm("bn_frozen", (2, 4, 3, 2), False, text=" training=1 frozen=1")
+norm("bn_relu", (3, 4, 3, 2), True, text=" training=1 act=1", act=F.relu)
+norm("bn_leaky", (3, 4, 3, 2), True, text=" training=1 act=2 act_slope=0.25", act=lambda y: F.leaky_relu(y, 0.25))
+norm("bn_frozen_relu", (2, 4, 3, 2), False, text=" training=1 frozen=1 act=1", act=F.relu)
+
+case("relu", "relu", [integers(2, 3, 4)], F.relu)
+case("leaky_relu", "leaky_relu slope=0.2", [integers(2, 3, 4)], lambda x: F.leaky_relu(x, 0.2))
+case("prelu_channels", "prelu", [integers(2, 3, 4, 2), values(3)], F.prelu)
+case("prelu_one", "prelu", [values(2, 3, 4), values(1)], F.prelu)
+case("prelu_features", "prelu", [values(4, 3), values(3)], F.prelu)
+case("sigmoid", "sigmoid", [values(3, 7) * 8], torch.sigmoid)
+case("softmax", "softmax", [values(4, 6) * 4], lambda x: F.softmax(x, 1))
+case("softmax_last", "softmax axis=-1", [values(2, 3, 2, 4)], lambda x: F.softmax(x, -1))
+case("softmax_channels", "softmax axis=1", [values(2, 3, 2, 4)], lambda x: F.softmax(x, 1))
+case("softmax_first", "softmax axis=0", [values(3, 4)], lambda x: F.softmax(x, 0))
+
+
+def pool(op, name, x, kernel, stride, pad, ceil, count=True):
+    text = "%s_pool2d kernel_h=%d kernel_w=%d stride_h=%d stride_w=%d pad_h=%d pad_w=%d ceil_mode=%d" % (
+        op, *kernel, *stride, *pad, ceil)
+    if op == "max":
+        case(name, text, [x], lambda x: F.max_pool2d(x, kernel, stride, pad, ceil_mode=ceil))
+    else:
+        case(name, text + " count_include_pad=%d" % count, [x],
+             lambda x: F.avg_pool2d(x, kernel, stride, pad, ceil, count))
+
+
+for op in "max", "avg":
+    pool(op, op + "_resnet", values(2, 2, 7, 6), (3, 3), (2, 2), (1, 1), False)
+    pool(op, op + "_ceil", values(1, 2, 6, 7), (3, 3), (2, 2), (0, 0), True)
+    pool(op, op + "_ceil_pad", values(1, 2, 6, 8), (3, 3), (2, 3), (1, 1), True)
+    # ceil would begin a window in the right padding: it is dropped.
+    pool(op, op + "_ceil_drop", values(1, 2, 5, 4), (2, 2), (3, 2), (1, 1), True)
+    pool(op, op + "_odd", values(1, 3, 9, 5), (4, 2), (1, 3), (2, 1), False)
+pool("max", "max_ties", integers(2, 3, 8, 8), (3, 3), (2, 2), (1, 1), False)
+pool("avg", "avg_exclude", values(1, 2, 6, 8), (3, 3), (2, 3), (1, 1), True, False)
+pool("avg", "avg_exclude_floor", values(1, 2, 5, 5), (4, 3), (2, 2), (2, 1), False, False)
+case("global_avg_pool", "global_avg_pool", [values(2, 3, 5, 4)], lambda x: F.adaptive_avg_pool2d(x, 1))
+
+case("linear", "linear", [values(3, 10), values(4, 10), values(4)], F.linear)
+case("linear_plain", "linear", [values(2, 7), values(5, 7)], F.linear)
+case("linear_relu", "linear act=1", [values(3, 6), values(4, 6), values(4)], lambda *a: F.relu(F.linear(*a)))
+case("linear_leaky", "linear act=2 act_slope=0.5", [values(3, 6), values(4, 6), values(4)],
+     lambda *a: F.leaky_relu(F.linear(*a), 0.5))
+
+case("add", "add", [values(2, 3, 4), values(2, 3, 4)], torch.add)
+case("add_relu", "add act=1", [integers(2, 3, 4), integers(2, 3, 4)], lambda a, b: F.relu(a + b))
+case("mul", "mul", [values(2, 3, 4), values(2, 3, 4)], torch.mul)
+case("mul_gate", "mul", [values(2, 3, 4, 2), values(2, 3, 1, 1)], torch.mul)
+case("concat", "concat", [values(2, 1, 3), values(2, 4, 3), values(2, 2, 3)], lambda *x: torch.cat(x, 1))
+case("concat_first", "concat axis=0", [values(1, 4), values(3, 4)], lambda *x: torch.cat(x, 0))
+case("concat_last", "concat axis=-1", [values(2, 2, 3, 1), values(2, 2, 3, 4)], lambda *x: torch.cat(x, -1))
+case("flatten", "flatten", [values(2, 3, 2, 2)], lambda x: torch.flatten(x, 1))
+case("flatten_late", "flatten start=2", [values(2, 3, 2, 2)], lambda x: torch.flatten(x, 2))
+case("reshape", "reshape ndim=3 d0=0 d1=-1 d2=4", [values(2, 3, 2, 2)], lambda x: x.reshape(2, -1, 4))
+case("dropout_eval", "dropout p=0.5", [values(3, 4)], lambda x: F.dropout(x, 0.5, False))
+case("l2", "l2_normalize", [values(3, 5)], lambda x: F.normalize(x))
+case("l2_images", "l2_normalize", [values(2, 3, 2, 2)], lambda x: F.normalize(x))
+case("l2_short", "l2_normalize eps=0.5", [values(3, 4) * 0.25], lambda x: F.normalize(x, eps=0.5))
+DTYPES = {"f64": (1, torch.float64), "f16": (2, torch.float16), "bf16": (3, torch.bfloat16)}
+for name, (number, dtype) in DTYPES.items():
+    case("cast_" + name, "cast dtype=%d" % number, [values(3, 7)], lambda x: x.to(dtype))
+
+LOGITS, Y = (6, 4), torch.tensor([2, 0, 3, 1, 1, 0])
+IGNORED = torch.tensor([2, -1, 3, 1, -1, 0])
+
+
+def entropy(name, text, y, weight=None, smoothing=0.0, scale=1.0):
+    case(name, "softmax_cross_entropy" + text, [(values(*LOGITS) * scale).float().double(), y, weight],
+         lambda x, y, w: F.cross_entropy(x, y, w, ignore_index=-1, label_smoothing=smoothing), [0])
+
+
+entropy("ce", "", Y)
+entropy("ce_far", "", Y, scale=200)
+entropy("ce_ignore", "", IGNORED)
+entropy("ce_weight", "", Y, positive(4))
+entropy("ce_smooth", " smoothing=0.1", Y, smoothing=0.1)
+entropy("ce_all", " smoothing=0.2", IGNORED, positive(4), 0.2)
+
+
+def mixed(x, y, w, b, lam, smoothing):
+    """MixUp with class weights: numerator and weight mixed sample by sample."""
+    one = torch.ones(x.shape[1], dtype=torch.float64) if w is None else w
+    loss, total = 0, 0
+    for labels, share in (y, lam), (b, 1 - lam):
+        for n in range(len(labels)):
+            if labels[n] >= 0:
+                loss = loss + share[n] * F.cross_entropy(x[n:n + 1], labels[n:n + 1], one, reduction="sum",
+                                                         label_smoothing=smoothing)
+                total = total + share[n] * one[labels[n]]
+    return loss / total
+
+
+B = torch.tensor([1, 0, 0, 2, 3, 1])
+LAMBDA = positive(6) / 2
+# Without class weights that is PyTorch's cross entropy with probabilities as targets.
+share = LAMBDA[:, None] * F.one_hot(Y, 4) + (1 - LAMBDA[:, None]) * F.one_hot(B, 4)
+x = values(*LOGITS)
+assert abs(mixed(x, Y, None, B, LAMBDA, 0.1) - F.cross_entropy(x, share, label_smoothing=0.1)) < 1e-12
+case("ce_mixup", "softmax_cross_entropy smoothing=0.1", [x, Y, None, B, LAMBDA],
+     lambda x, y, w, b, lam: F.cross_entropy(x, share, label_smoothing=0.1), [0])
+case("ce_mixup_all", "softmax_cross_entropy smoothing=0.1", [values(*LOGITS), IGNORED, positive(4), B, LAMBDA],
+     lambda x, y, w, b, lam: mixed(x, y, w, b, lam, 0.1), [0])
+
+header, data = {"__metadata__": texts}, b""
+for name, array in tensors.items():
+    kind = {"float32": "F32", "float64": "F64", "int32": "I32"}[array.dtype.name]
+    header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [len(data), len(data) + array.nbytes]}
+    data += array.tobytes()
+text = json.dumps(header, separators=(",", ":")).encode()
+text += b" " * (-len(text) % 64)
+path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops.safetensors")
+with open(path, "wb") as f:
+    f.write(struct.pack("<Q", len(text)) + text + data)
+print("%d cases, %d bytes" % (len(texts), len(text) + len(data)))
