@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/error.h"
@@ -119,24 +120,50 @@ bool phiz_json_real(const json_t *value, double *out)
 }
 
 /* printf follows the locale, which in some lands writes 0,5. */
+static void add_with_point(struct phiz_bytes *out, const char *text)
+{
+	char plain[64];
+	size_t i, n = 0;
+
+	for (i = 0; text[i] && n < sizeof(plain); i++) {
+		if (strchr("0123456789+-eE", text[i]))
+			plain[n++] = text[i];
+		else if (n > 0 && plain[n - 1] != '.')
+			plain[n++] = '.';
+	}
+	phiz_bytes_add(out, plain, n);
+}
+
 void phiz_json_add_real(struct phiz_bytes *out, double v)
 {
 	char text[64];
-	size_t i, n = 0;
-	int point = 0;
+	int digits;
 
 	if (!isfinite(v)) {
 		phiz_bytes_text(out, "null");
 		return;
 	}
-	snprintf(text, sizeof(text), "%.17g", v);
-	for (i = 0; text[i]; i++) {
-		if (!strchr("0123456789+-eE", text[i])) {
-			if (point++)
-				continue;
-			text[i] = '.';
-		}
-		text[n++] = text[i];
+	for (digits = 1; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, v);
+		if (strtod(text, NULL) == v)
+			break;
 	}
-	phiz_bytes_add(out, text, n);
+	add_with_point(out, text);
+}
+
+void phiz_json_add_float(struct phiz_bytes *out, float v)
+{
+	char text[64];
+	int digits;
+
+	if (!isfinite(v)) {
+		phiz_bytes_text(out, "null");
+		return;
+	}
+	for (digits = 1; digits <= 9; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, (double)v);
+		if ((float)strtod(text, NULL) == v)
+			break;
+	}
+	add_with_point(out, text);
 }

@@ -24,8 +24,9 @@ bool phiz_json_int(const json_t *value, int64_t min, int64_t max, int64_t *out);
 /* A finite number? */
 bool phiz_json_real(const json_t *value, double *out);
 
-/* Appends v so that reading gives v again, with a '.' in every locale. Not finite: null. */
+/* Appends v in as few digits as give v again when read, with a '.' in every locale. Not finite: null. */
 void phiz_json_add_real(struct phiz_bytes *out, double v);
+void phiz_json_add_float(struct phiz_bytes *out, float v);
 
 /* text for a message: cut to 80 bytes, control characters as '?'. Returns out. */
 #define PHIZ_SHOWN 96
