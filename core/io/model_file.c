@@ -31,6 +31,7 @@
 #include "core/io/json.h"
 #include "core/io/model_sums.h"
 #include "core/io/tensors.h"
+#include "core/tensor/convert.h"
 
 #define VERSION 1
 #define PIECE 65536 /* bytes; stays in the cache between its sum and its copy */
@@ -262,14 +263,16 @@ static enum phiz_status take_extra(struct model_reader *r)
 /* 16 bits to float32. In the file the elements may lie unaligned. */
 static void widen(enum phiz_dtype dtype, const unsigned char *from, size_t bytes, float *to)
 {
-	uint16_t h[256];
-	size_t i, n, left = bytes / sizeof(*h);
+	uint16_t h[1024];
+	size_t n, left = bytes / sizeof(*h);
 
 	for (; left > 0; left -= n) {
-		n = left < 256 ? left : 256;
+		n = left < 1024 ? left : 1024;
 		memcpy(h, from, n * sizeof(*h));
-		for (i = 0; i < n; i++)
-			to[i] = dtype == PHIZ_F16 ? phiz_f16_to_f32(h[i]) : phiz_bf16_to_f32(h[i]);
+		if (dtype == PHIZ_F16)
+			phiz_widen_f16(h, to, (int64_t)n);
+		else
+			phiz_widen_bf16(h, to, (int64_t)n);
 		from += n * sizeof(*h);
 		to += n;
 	}

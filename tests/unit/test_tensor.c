@@ -175,6 +175,24 @@ static void test_f16(void **state)
 	assert_int_equal(phiz_f32_to_f16(-1e30f), 0xfc00);
 	assert_int_equal(phiz_f32_to_f16(1e-30f), 0);
 	assert_int_equal(phiz_f32_to_f16(-1e-42f), 0x8000);
+	/* Many at once: the same bits, NaNs included, at any count. */
+	for (unsigned first = 0; first < 65536; first += 97) {
+		uint16_t h[131];
+		float many[131], one;
+		int n = (int)(first % 132);
+		for (int i = 0; i < n; i++)
+			h[i] = (uint16_t)(first + (unsigned)i);
+		phiz_widen_f16(h, many, n);
+		for (int i = 0; i < n; i++) {
+			one = phiz_f16_to_f32(h[i]);
+			assert_memory_equal(&many[i], &one, sizeof(one));
+		}
+		phiz_widen_bf16(h, many, n);
+		for (int i = 0; i < n; i++) {
+			one = phiz_bf16_to_f32(h[i]);
+			assert_memory_equal(&many[i], &one, sizeof(one));
+		}
+	}
 }
 
 static void test_bf16(void **state)
