@@ -1,0 +1,4 @@
+/* Every kernel of this folder; see vector.h. */
+#include "core/cpu/vector/elementwise.h"
+#include "core/cpu/vector/batch_norm.h"
+#include "core/cpu/vector/pool.h"

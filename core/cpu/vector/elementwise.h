@@ -1,0 +1,342 @@
+/* relu, leaky_relu, prelu, add, mul and the gradients of these. The formulas stand in core/ops. y may be x, and dx may be
+ * dy, as there. */
+#include "core/cpu/vector/vector.h"
+
+/* --- One pass over n elements each. --- */
+
+INLINE void activate_row(float *y, const float *x, int64_t n, float slope, int act)
+{
+	IN_PLACE
+	for (int64_t i = 0; i < n; i++)
+		y[i] = act_apply(act, slope, x[i]);
+}
+
+/* d (+)= g * act'(y) */
+INLINE void activate_back_row(float *d, const float *y, const float *g, int64_t n, float slope, bool add, int act)
+{
+	if (add)
+		IN_PLACE
+		for (int64_t i = 0; i < n; i++)
+			d[i] += act_gradient(act, slope, y[i], g[i]);
+	else
+		IN_PLACE
+		for (int64_t i = 0; i < n; i++)
+			d[i] = act_gradient(act, slope, y[i], g[i]);
+}
+
+INLINE void add_row(float *y, const float *a, const float *b, int64_t n, float slope, int act)
+{
+	IN_PLACE
+	for (int64_t i = 0; i < n; i++)
+		y[i] = act_apply(act, slope, a[i] + b[i]);
+}
+
+static void copy_row(float *d, const float *g, int64_t n, bool add)
+{
+	if (add)
+		IN_PLACE
+		for (int64_t i = 0; i < n; i++)
+			d[i] += g[i];
+	else if (d != g)
+		memmove(d, g, (size_t)n * sizeof(*d));
+}
+
+static void scale_row(float *d, const float *g, int64_t n, float s, bool add)
+{
+	if (add)
+		IN_PLACE
+		for (int64_t i = 0; i < n; i++)
+			d[i] += g[i] * s;
+	else
+		IN_PLACE
+		for (int64_t i = 0; i < n; i++)
+			d[i] = g[i] * s;
+}
+
+static void product_row(float *d, const float *a, const float *b, int64_t n, bool add)
+{
+	if (add)
+		IN_PLACE
+		for (int64_t i = 0; i < n; i++)
+			d[i] += a[i] * b[i];
+	else
+		IN_PLACE
+		for (int64_t i = 0; i < n; i++)
+			d[i] = a[i] * b[i];
+}
+
+static double dot_row(const float *a, const float *b, int64_t n)
+{
+	lanes part[4] = {{0}};
+	double sum = 0;
+	int64_t i = 0;
+	for (; i + SUM_LANES <= n; i += SUM_LANES)
+		for (int v = 0; v < 4; v++)
+			part[v] += *(const lanes *)(a + i + v * 16) * *(const lanes *)(b + i + v * 16);
+	for (; i + 16 <= n; i += 16)
+		part[0] += *(const lanes *)(a + i) * *(const lanes *)(b + i);
+	for (; i < n; i++)
+		sum += (double)(a[i] * b[i]);
+	return sum + lanes_total(part);
+}
+
+/* --- relu, leaky_relu --- */
+
+static void relu_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	(void)worker;
+	activate_row((float *)call->out[0].data + begin, phiz_in(call, 0) + begin, end - begin, 0, PHIZ_ACT_RELU);
+}
+
+static enum phiz_status relu_forward(struct phiz_call *call)
+{
+	phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), GRAIN, relu_pieces, call);
+	return PHIZ_OK;
+}
+
+static void relu_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	(void)worker;
+	activate_back_row(phiz_din(call, 0) + begin, (const float *)call->out[0].data + begin,
+	                  (const float *)call->dout[0].data + begin, end - begin, 0, phiz_adds(call, 0), PHIZ_ACT_RELU);
+}
+
+static enum phiz_status relu_backward(struct phiz_call *call)
+{
+	if (phiz_din(call, 0) && call->dout[0].data)
+		phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), GRAIN, relu_back_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(relu) = {PHIZ_VECTOR_KERNEL("relu"), .forward = relu_forward,
+                                                  .backward = relu_backward};
+
+static void leaky_relu_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	(void)worker;
+	activate_row((float *)call->out[0].data + begin, phiz_in(call, 0) + begin, end - begin,
+	             (float)call->node->attr[PHIZ_LEAKY_RELU_SLOPE].f, PHIZ_ACT_LEAKY_RELU);
+}
+
+static enum phiz_status leaky_relu_forward(struct phiz_call *call)
+{
+	phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), GRAIN, leaky_relu_pieces, call);
+	return PHIZ_OK;
+}
+
+static void leaky_relu_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	(void)worker;
+	activate_back_row(phiz_din(call, 0) + begin, (const float *)call->out[0].data + begin,
+	                  (const float *)call->dout[0].data + begin, end - begin,
+	                  (float)call->node->attr[PHIZ_LEAKY_RELU_SLOPE].f, phiz_adds(call, 0), PHIZ_ACT_LEAKY_RELU);
+}
+
+static enum phiz_status leaky_relu_backward(struct phiz_call *call)
+{
+	if (phiz_din(call, 0) && call->dout[0].data)
+		phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), GRAIN, leaky_relu_back_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(leaky_relu) = {PHIZ_VECTOR_KERNEL("leaky_relu"), .forward = leaky_relu_forward,
+                                                        .backward = leaky_relu_backward};
+
+/* --- add --- */
+
+static void add_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	const union phiz_attr *attr = call->node->attr;
+	(void)worker;
+	WITH_ACT(attr[PHIZ_ADD_ACT].i, add_row, (float *)call->out[0].data + begin, phiz_in(call, 0) + begin,
+	         phiz_in(call, 1) + begin, end - begin, (float)attr[PHIZ_ADD_ACT_SLOPE].f);
+}
+
+static enum phiz_status add_forward(struct phiz_call *call)
+{
+	phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), GRAIN, add_pieces, call);
+	return PHIZ_OK;
+}
+
+/* One gradient after the other within a piece: both may be the same memory if the second adds. */
+static void add_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	const union phiz_attr *attr = call->node->attr;
+	const float *g = (const float *)call->dout[0].data + begin;
+	(void)worker;
+	for (int input = 0; input < 2; input++) {
+		float *d = phiz_din(call, input);
+		if (!d)
+			continue;
+		if (attr[PHIZ_ADD_ACT].i == PHIZ_ACT_NONE)
+			copy_row(d + begin, g, end - begin, phiz_adds(call, input));
+		else
+			WITH_ACT(attr[PHIZ_ADD_ACT].i, activate_back_row, d + begin, (const float *)call->out[0].data + begin, g,
+			         end - begin, (float)attr[PHIZ_ADD_ACT_SLOPE].f, phiz_adds(call, input));
+	}
+}
+
+static enum phiz_status add_backward(struct phiz_call *call)
+{
+	if (call->dout[0].data)
+		phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), GRAIN, add_back_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(add) = {PHIZ_VECTOR_KERNEL("add"), .forward = add_forward,
+                                                 .backward = add_backward};
+
+/* --- mul: of the same shape by elements, a gate by planes --- */
+
+static int64_t gate_spread(const struct phiz_call *call)
+{
+	return phiz_tensor_count(&call->in[0]) / phiz_tensor_count(&call->in[1]);
+}
+
+static void mul_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	const float *a = phiz_in(call, 0), *b = phiz_in(call, 1);
+	float *y = call->out[0].data;
+	int64_t inner = gate_spread(call);
+	(void)worker;
+	if (inner == 1)
+		product_row(y + begin, a + begin, b + begin, end - begin, false);
+	for (int64_t i = begin; inner > 1 && i < end; i++)
+		scale_row(y + i * inner, a + i * inner, inner, b[i], false);
+}
+
+static int64_t mul_grain(const struct phiz_call *call)
+{
+	int64_t inner = gate_spread(call);
+	return inner < GRAIN ? GRAIN / inner : 1;
+}
+
+static enum phiz_status mul_forward(struct phiz_call *call)
+{
+	phiz_parallel_for(call->ctx, phiz_tensor_count(&call->in[1]), mul_grain(call), mul_pieces, call);
+	return PHIZ_OK;
+}
+
+/* Neither gradient is written over what the other still reads: nothing may alias but da and db, if db adds. */
+static void mul_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	const float *a = phiz_in(call, 0), *b = phiz_in(call, 1), *g = call->dout[0].data;
+	float *da = phiz_din(call, 0), *db = phiz_din(call, 1);
+	int64_t inner = gate_spread(call);
+	(void)worker;
+	if (inner == 1 && da)
+		product_row(da + begin, g + begin, b + begin, end - begin, phiz_adds(call, 0));
+	if (inner == 1 && db)
+		product_row(db + begin, g + begin, a + begin, end - begin, phiz_adds(call, 1));
+	for (int64_t i = begin; inner > 1 && i < end; i++) {
+		if (da)
+			scale_row(da + i * inner, g + i * inner, inner, b[i], phiz_adds(call, 0));
+		if (db)
+			phiz_put(&db[i], phiz_adds(call, 1), (float)dot_row(g + i * inner, a + i * inner, inner));
+	}
+}
+
+static enum phiz_status mul_backward(struct phiz_call *call)
+{
+	if (call->dout[0].data)
+		phiz_parallel_for(call->ctx, phiz_tensor_count(&call->in[1]), mul_grain(call), mul_back_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(mul) = {PHIZ_VECTOR_KERNEL("mul"), .forward = mul_forward,
+                                                 .backward = mul_backward};
+
+/* --- prelu --- */
+
+/* x as [outer, channels, inner]; with a single weight, pieces of a row are what a channel is otherwise. */
+static struct phiz_lines prelu_lines(const struct phiz_call *call)
+{
+	struct phiz_lines one = {1, 1, phiz_tensor_count(&call->in[PHIZ_PRELU_INPUT])};
+	if (phiz_tensor_count(&call->in[PHIZ_PRELU_WEIGHT]) == 1)
+		return one;
+	return phiz_lines_along(&call->in[PHIZ_PRELU_INPUT].shape, 1);
+}
+
+static void prelu_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	const float *x = phiz_in(call, PHIZ_PRELU_INPUT), *w = phiz_in(call, PHIZ_PRELU_WEIGHT);
+	struct phiz_lines l = prelu_lines(call);
+	float *y = call->out[0].data;
+	(void)worker;
+	for (int64_t i = begin; i < end;) {
+		int64_t line = i / l.inner, stop = (line + 1) * l.inner < end ? (line + 1) * l.inner : end;
+		float slope = w[line % l.n];
+		IN_PLACE
+		for (; i < stop; i++)
+			y[i] = x[i] > 0 ? x[i] : x[i] * slope;
+	}
+}
+
+static enum phiz_status prelu_forward(struct phiz_call *call)
+{
+	phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), GRAIN, prelu_pieces, call);
+	return PHIZ_OK;
+}
+
+/* dw of one channel. */
+static void prelu_weight_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	const float *x = phiz_in(call, PHIZ_PRELU_INPUT), *g = call->dout[0].data;
+	struct phiz_lines l = prelu_lines(call);
+	float *dw = phiz_din(call, PHIZ_PRELU_WEIGHT);
+	(void)worker;
+	for (int64_t c = begin; c < end; c++) {
+		double sum = 0;
+		for (int64_t o = 0; o < l.outer; o++)
+			for (int64_t i = (o * l.n + c) * l.inner; i < (o * l.n + c + 1) * l.inner; i++)
+				sum += x[i] > 0 ? 0 : (double)x[i] * (double)g[i];
+		phiz_put(&dw[c], phiz_adds(call, PHIZ_PRELU_WEIGHT), (float)sum);
+	}
+}
+
+static void prelu_input_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	const float *x = phiz_in(call, PHIZ_PRELU_INPUT), *w = phiz_in(call, PHIZ_PRELU_WEIGHT), *g = call->dout[0].data;
+	struct phiz_lines l = prelu_lines(call);
+	float *dx = phiz_din(call, PHIZ_PRELU_INPUT);
+	bool add = phiz_adds(call, PHIZ_PRELU_INPUT);
+	(void)worker;
+	for (int64_t i = begin; i < end;) {
+		int64_t line = i / l.inner, stop = (line + 1) * l.inner < end ? (line + 1) * l.inner : end;
+		float slope = w[line % l.n];
+		if (add)
+			IN_PLACE
+			for (; i < stop; i++)
+				dx[i] += x[i] > 0 ? g[i] : g[i] * slope;
+		else
+			IN_PLACE
+			for (; i < stop; i++)
+				dx[i] = x[i] > 0 ? g[i] : g[i] * slope;
+	}
+}
+
+/* dw first: dx may be dy. */
+static enum phiz_status prelu_backward(struct phiz_call *call)
+{
+	if (!call->dout[0].data)
+		return PHIZ_OK;
+	if (phiz_din(call, PHIZ_PRELU_WEIGHT))
+		phiz_parallel_for(call->ctx, prelu_lines(call).n, 1, prelu_weight_pieces, call);
+	if (phiz_din(call, PHIZ_PRELU_INPUT))
+		phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), GRAIN, prelu_input_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(prelu) = {PHIZ_VECTOR_KERNEL("prelu"), .forward = prelu_forward,
+                                                   .backward = prelu_backward};

@@ -1,0 +1,332 @@
+/* max_pool2d, avg_pool2d, global_avg_pool and concat; the formulas stand in core/ops. */
+#include "core/cpu/vector/vector.h"
+
+struct pool {
+	int64_t planes, h, w, p, q; /* planes: N * C */
+	int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+};
+
+static struct pool pool_of(const struct phiz_call *call)
+{
+	const int64_t *in = call->in[0].shape.dim, *out = call->out[0].shape.dim;
+	const union phiz_attr *a = call->node->attr;
+	struct pool d = {in[0] * in[1], in[2], in[3], out[2], out[3], a[PHIZ_POOL_KERNEL_H].i, a[PHIZ_POOL_KERNEL_W].i,
+	                 a[PHIZ_POOL_STRIDE_H].i, a[PHIZ_POOL_STRIDE_W].i, a[PHIZ_POOL_PAD_H].i, a[PHIZ_POOL_PAD_W].i};
+	return d;
+}
+
+static int64_t pool_grain(const struct pool *d)
+{
+	int64_t plane = d->h * d->w;
+	return plane < GRAIN ? GRAIN / (plane < 1 ? 1 : plane) : 1;
+}
+
+INLINE int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+INLINE int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Of each worker: a row of values and, for max, a row of where they came from. */
+static size_t pool_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	struct pool d = pool_of(call);
+	return backward ? 0 : (size_t)threads * (size_t)d.w * 8;
+}
+
+/* --- max: first down the columns of a row of windows, which vectorises, then along the row. The first of equals in
+ * the order of the reference kernel is the one with the smallest index; of NaNs, the last. --- */
+
+static void max_columns(const struct pool *d, const float *x, int64_t top, int64_t bottom, float *best, int32_t *row)
+{
+	memcpy(best, x + top * d->w, (size_t)d->w * sizeof(*best));
+	for (int64_t i = 0; i < d->w; i++)
+		row[i] = (int32_t)top;
+	for (int64_t h = top + 1; h < bottom; h++) {
+		const float *from = x + h * d->w;
+		for (int64_t i = 0; i < d->w; i++) {
+			bool take = !(from[i] <= best[i]) && !(best[i] != best[i] && from[i] == from[i]);
+			best[i] = take ? from[i] : best[i];
+			row[i] = take ? (int32_t)h : row[i];
+		}
+	}
+}
+
+static void max_row(const struct pool *d, const float *best, const int32_t *row, float *y, int32_t *choice)
+{
+	for (int64_t q = 0; q < d->q; q++) {
+		int64_t left = larger(q * d->stride_w - d->pad_w, 0);
+		int64_t right = smaller(q * d->stride_w - d->pad_w + d->kernel_w, d->w);
+		float v = best[left];
+		int32_t at = (int32_t)(row[left] * d->w + left);
+		for (int64_t i = left + 1; i < right; i++) {
+			int32_t here = (int32_t)(row[i] * d->w + i);
+			bool nan = best[i] != best[i];
+			if (best[i] > v || (best[i] == v && here < at) || (nan && (v == v || here > at))) {
+				v = best[i];
+				at = here;
+			}
+		}
+		y[q] = v;
+		choice[q] = at;
+	}
+}
+
+/* The same without choices. */
+static void max_values(const struct pool *d, const float *x, int64_t top, int64_t bottom, float *best, float *y)
+{
+	memcpy(best, x + top * d->w, (size_t)d->w * sizeof(*best));
+	for (int64_t h = top + 1; h < bottom; h++) {
+		const float *from = x + h * d->w;
+		for (int64_t i = 0; i < d->w; i++)
+			best[i] = from[i] > best[i] || from[i] != from[i] ? from[i] : best[i];
+	}
+	for (int64_t q = 0; q < d->q; q++) {
+		int64_t left = larger(q * d->stride_w - d->pad_w, 0);
+		int64_t right = smaller(q * d->stride_w - d->pad_w + d->kernel_w, d->w);
+		float v = best[left];
+		for (int64_t i = left + 1; i < right; i++)
+			v = best[i] > v || best[i] != best[i] ? best[i] : v;
+		y[q] = v;
+	}
+}
+
+static void max_pool_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	struct pool d = pool_of(call);
+	float *best = (float *)call->workspace + (int64_t)worker * d.w * 2;
+	int32_t *row = (int32_t *)(void *)(best + d.w), *choice = call->saved[0].data;
+	for (int64_t i = begin * d.p; i < end * d.p; i++) {
+		int64_t top = i % d.p * d.stride_h - d.pad_h, bottom = smaller(top + d.kernel_h, d.h);
+		const float *x = phiz_in(call, 0) + i / d.p * d.h * d.w;
+		float *y = (float *)call->out[0].data + i * d.q;
+		if (choice) {
+			max_columns(&d, x, larger(top, 0), bottom, best, row);
+			max_row(&d, best, row, y, choice + i * d.q);
+		} else {
+			max_values(&d, x, larger(top, 0), bottom, best, y);
+		}
+	}
+}
+
+static enum phiz_status max_pool_forward(struct phiz_call *call)
+{
+	struct pool d = pool_of(call);
+	phiz_parallel_for(call->ctx, d.planes, pool_grain(&d), max_pool_pieces, call);
+	return PHIZ_OK;
+}
+
+static void max_pool_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	struct pool d = pool_of(call);
+	const int32_t *choice = call->saved[0].data;
+	const float *dy = call->dout[0].data;
+	(void)worker;
+	for (int64_t plane = begin; plane < end; plane++) {
+		float *dx = phiz_din(call, 0) + plane * d.h * d.w;
+		if (!phiz_adds(call, 0))
+			memset(dx, 0, (size_t)(d.h * d.w) * sizeof(*dx));
+		for (int64_t i = plane * d.p * d.q; i < (plane + 1) * d.p * d.q; i++)
+			dx[choice[i]] += dy[i];
+	}
+}
+
+static enum phiz_status max_pool_backward(struct phiz_call *call)
+{
+	struct pool d = pool_of(call);
+	if (phiz_din(call, 0) && call->dout[0].data)
+		phiz_parallel_for(call->ctx, d.planes, pool_grain(&d), max_pool_back_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(max_pool2d) = {PHIZ_VECTOR_KERNEL("max_pool2d"), .workspace = pool_workspace,
+                                                        .forward = max_pool_forward, .backward = max_pool_backward};
+
+/* --- avg --- */
+
+/* The part of window o of an axis that lies inside the input, and how many places it divides by. */
+static void avg_window(int64_t o, int64_t stride, int64_t pad, int64_t kernel, int64_t size, bool count_pad, int64_t *begin,
+                       int64_t *end, int64_t *places)
+{
+	int64_t first = o * stride - pad, last = smaller(first + kernel, size + pad);
+	*begin = larger(first, 0);
+	*end = smaller(last, size);
+	*places = count_pad ? last - first : *end - *begin;
+}
+
+static void avg_pool_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	struct pool d = pool_of(call);
+	bool count_pad = call->node->attr[PHIZ_POOL_COUNT_INCLUDE_PAD].i != 0;
+	float *sum = (float *)call->workspace + (int64_t)worker * d.w * 2;
+	for (int64_t i = begin * d.p; i < end * d.p; i++) {
+		const float *x = phiz_in(call, 0) + i / d.p * d.h * d.w;
+		float *y = (float *)call->out[0].data + i * d.q;
+		int64_t top, bottom, high, left, right, wide;
+		avg_window(i % d.p, d.stride_h, d.pad_h, d.kernel_h, d.h, count_pad, &top, &bottom, &high);
+		memset(sum, 0, (size_t)d.w * sizeof(*sum));
+		for (int64_t h = top; h < bottom; h++)
+			for (int64_t w = 0; w < d.w; w++)
+				sum[w] += x[h * d.w + w];
+		for (int64_t q = 0; q < d.q; q++) {
+			double total = 0;
+			avg_window(q, d.stride_w, d.pad_w, d.kernel_w, d.w, count_pad, &left, &right, &wide);
+			for (int64_t w = left; w < right; w++)
+				total += (double)sum[w];
+			y[q] = (float)(total / (double)(high * wide));
+		}
+	}
+}
+
+static enum phiz_status avg_pool_forward(struct phiz_call *call)
+{
+	struct pool d = pool_of(call);
+	phiz_parallel_for(call->ctx, d.planes, pool_grain(&d), avg_pool_pieces, call);
+	return PHIZ_OK;
+}
+
+static void avg_pool_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	struct pool d = pool_of(call);
+	bool count_pad = call->node->attr[PHIZ_POOL_COUNT_INCLUDE_PAD].i != 0;
+	const float *dy = call->dout[0].data;
+	(void)worker;
+	for (int64_t plane = begin; plane < end; plane++) {
+		float *dx = phiz_din(call, 0) + plane * d.h * d.w;
+		if (!phiz_adds(call, 0))
+			memset(dx, 0, (size_t)(d.h * d.w) * sizeof(*dx));
+		for (int64_t i = 0; i < d.p * d.q; i++) {
+			int64_t top, bottom, high, left, right, wide;
+			avg_window(i / d.q, d.stride_h, d.pad_h, d.kernel_h, d.h, count_pad, &top, &bottom, &high);
+			avg_window(i % d.q, d.stride_w, d.pad_w, d.kernel_w, d.w, count_pad, &left, &right, &wide);
+			float share = dy[plane * d.p * d.q + i] / (float)(high * wide);
+			for (int64_t h = top; h < bottom; h++)
+				for (int64_t w = left; w < right; w++)
+					dx[h * d.w + w] += share;
+		}
+	}
+}
+
+static enum phiz_status avg_pool_backward(struct phiz_call *call)
+{
+	struct pool d = pool_of(call);
+	if (phiz_din(call, 0) && call->dout[0].data)
+		phiz_parallel_for(call->ctx, d.planes, pool_grain(&d), avg_pool_back_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(avg_pool2d) = {PHIZ_VECTOR_KERNEL("avg_pool2d"), .workspace = pool_workspace,
+                                                        .forward = avg_pool_forward, .backward = avg_pool_backward};
+
+/* --- global average --- */
+
+static int64_t global_area(const struct phiz_call *call)
+{
+	return call->in[0].shape.dim[2] * call->in[0].shape.dim[3];
+}
+
+static void global_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	int64_t area = global_area(call);
+	(void)worker;
+	for (int64_t i = begin; i < end; i++)
+		((float *)call->out[0].data)[i] = (float)(bn_sum(phiz_in(call, 0) + i * area, area) / (double)area);
+}
+
+static void global_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	const float *dy = call->dout[0].data;
+	int64_t area = global_area(call);
+	bool add = phiz_adds(call, 0);
+	(void)worker;
+	for (int64_t plane = begin; plane < end; plane++) {
+		float *dx = phiz_din(call, 0) + plane * area, share = dy[plane] / (float)area;
+		for (int64_t i = 0; i < area; i++)
+			dx[i] = add ? dx[i] + share : share;
+	}
+}
+
+static enum phiz_status global_forward(struct phiz_call *call)
+{
+	int64_t area = global_area(call);
+	phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), area < GRAIN ? GRAIN / area : 1, global_pieces, call);
+	return PHIZ_OK;
+}
+
+static enum phiz_status global_backward(struct phiz_call *call)
+{
+	int64_t area = global_area(call);
+	if (phiz_din(call, 0) && call->dout[0].data)
+		phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), area < GRAIN ? GRAIN / area : 1,
+		                  global_back_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(global_avg_pool) = {PHIZ_VECTOR_KERNEL("global_avg_pool"),
+                                                             .forward = global_forward, .backward = global_backward};
+
+/* --- concat: copies of runs --- */
+
+/* The outer lines begin..end-1 of every input; one input after the other, so that two gradients may be the same memory
+ * if the later one adds. */
+static void concat_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	int64_t axis = call->node->attr[PHIZ_CONCAT_AXIS].i, at = 0;
+	struct phiz_lines whole = phiz_lines_along(&call->out[0].shape, axis);
+	(void)worker;
+	for (int i = 0; i < call->n_in; i++) {
+		struct phiz_lines part = phiz_lines_along(&call->in[i].shape, axis);
+		int64_t run = part.n * part.inner;
+		for (int64_t o = begin; o < end; o++)
+			memcpy((float *)call->out[0].data + (o * whole.n + at) * whole.inner, phiz_in(call, i) + o * run,
+			       (size_t)run * sizeof(float));
+		at += part.n;
+	}
+}
+
+static void concat_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct phiz_call *call = arg;
+	int64_t axis = call->node->attr[PHIZ_CONCAT_AXIS].i, at = 0;
+	struct phiz_lines whole = phiz_lines_along(&call->out[0].shape, axis);
+	(void)worker;
+	for (int i = 0; i < call->n_in; i++) {
+		struct phiz_lines part = phiz_lines_along(&call->in[i].shape, axis);
+		int64_t run = part.n * part.inner;
+		for (int64_t o = begin; phiz_din(call, i) && o < end; o++)
+			copy_row(phiz_din(call, i) + o * run, (const float *)call->dout[0].data + (o * whole.n + at) * whole.inner,
+			         run, phiz_adds(call, i));
+		at += part.n;
+	}
+}
+
+static enum phiz_status concat_forward(struct phiz_call *call)
+{
+	struct phiz_lines whole = phiz_lines_along(&call->out[0].shape, call->node->attr[PHIZ_CONCAT_AXIS].i);
+	int64_t run = larger(whole.n * whole.inner, 1);
+	phiz_parallel_for(call->ctx, whole.outer, larger(GRAIN / run, 1), concat_pieces, call);
+	return PHIZ_OK;
+}
+
+static enum phiz_status concat_backward(struct phiz_call *call)
+{
+	struct phiz_lines whole = phiz_lines_along(&call->out[0].shape, call->node->attr[PHIZ_CONCAT_AXIS].i);
+	int64_t run = larger(whole.n * whole.inner, 1);
+	if (call->dout[0].data)
+		phiz_parallel_for(call->ctx, whole.outer, larger(GRAIN / run, 1), concat_back_pieces, call);
+	return PHIZ_OK;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(concat) = {PHIZ_VECTOR_KERNEL("concat"), .forward = concat_forward,
+                                                    .backward = concat_backward};
