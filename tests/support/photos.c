@@ -32,8 +32,8 @@ static double value_at(double grid[GRID][GRID + 4], double x, double y)
 	return top * (1 - fy) + bottom * fy;
 }
 
-void test_photo(struct phiz_ctx *ctx, const char *dir, const char *name, unsigned scene, int shift, int light, int width,
-                int height)
+void test_photo(struct phiz_ctx *ctx, const char *dir, const char *name, unsigned scene, int shift, int light,
+                int width, int height)
 {
 	double grid[GRID][GRID + 4];
 	struct phiz_rng rng;

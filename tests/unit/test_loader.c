@@ -374,7 +374,7 @@ static void test_balance(void **state)
 			odd[p] += person[p] == 5;
 		}
 		for (int i = 0; i < PHOTOS; i++)
-			assert_true(i < 5 ? photo[i] >= 1 && photo[i] <= 2 : i < 8 ? photo[i] >= 1 && photo[i] <= 2 : photo[i] <= 1);
+			assert_true(i < 8 ? photo[i] >= 1 && photo[i] <= 2 : photo[i] <= 1);
 	}
 	assert_true(odd[0] && odd[1] && odd[2]);
 	phiz_loader_free(&l);
@@ -574,8 +574,8 @@ static void test_destroyed_in_the_middle(void **state)
 	teardown(&w);
 }
 
-/* Whichever allocation fails, and in whatever thread: NOMEM or all is well, and nothing leaks. Workers run ahead of what
- * is asked for, so a failure may go unseen in a batch that nobody takes. */
+/* Whichever allocation fails, and in whatever thread: NOMEM or all is well, and nothing leaks. Workers run ahead of
+ * what is asked for, so a failure may go unseen in a batch that nobody takes. */
 static void test_every_allocation_may_fail(void **state)
 {
 	struct world w;

@@ -45,8 +45,8 @@ static const char *at(const struct folder *f, const char *name, char path[1024])
 
 static void test_order_and_kinds(void **state)
 {
-	static const char *const want[] = {"B\xc3\xb6rn/1.PGM", "Zo\nrro/a b.jpeg", "anna/10.jpg", "anna/2.JPG", "anna/x.ppm",
-	                                   "anna b/y.png"};
+	static const char *const want[] = {"B\xc3\xb6rn/1.PGM", "Zo\nrro/a b.jpeg", "anna/10.jpg", "anna/2.JPG",
+	                                   "anna/x.ppm", "anna b/y.png"};
 	static const int person[] = {0, 1, 2, 2, 2, 3};
 	struct folder f;
 	struct phiz_dataset *d;
