@@ -51,8 +51,8 @@ static enum phiz_status check_number(struct phiz_ctx *ctx, const char *field, do
 }
 
 /* low < pair[0] <= pair[1] <= high; low itself is allowed where `closed`. */
-static enum phiz_status check_pair(struct phiz_ctx *ctx, const char *field, const double pair[2], double low, bool closed,
-                                   double high)
+static enum phiz_status check_pair(struct phiz_ctx *ctx, const char *field, const double pair[2], double low,
+                                   bool closed, double high)
 {
 	if ((closed ? pair[0] >= low : pair[0] > low) && pair[0] <= pair[1] && pair[1] <= high)
 		return PHIZ_OK;

@@ -100,8 +100,8 @@ void phiz_mixup_apply(float *a, const float *b, size_t n, float lambda);
 /* --- Apply. Images are RGB unless it says otherwise; a failed call leaves the image as it was. --- */
 
 /* F.resized_crop: the box, then resize to size x size. To the last bit. out is created. */
-enum phiz_status phiz_apply_resized_crop(struct phiz_ctx *ctx, const struct phiz_image *from, const struct phiz_box *box,
-                                         int size, struct phiz_image *out);
+enum phiz_status phiz_apply_resized_crop(struct phiz_ctx *ctx, const struct phiz_image *from,
+                                         const struct phiz_box *box, int size, struct phiz_image *out);
 /* F.rotate about the centre, same size. Nearest to the last bit. */
 enum phiz_status phiz_apply_rotate(struct phiz_ctx *ctx, struct phiz_image *image, double angle, bool bilinear,
                                    const uint8_t fill[3]);

@@ -16,8 +16,8 @@ static void replace(struct phiz_ctx *ctx, struct phiz_image *image, const struct
 	*image = *by;
 }
 
-enum phiz_status phiz_apply_resized_crop(struct phiz_ctx *ctx, const struct phiz_image *from, const struct phiz_box *box,
-                                         int size, struct phiz_image *out)
+enum phiz_status phiz_apply_resized_crop(struct phiz_ctx *ctx, const struct phiz_image *from,
+                                         const struct phiz_box *box, int size, struct phiz_image *out)
 {
 	*out = (struct phiz_image){ 0 };
 	if (box->x < 0 || box->y < 0 || box->w < 1 || box->h < 1 || box->w > from->width - box->x ||

@@ -2,7 +2,8 @@
  * which are Pillow's. Grey, YCbCr and RGB files are made RGB by the library; CMYK and YCCK here.
  *
  * libjpeg reports errors by longjmp. Each stage of decoding is therefore a small function that run_stage calls under
- * one setjmp, and everything that must outlive a jump is in the reader. */
+ * one setjmp, and everything that must outlive a jump is in the reader. Nothing of libjpeg that can fail may be called
+ * outside a stage: it would jump into a frame that is gone. */
 #include "core/image/codec.h"
 
 #include <limits.h>
@@ -32,6 +33,7 @@ struct reader {
 	int orientation;
 	int fatal;     /* the code that ended decoding, 0: none */
 	bool scanning; /* past the header */
+	bool many_scans;
 	bool at_end;   /* asked for more bytes than there are */
 	char fatal_text[JMSG_LENGTH_MAX];
 	char damage[JMSG_LENGTH_MAX]; /* the first warning that means lost pixels, "" if none */
@@ -154,6 +156,7 @@ static void stage_header(struct reader *r)
 static void stage_start(struct reader *r)
 {
 	r->scanning = true;
+	r->many_scans = jpeg_has_multiple_scans(&r->jpeg);
 	(void)jpeg_start_decompress(&r->jpeg);
 }
 
@@ -293,7 +296,7 @@ static enum phiz_status judge_damage(struct phiz_ctx *ctx, const struct reader *
 	/* All rows came without a complaint and only the end marker is missing: nothing is lost. In a file of several
 	 * scans a later scan may be what is missing. */
 	bool whole = !r->fatal && !r->damage[0];
-	if (whole && r->at_end && jpeg_has_multiple_scans((j_decompress_ptr)&r->jpeg)) {
+	if (whole && r->at_end && r->many_scans) {
 		whole = false;
 		text = "no end marker after the last scan";
 	}

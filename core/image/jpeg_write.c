@@ -19,6 +19,7 @@ struct writer {
 	const struct phiz_image *image;
 	int quality;
 	struct phiz_bytes *bytes;
+	JSAMPROW line; /* here, not on the stack: the frame that calls setjmp, into which compress may be inlined, has none */
 	JOCTET chunk[8192];
 	char text[JMSG_LENGTH_MAX];
 };
@@ -83,8 +84,8 @@ static void compress(struct writer *w)
 	jpeg_start_compress(&w->jpeg, TRUE);
 	size_t row = (size_t)image->width * (size_t)image->channels;
 	while (w->jpeg.next_scanline < w->jpeg.image_height) {
-		JSAMPROW line = image->data + w->jpeg.next_scanline * row;
-		(void)jpeg_write_scanlines(&w->jpeg, &line, 1);
+		w->line = image->data + w->jpeg.next_scanline * row;
+		(void)jpeg_write_scanlines(&w->jpeg, &w->line, 1);
 	}
 	jpeg_finish_compress(&w->jpeg);
 }

@@ -14,8 +14,8 @@ struct phiz_view {
 /* The box [x, x+w) x [y, y+h), which must lie inside the image. */
 struct phiz_view phiz_view_box(const struct phiz_image *image, int x, int y, int w, int h);
 
-/* Of the view's box (x0, y0, x1, y1; NULL: all) resized to width x height, the window (x, y, w, h), which must lie inside;
- * NULL: all. Equal to cropping the whole result. out is created. Errors: ARG, LIMIT, NOMEM. */
+/* Of the view's box (x0, y0, x1, y1; NULL: all) resized to width x height, the window (x, y, w, h), which must lie
+ * inside; NULL: all. Equal to cropping the whole result. out is created. Errors: ARG, LIMIT, NOMEM. */
 enum phiz_status phiz_view_resize(struct phiz_ctx *ctx, const struct phiz_view *from, int width, int height,
                                   const double box[4], const int window[4], struct phiz_image *out);
 
