@@ -3,7 +3,6 @@
 #include "support/op_case.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <phiz/plan.h>
 
@@ -18,27 +17,11 @@ static struct phiz_tensor *find(const struct phiz_tensors *file, const char *nam
 	return phiz_tensors_find(file, key);
 }
 
-/* "conv2d training=1 stride_h=2" and the inputs' shapes as a case. */
+/* "conv2d training=1 stride_h=2" and the shapes of the file's inputs as a case. */
 static void parse(struct op_case *c, const struct phiz_tensors *file, const char *name, const char *text)
 {
-	char word[400], *at, *equals;
-	const struct phiz_op *op;
-
-	snprintf(word, sizeof(word), "%s", text);
-	at = strtok(word, " ");
-	op = phiz_op_find(at);
-	assert_non_null(op);
-	op_case_init(c, op);
-	while ((at = strtok(NULL, " "))) {
-		equals = strchr(at, '=');
-		assert_non_null(equals);
-		*equals = 0;
-		if (strcmp(at, "training") == 0)
-			c->training = equals[1] == '1';
-		else
-			op_case_attr(c, at, strtod(equals + 1, NULL));
-	}
-	for (int i = 0; i < op->max_inputs; i++) {
+	op_case_parse(c, text);
+	for (int i = 0; i < c->node.op->max_inputs; i++) {
 		const struct phiz_tensor *t = find(file, name, "in", i);
 
 		if (t)

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "support/tolerance.h"
+#include "support/op_check.h"
 
 /* One program, one thread: what the checks of the op at hand used. */
 static struct tolerance_use use_difference, use_reference;
@@ -10,32 +10,6 @@ static struct tolerance_use use_difference, use_reference;
 static const struct phiz_kernel *kernel_of(const struct op_run *r)
 {
 	return r->real == PHIZ_F64 ? &r->node.op->reference_f64 : &r->node.op->reference_f32;
-}
-
-/* A copy of a tensor's memory. */
-static struct phiz_tensor copy_of(struct op_run *r, const struct phiz_tensor *t)
-{
-	struct phiz_tensor copy = *t;
-
-	copy.data = op_run_memory(r, phiz_tensor_bytes(t));
-	memcpy(copy.data, t->data, phiz_tensor_bytes(t));
-	return copy;
-}
-
-static bool same_bytes(const struct phiz_tensor *a, const struct phiz_tensor *b)
-{
-	return memcmp(a->data, b->data, phiz_tensor_bytes(a)) == 0;
-}
-
-/* Inputs that have a gradient here. */
-static unsigned wanted(const struct op_run *r)
-{
-	unsigned mask = 0;
-
-	for (int i = 0; i < r->call.n_in; i++)
-		if (r->call.din[i].data)
-			mask |= 1u << i;
-	return mask;
 }
 
 /* sum of dout * out. */
@@ -77,12 +51,12 @@ static void check_differences(struct phiz_ctx *ctx, const struct op_case *c, uin
 
 	op_run_start(&r, ctx, c, PHIZ_F64);
 	op_run_fill(&r, seed);
-	want = wanted(&r);
+	want = op_wanted(&r);
 	op_run_forward(&r, kernel_of(&r));
 	op_run_backward(&r, kernel_of(&r));
 	for (int i = 0; i < r.call.n_in; i++)
 		if (want >> i & 1u) {
-			struct phiz_tensor numeric = copy_of(&r, &r.call.din[i]);
+			struct phiz_tensor numeric = op_copy(&r, &r.call.din[i]);
 
 			differences(&r, i, &numeric);
 			snprintf(what, sizeof(what), "%s: gradient of %s", c->text, r.node.op->input_names[i]);
@@ -90,21 +64,6 @@ static void check_differences(struct phiz_ctx *ctx, const struct op_case *c, uin
 		}
 	op_run_guards(&r, c->text);
 	op_run_done(&r);
-}
-
-/* What backward does not read, so says the op, may be anything. */
-static void poison_unread(struct op_run *r, unsigned want)
-{
-	unsigned in_mask = 0, out_mask = 0;
-
-	if (r->node.op->reads)
-		r->node.op->reads(&r->node, want, &in_mask, &out_mask);
-	for (int i = 0; i < r->call.n_in; i++)
-		if (r->call.in[i].data && !(in_mask >> i & 1u))
-			op_poison(&r->call.in[i]);
-	for (int o = 0; o < r->call.n_out; o++)
-		if (!(out_mask >> o & 1u))
-			op_poison(&r->call.out[o]);
 }
 
 /* Backward for `want` alone, unread memory poisoned; gradients that are not wanted have no memory. */
@@ -115,7 +74,7 @@ static void backward_subset(struct op_run *r, uint64_t seed, unsigned want, cons
 
 	op_run_fill(r, seed);
 	op_run_forward(r, kernel_of(r));
-	poison_unread(r, want);
+	op_poison_unread(r, want);
 	memcpy(din, r->call.din, sizeof(din));
 	for (int i = 0; i < r->call.n_in; i++)
 		if (!(want >> i & 1u))
@@ -124,7 +83,7 @@ static void backward_subset(struct op_run *r, uint64_t seed, unsigned want, cons
 			op_poison(&r->call.din[i]);
 	op_run_backward(r, kernel_of(r));
 	for (int i = 0; i < r->call.n_in; i++)
-		if (want >> i & 1u && !same_bytes(&din[i], &full[i]))
+		if (want >> i & 1u && !op_same_bytes(&din[i], &full[i]))
 			fail_msg("%s: gradient of %s changes if only %#x are wanted and what is not read is NaN", text,
 			         r->node.op->input_names[i], want);
 	memcpy(r->call.din, din, sizeof(din));
@@ -143,7 +102,7 @@ static void check_accumulate(struct op_run *r, uint64_t seed, const struct phiz_
 		for (int i = 0; i < r->call.n_in; i++)
 			if (r->call.din[i].data) {
 				op_fill_normal(&r->call.din[i], &rng);
-				base[i] = copy_of(r, &r->call.din[i]);
+				base[i] = op_copy(r, &r->call.din[i]);
 			}
 		op_run_fill(r, seed);
 		op_run_forward(r, kernel_of(r));
@@ -168,12 +127,12 @@ static void check_no_dout(struct op_run *r, const char *text)
 
 	for (int i = 0; i < r->call.n_in; i++)
 		if (r->call.din[i].data)
-			before[i] = copy_of(r, &r->call.din[i]);
+			before[i] = op_copy(r, &r->call.din[i]);
 	r->call.dout[0].data = NULL;
 	op_run_backward(r, kernel_of(r));
 	r->call.dout[0].data = dout;
 	for (int i = 0; i < r->call.n_in; i++)
-		if (before[i].data && !same_bytes(&before[i], &r->call.din[i]))
+		if (before[i].data && !op_same_bytes(&before[i], &r->call.din[i]))
 			fail_msg("%s: without dout, the gradient of %s was touched", text, r->node.op->input_names[i]);
 }
 
@@ -186,7 +145,7 @@ static void check_promises(struct phiz_ctx *ctx, const struct op_case *c, uint64
 
 	op_run_start(&r, ctx, c, PHIZ_F64);
 	op_run_fill(&r, seed);
-	want = wanted(&r);
+	want = op_wanted(&r);
 	phiz_ctx_memory(ctx, &before);
 	op_run_forward(&r, kernel_of(&r));
 	op_run_backward(&r, kernel_of(&r));
@@ -194,7 +153,7 @@ static void check_promises(struct phiz_ctx *ctx, const struct op_case *c, uint64
 	assert_true(after.allocations == before.allocations);
 	for (int i = 0; i < r.call.n_in; i++)
 		if (want >> i & 1u)
-			full[i] = copy_of(&r, &r.call.din[i]);
+			full[i] = op_copy(&r, &r.call.din[i]);
 	for (unsigned subset = 1; subset <= want; subset++)
 		if ((subset & want) == subset)
 			backward_subset(&r, seed, subset, full, c->text);
@@ -202,29 +161,6 @@ static void check_promises(struct phiz_ctx *ctx, const struct op_case *c, uint64
 	check_no_dout(&r, c->text);
 	op_run_guards(&r, c->text);
 	op_run_done(&r);
-}
-
-static void compare_runs(const struct op_run *f32, const struct op_run *f64, const char *text)
-{
-	const struct phiz_op *op = f64->node.op;
-	char what[500];
-
-	for (int o = 0; o < f64->call.n_out; o++) {
-		snprintf(what, sizeof(what), "%s: output %d", text, o);
-		tolerance_check(&use_reference, op, PRECISION_REFERENCE, what, &f32->call.out[o], &f64->call.out[o]);
-	}
-	for (int s = 0; s < f64->call.n_saved; s++) {
-		snprintf(what, sizeof(what), "%s: saved %d", text, s);
-		tolerance_check(&use_reference, op, PRECISION_REFERENCE, what, &f32->call.saved[s], &f64->call.saved[s]);
-	}
-	for (int i = 0; i < f64->call.n_in; i++) {
-		snprintf(what, sizeof(what), "%s: input %s afterwards", text, op->input_names[i]);
-		if (op->state_mask >> i & 1u)
-			tolerance_check(&use_reference, op, PRECISION_REFERENCE, what, &f32->call.in[i], &f64->call.in[i]);
-		snprintf(what, sizeof(what), "%s: gradient of %s", text, op->input_names[i]);
-		if (f64->call.din[i].data)
-			tolerance_check(&use_reference, op, PRECISION_REFERENCE, what, &f32->call.din[i], &f64->call.din[i]);
-	}
 }
 
 static void check_float(struct phiz_ctx *ctx, const struct op_case *c, uint64_t seed)
@@ -238,7 +174,8 @@ static void check_float(struct phiz_ctx *ctx, const struct op_case *c, uint64_t 
 		op_run_backward(&r[i], kernel_of(&r[i]));
 		op_run_guards(&r[i], c->text);
 	}
-	compare_runs(&r[0], &r[1], c->text);
+	op_compare_forward(&use_reference, PRECISION_REFERENCE, &r[0], &r[1], c->text);
+	op_compare_backward(&use_reference, PRECISION_REFERENCE, &r[0], &r[1], c->text);
 	op_run_done(&r[0]);
 	op_run_done(&r[1]);
 }
@@ -252,19 +189,19 @@ static void check_forward(struct phiz_ctx *ctx, const struct op_case *c, uint64_
 	op_run_start(&r, ctx, c, PHIZ_F32);
 	op_run_fill(&r, seed);
 	op_run_forward(&r, kernel_of(&r));
-	want = copy_of(&r, &r.call.out[0]);
+	want = op_copy(&r, &r.call.out[0]);
 	for (int s = 0; s < r.call.n_saved; s++)
 		r.call.saved[s].data = NULL;
 	op_run_fill(&r, seed);
 	op_poison(&r.call.out[0]);
 	op_run_forward(&r, kernel_of(&r));
-	if (!same_bytes(&want, &r.call.out[0]))
+	if (!op_same_bytes(&want, &r.call.out[0]))
 		fail_msg("%s: the output changes if nothing is saved", c->text);
 	op_run_fill(&r, seed);
 	if (r.node.op->alias_mask & 3u)
 		r.call.out[0].data = r.call.in[0].data;
 	op_run_forward(&r, kernel_of(&r));
-	if (!same_bytes(&want, &r.call.out[0]))
+	if (!op_same_bytes(&want, &r.call.out[0]))
 		fail_msg("%s: the output changes if it is written over the input", c->text);
 	op_run_guards(&r, c->text);
 	op_run_done(&r);

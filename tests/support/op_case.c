@@ -1,6 +1,7 @@
 #include "support/op_case.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/base/alloc.h"
 
@@ -53,7 +54,24 @@ static void append(char *text, size_t size, const char *more)
 {
 	size_t used = strlen(text);
 
-	snprintf(text + used, size - used, " %s", more);
+	snprintf(text + used, size - used, "%s", more);
+}
+
+static void append_input(char *text, size_t size, const struct phiz_type *type)
+{
+	char number[32];
+
+	append(text, size, type->shape.ndim < 0 ? " -" : type->dtype == PHIZ_F32 ? " [" : " ");
+	if (type->shape.ndim >= 0 && type->dtype != PHIZ_F32) {
+		append(text, size, phiz_dtype_name(type->dtype));
+		append(text, size, "[");
+	}
+	for (int d = 0; d < type->shape.ndim; d++) {
+		snprintf(number, sizeof(number), "%s%lld", d ? "," : "", (long long)type->shape.dim[d]);
+		append(text, size, number);
+	}
+	if (type->shape.ndim >= 0)
+		append(text, size, "]");
 }
 
 void op_case_describe(struct op_case *c)
@@ -63,17 +81,81 @@ void op_case_describe(struct op_case *c)
 
 	snprintf(c->text, sizeof(c->text), "%s", op->name);
 	for (int i = 0; i < c->node.n_inputs; i++)
-		append(c->text, sizeof(c->text), c->in[i].shape.ndim < 0 ? "-" : phiz_shape_text(&c->in[i].shape, part));
+		append_input(c->text, sizeof(c->text), &c->in[i]);
 	for (int i = 0; i < op->n_attrs; i++) {
 		const struct phiz_attr_desc *d = &op->attrs[i];
 		double v = d->kind == PHIZ_ATTR_INT ? (double)c->node.attr[i].i : c->node.attr[i].f;
 
-		snprintf(part, sizeof(part), "%s=%g", d->name, v);
+		snprintf(part, sizeof(part), " %s=%g", d->name, v);
 		if (v < d->initial || v > d->initial)
 			append(c->text, sizeof(c->text), part);
 	}
 	if (c->training)
-		append(c->text, sizeof(c->text), "training");
+		append(c->text, sizeof(c->text), " training=1");
+}
+
+static void parse_input(struct op_case *c, int i, const char *word)
+{
+	enum phiz_dtype dtype = PHIZ_F32;
+	struct phiz_shape shape = {0};
+	char name[8] = {0};
+
+	if (*word != '[') {
+		memcpy(name, word, strcspn(word, "[") < 7 ? strcspn(word, "[") : 7);
+		assert_true(phiz_dtype_parse(name, &dtype));
+	}
+	for (const char *at = strchr(word, '['); at && at[1] != ']' && *at != ']'; shape.ndim++) {
+		char *end;
+
+		assert_true(shape.ndim < PHIZ_MAX_DIMS);
+		shape.dim[shape.ndim] = strtoll(at + 1, &end, 10);
+		assert_true(end != at + 1 && (*end == ',' || *end == ']'));
+		at = end;
+	}
+	op_case_input(c, i, dtype, shape);
+}
+
+static void parse_attr(struct op_case *c, char *word)
+{
+	char *equals = strchr(word, '=');
+
+	if (!equals)
+		fail_msg("%s: want attribute=value", word);
+	*equals = 0;
+	if (strcmp(word, "training") == 0)
+		c->training = equals[1] == '1';
+	else
+		op_case_attr(c, word, strtod(equals + 1, NULL));
+}
+
+void op_case_parse(struct op_case *c, const char *text)
+{
+	char copy[400], *next = copy;
+	const struct phiz_op *op;
+	int input = 0;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	next = strchr(copy, ' ');
+	if (next)
+		*next++ = 0;
+	op = phiz_op_find(copy);
+	if (!op)
+		fail_msg("no operator %s", copy);
+	op_case_init(c, op);
+	while (next && *next) {
+		char *word = next;
+
+		next = strchr(word, ' ');
+		if (next)
+			*next++ = 0;
+		if (strcmp(word, "-") == 0)
+			input++;
+		else if (strchr(word, '['))
+			parse_input(c, input++, word);
+		else
+			parse_attr(c, word);
+	}
+	snprintf(c->text, sizeof(c->text), "%s", text);
 }
 
 double op_get(const struct phiz_tensor *t, int64_t i)
@@ -121,6 +203,13 @@ static void make_tensor(struct op_run *r, struct phiz_tensor *t, const struct ph
 	phiz_tensor_view(t, type->dtype, &type->shape, op_run_memory(r, bytes));
 }
 
+/* Parameters stay f32 beside activations of 16 bits. */
+static bool is_parameter(const char *name)
+{
+	return strcmp(name, "weight") == 0 || strcmp(name, "bias") == 0 || strncmp(name, "running_", 8) == 0 ||
+	       strcmp(name, "class_weight") == 0 || strcmp(name, "lambda") == 0;
+}
+
 void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *c, enum phiz_dtype real)
 {
 	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS], saved[PHIZ_MAX_SAVED];
@@ -133,7 +222,8 @@ void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *
 	r->real = real;
 	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
 		in[i] = c->in[i];
-		if (in[i].dtype == PHIZ_F32)
+		if (in[i].dtype == PHIZ_F32 &&
+		    (phiz_dtype_size(real) >= 4 || (i < op->max_inputs && !is_parameter(op->input_names[i]))))
 			in[i].dtype = real;
 	}
 	assert_ok(ctx, op->infer(ctx, &r->node, in, out));

@@ -13,7 +13,7 @@ struct op_case {
 	struct phiz_node node;
 	struct phiz_type in[PHIZ_MAX_INPUTS]; /* f32 stands for the precision of the run; ndim -1: absent */
 	bool training;
-	char text[400]; /* "conv2d [1, 3, 5, 5] [2, 3, 3, 3] stride_h=2 training": for messages, after op_case_describe */
+	char text[400]; /* after op_case_describe, for messages: what op_case_parse reads */
 };
 
 /* A case of this op with default attributes and no inputs yet. */
@@ -21,7 +21,11 @@ void op_case_init(struct op_case *c, const struct phiz_op *op);
 /* Fails the test if the op has no such attribute. */
 void op_case_attr(struct op_case *c, const char *name, double value);
 void op_case_input(struct op_case *c, int i, enum phiz_dtype dtype, struct phiz_shape shape);
+/* "conv2d [1,3,5,5] [2,3,3,3] - stride_h=2 training=1": the op, its inputs' shapes (- absent, i32[8] of another
+ * dtype), attributes that differ from their defaults. */
 void op_case_describe(struct op_case *c);
+/* The other way round. Fails the test where the text is wrong. */
+void op_case_parse(struct op_case *c, const char *text);
 
 /* A valid case at random, dims around `scale`; trainable: one that backward takes (nothing fused into a conv2d). */
 void op_draw(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable);
@@ -41,8 +45,9 @@ struct op_run {
 	enum phiz_dtype real;
 };
 
-/* The precision of the run is `real` (f32 or f64). The shape rule must accept the case. din has memory for every
- * input in the op's diff_mask, accumulate is 0, all bytes are 0xFF (NaN). */
+/* The precision of the run is `real`: activations are of it, parameters too, but f32 beside 16 bits. The shape
+ * rule must accept the case. din has memory for every input in the op's diff_mask, accumulate is 0, all bytes are
+ * 0xFF (NaN). */
 void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *c, enum phiz_dtype real);
 /* Inputs and dout from a seed, each value exact in f32, none near 0 (where relu bends), labels with a few -1. */
 void op_run_fill(struct op_run *r, uint64_t seed);
