@@ -161,6 +161,11 @@ static void check_gradient(struct fixture *f, struct phiz_plan *plan, const char
 	expect(name, fabs(sqrt(squares) - norm) / norm, 1e-3);
 }
 
+/* At the far end of the network a handful of ReLU and max-pool choices fall the other way by one rounding. PyTorch 1.13's own
+ * float32 is 2.6e-4, 9.1e-4, 1.2e-3, 2.9e-3 and 3.3e-3 away from its float64, with oneDNN or without, NCHW or NHWC, on one
+ * thread or two. */
+#define CONV1_LIMIT 4e-3
+
 static void training_step_agrees(void **state)
 {
 	(void)state;
@@ -186,7 +191,7 @@ static void training_step_agrees(void **state)
 	expect("fc.weight gradient", relative(phiz_plan_gradient(plan, phiz_graph_find_value(g, "fc.weight"))->data,
 	                                      want(&f, "train.grad.fc.weight.f32")), 1e-4);
 	expect("conv1.weight gradient", relative_norm(phiz_plan_gradient(plan, phiz_graph_find_value(g, "conv1.weight"))->data,
-	                                              want(&f, "train.grad.conv1.weight.f64")), 1e-3);
+	                                              want(&f, "train.grad.conv1.weight.f64")), CONV1_LIMIT);
 	expect("layer4.1.conv2.weight gradient",
 	       relative(phiz_plan_gradient(plan, phiz_graph_find_value(g, "layer4.1.conv2.weight"))->data,
 	                want(&f, "train.grad.layer4.1.conv2.weight.first8.f32")), 1e-4);
