@@ -316,39 +316,24 @@ static const struct phiz_pickle_value *find_state_dict(const struct phiz_pickle 
 	return count_tensors(p, root) > 0 ? root : NULL;
 }
 
-/* DataParallel puts "module." before every name. */
-static bool all_begin_with_module(const struct phiz_pickle *p, const struct phiz_pickle_value *dict)
-{
-	uint32_t i;
-
-	for (i = 0; i + 1 < dict->size; i += 2) {
-		const struct phiz_pickle_value *key = phiz_pickle_at(p, dict->u.item[i]);
-
-		if (phiz_pickle_at(p, dict->u.item[i + 1])->kind == PHIZ_PICKLE_TENSOR && key->kind == PHIZ_PICKLE_TEXT &&
-		    (key->size <= 7 || memcmp(key->u.text, "module.", 7) != 0))
-			return false;
-	}
-	return true;
-}
-
 static enum phiz_status read_objects(struct source *s, struct phiz_tensors *out)
 {
 	const struct phiz_pickle *p = &s->pickle;
 	const struct phiz_pickle_value *dict = find_state_dict(p);
 	enum phiz_status status = PHIZ_OK;
-	uint32_t i, skip;
+	uint32_t i;
 
 	if (!dict)
 		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: holds no named tensors, at its top or under 'state_dict', "
 		                 "'model_state_dict' or 'model'; save model.state_dict()", s->path);
-	skip = all_begin_with_module(p, dict) ? 7 : 0;
 	for (i = 0; !status && i + 1 < dict->size; i += 2) {
 		const struct phiz_pickle_value *key = phiz_pickle_at(p, dict->u.item[i]);
 		const struct phiz_pickle_value *v = phiz_pickle_at(p, dict->u.item[i + 1]);
 
 		if (key->kind == PHIZ_PICKLE_TEXT && v->kind == PHIZ_PICKLE_TENSOR)
-			status = read_tensor(s, key->u.text + skip, key->size - skip, v, out);
+			status = read_tensor(s, key->u.text, key->size, v, out);
 	}
+	phiz_tensors_drop_prefix(out, "module."); /* of DataParallel */
 	return status ? status : phiz_tensors_check(s->ctx, out, s->path);
 }
 

@@ -91,6 +91,17 @@ enum phiz_status phiz_tensors_check(struct phiz_ctx *ctx, const struct phiz_tens
 	return status;
 }
 
+void phiz_tensors_drop_prefix(struct phiz_tensors *t, const char *prefix)
+{
+	size_t n = strlen(prefix), i;
+
+	for (i = 0; i < t->count; i++)
+		if (strncmp(t->entry[i].name, prefix, n) != 0 || !t->entry[i].name[n])
+			return;
+	for (i = 0; i < t->count; i++)
+		memmove(t->entry[i].name, t->entry[i].name + n, strlen(t->entry[i].name + n) + 1);
+}
+
 struct phiz_tensor *phiz_tensors_find(const struct phiz_tensors *t, const char *name)
 {
 	size_t i;
@@ -185,6 +196,7 @@ enum phiz_status phiz_tensors_read(struct phiz_ctx *ctx, const char *path, struc
 	if (status)
 		return status;
 	status = parse_any(ctx, &map, path, out);
+	phiz_tensors_drop_prefix(out, "module.");
 	phiz_map_close(&map);
 	return status;
 }

@@ -18,6 +18,8 @@ enum phiz_status phiz_tensors_add(struct phiz_ctx *ctx, struct phiz_tensors *t, 
 enum phiz_status phiz_tensors_add_meta(struct phiz_ctx *ctx, struct phiz_tensors *t, const char *key, const char *text);
 /* FORMAT if two tensors have one name. */
 enum phiz_status phiz_tensors_check(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path);
+/* Takes the prefix off all names, if all have it. */
+void phiz_tensors_drop_prefix(struct phiz_tensors *t, const char *prefix);
 struct phiz_tensor *phiz_tensors_find(const struct phiz_tensors *t, const char *name);
 
 /* path is for messages. Follows the format to the letter: no holes, no overlaps, no trailing bytes, header at most
@@ -39,7 +41,7 @@ enum phiz_status phiz_pth_read(struct phiz_ctx *ctx, const char *path, struct ph
 /* What these bytes are that hold no tensors for us, in words ("a Git LFS pointer ..."); NULL: no idea. */
 const char *phiz_foreign_kind(const void *bytes, size_t size);
 /* Any of the above, by content. A Git LFS pointer, an HTML page, an ONNX file, a bare zip ... are refused as what they
- * are. */
+ * are. The prefix "module." that DataParallel puts before all names is dropped here too. */
 enum phiz_status phiz_tensors_read(struct phiz_ctx *ctx, const char *path, struct phiz_tensors *out);
 
 #endif

@@ -1,0 +1,49 @@
+/* Weights from a file of named tensors into a model of torchvision's names, and back out for PyTorch. */
+#ifndef PHIZ_IO_IMPORT_H
+#define PHIZ_IO_IMPORT_H
+
+#include "core/base/bytes.h"
+#include "core/io/tensors.h"
+
+struct phiz_import_options {
+	/* The file's head (the last linear layer) may have another number of classes, or be missing: the model keeps its own.
+	 * The report says so. Else that is an error. */
+	bool new_head;
+	/* Other missing and unexpected tensors are only reported. A misshapen tensor is always an error. */
+	bool partial;
+};
+
+/* What was found; text names each finding in a line of its own (at most 200), also when the call failed. */
+struct phiz_import_report {
+	size_t loaded, missing, unexpected, misshapen;
+	size_t ignored;       /* num_batches_tracked, which nothing here needs */
+	bool head_kept;       /* the model kept its own head */
+	int64_t file_classes; /* of the head in the file; 0: it has none */
+	struct phiz_bytes text;
+};
+void phiz_import_report_free(struct phiz_import_report *report);
+
+/* Loads t (converted to float32) into the model's entries of the same names; nothing is changed on failure. path is for
+ * messages. Errors: FORMAT (the tensors do not fit the network; the message names the first of them), NUMERIC (a NaN or
+ * Inf, by name), NOMEM. */
+enum phiz_status phiz_import_weights(struct phiz_ctx *ctx, struct phiz_model *model, const struct phiz_tensors *t,
+                                     const char *path, const struct phiz_import_options *options,
+                                     struct phiz_import_report *report);
+
+/* Which network of torchvision's is this? */
+struct phiz_net_guess {
+	const char *net;          /* "resnet18", "resnet34" or "resnet50", as phiz_net_builtin takes it */
+	int64_t classes;          /* of fc; 0: there is no fc */
+	struct phiz_shape conv1, fc;
+	bool bottleneck;
+	int blocks[4];
+};
+/* UNSUPPORTED, saying what it looks like, if it is none of them. */
+enum phiz_status phiz_import_guess_net(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path,
+                                       struct phiz_net_guess *out);
+
+/* Writes the model's tensors as .safetensors with a num_batches_tracked beside each running_var, so that a strict
+ * load_state_dict of the torchvision network takes it. UNSUPPORTED if batch norms were folded away. */
+enum phiz_status phiz_export_state_dict(struct phiz_ctx *ctx, const struct phiz_model *model, const char *path);
+
+#endif
