@@ -1,5 +1,5 @@
-/* Any bytes as an image: strictly, leniently and scaled; what comes out is preprocessed and encoded again. The seeds are
- * the files of bad/images. */
+/* Any bytes as an image: strictly, leniently and scaled; what comes out is preprocessed and encoded again. The seeds
+ * are the files of bad/images. */
 #include <stdint.h>
 #include <stdlib.h>
 
