@@ -45,7 +45,6 @@ struct phiz_train_state {
 	int64_t ema_steps;
 	bool finished;      /* nothing is left to do */
 	int64_t log_bytes, events_bytes; /* of log.jsonl and the event file */
-	char *events_name;  /* NULL: none */
 	char *recipe;       /* its text */
 	struct phiz_fingerprint data;
 };
