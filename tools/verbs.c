@@ -5,6 +5,7 @@
 extern const struct phiz_verb phiz_verb_data_list;
 extern const struct phiz_verb phiz_verb_data_split;
 #endif
+extern const struct phiz_verb phiz_verb_import;
 extern const struct phiz_verb phiz_verb_predict;
 extern const struct phiz_verb phiz_verb_info;
 extern const struct phiz_verb phiz_verb_bench;
@@ -14,6 +15,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_data_list,
 	&phiz_verb_data_split,
 #endif
+	&phiz_verb_import,
 	&phiz_verb_predict,
 	&phiz_verb_info,
 	&phiz_verb_bench,
