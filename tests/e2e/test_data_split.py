@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# needs: train
 """phiz data list and phiz data split, from outside: what they print, write and answer. Needs nothing but Python."""
 import csv
 import json
