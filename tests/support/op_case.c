@@ -165,7 +165,10 @@ double op_get(const struct phiz_tensor *t, int64_t i)
 	case PHIZ_F64: return ((const double *)t->data)[i];
 	case PHIZ_F16: return (double)phiz_f16_to_f32(((const uint16_t *)t->data)[i]);
 	case PHIZ_BF16: return (double)phiz_bf16_to_f32(((const uint16_t *)t->data)[i]);
+	case PHIZ_I8: return (double)((const int8_t *)t->data)[i];
+	case PHIZ_U8: return (double)((const uint8_t *)t->data)[i];
 	case PHIZ_I32: return (double)((const int32_t *)t->data)[i];
+	case PHIZ_I64: return (double)((const int64_t *)t->data)[i];
 	default: fail_msg("no %s here", phiz_dtype_name(t->dtype)); return 0;
 	}
 }
@@ -177,7 +180,10 @@ void op_set(const struct phiz_tensor *t, int64_t i, double v)
 	case PHIZ_F64: ((double *)t->data)[i] = v; break;
 	case PHIZ_F16: ((uint16_t *)t->data)[i] = phiz_f32_to_f16((float)v); break;
 	case PHIZ_BF16: ((uint16_t *)t->data)[i] = phiz_f32_to_bf16((float)v); break;
+	case PHIZ_I8: ((int8_t *)t->data)[i] = (int8_t)v; break;
+	case PHIZ_U8: ((uint8_t *)t->data)[i] = (uint8_t)fabs(v); break;
 	case PHIZ_I32: ((int32_t *)t->data)[i] = (int32_t)v; break;
+	case PHIZ_I64: ((int64_t *)t->data)[i] = (int64_t)v; break;
 	default: fail_msg("no %s here", phiz_dtype_name(t->dtype));
 	}
 }
@@ -269,9 +275,9 @@ void op_fill_normal(const struct phiz_tensor *t, struct phiz_rng *rng)
 
 void op_poison(const struct phiz_tensor *t)
 {
-	int64_t n = phiz_tensor_count(t);
+	int64_t n = t->dtype <= PHIZ_BF16 ? phiz_tensor_count(t) : 0; /* floats come first in enum phiz_dtype */
 
-	for (int64_t i = 0; t->dtype != PHIZ_I32 && i < n; i++)
+	for (int64_t i = 0; i < n; i++)
 		op_set(t, i, (double)NAN);
 }
 
