@@ -15,6 +15,12 @@ static const struct phiz_option common_options[] = {
 	{"--help", NULL, "show this help", PHIZ_OPTION_FLAG, 0, 0, 0},
 };
 
+const struct phiz_option *phiz_common_options(int *count)
+{
+	*count = PHIZ_COUNT(common_options);
+	return common_options;
+}
+
 static const struct phiz_option *find_option(const struct phiz_option *options, int n, const char *name, size_t length)
 {
 	for (int i = 0; i < n; i++)

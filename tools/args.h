@@ -14,5 +14,11 @@ struct phiz_common {
 int phiz_args_parse(struct phiz_ctx *ctx, const struct phiz_verb *verb, int argc, char **argv, void *settings,
                     struct phiz_common *common, int *n_args);
 void phiz_help_print(const struct phiz_verb *verb);
+/* The options that every verb has. */
+const struct phiz_option *phiz_common_options(int *count);
+
+/* manual.c: the man page (troff) and bash's completion, on standard output. */
+void phiz_manual_print(void);
+void phiz_completion_print(void);
 
 #endif

@@ -193,6 +193,14 @@ int main(int argc, char **argv)
 		printf("phiz " PHIZ_VERSION "\n");
 		return flush_stdout(0);
 	}
+	if (!strcmp(argv[0], "help") && argc == 2 && !strcmp(argv[1], "--man")) {
+		phiz_manual_print();
+		return flush_stdout(0);
+	}
+	if (!strcmp(argv[0], "help") && argc == 2 && !strcmp(argv[1], "--completion")) {
+		phiz_completion_print();
+		return flush_stdout(0);
+	}
 	if (!strcmp(argv[0], "help") || !strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) {
 		if (argc == 1) {
 			print_verbs(stdout);
