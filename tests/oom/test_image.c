@@ -6,7 +6,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/bytes.h"
-#include "datasets/augment.h"
 
 /* Encoded once, before anything fails. */
 struct inputs {
@@ -93,37 +92,10 @@ static enum phiz_status preprocess(struct phiz_ctx *ctx, void *user)
 	return phiz_preproc_run(ctx, &p, &in->image, planes);
 }
 
-static enum phiz_status augment(struct phiz_ctx *ctx, void *user)
-{
-	static float planes[3 * 48 * 48];
-	struct inputs *in = user;
-	struct phiz_preproc p;
-	struct phiz_augment a;
-	struct phiz_rng rng;
-	phiz_preproc_torchvision(&p);
-	p.size = 48;
-	phiz_augment_defaults(&a);
-	a.crop = true;
-	a.flip = a.gray = a.blur = a.jpeg = a.erase = 1;
-	a.rotation = 30;
-	a.translate[0] = 0.1;
-	a.brightness = a.contrast = a.saturation = a.hue = 0.2;
-	phiz_rng_init(&rng, 1, 0, 0, PHIZ_STREAM_TEST);
-	return phiz_augment_run(ctx, &a, &p, &rng, &in->image, planes);
-}
-
-/* A quarter turn replaces the image: a failure leaves the old one. */
-static enum phiz_status turn(struct phiz_ctx *ctx, void *user)
-{
-	static const uint8_t black[3] = { 0, 0, 0 };
-	struct inputs *in = user;
-	return phiz_apply_rotate(ctx, &in->image, 90, false, black);
-}
-
 static void test_oom(void **state)
 {
-	static const test_oom_fn fns[] = { decode_jpeg, decode_png, decode_pnm, encode_jpeg, encode_png,
-		                           resize,      affine,     preprocess, augment,     turn };
+	static const test_oom_fn fns[] = { decode_jpeg, decode_png, decode_pnm, encode_jpeg,
+		                           encode_png,  resize,     affine,     preprocess };
 	struct phiz_ctx *ctx = test_ctx(1);
 	struct inputs in;
 	(void)state;
