@@ -88,7 +88,8 @@ static void fail_memory(struct phiz_ctx *ctx, size_t size)
 		phiz_fail(ctx, PHIZ_E_NOMEM, "out of memory: %zu bytes asked for, %zu MiB in use, the limit is %zu MiB", size,
 		          stats.live_bytes >> 20, limit >> 20);
 	else
-		phiz_fail(ctx, PHIZ_E_NOMEM, "out of memory: %zu bytes asked for, %zu MiB in use", size, stats.live_bytes >> 20);
+		phiz_fail(ctx, PHIZ_E_NOMEM, "out of memory: %zu bytes asked for, %zu MiB in use", size,
+		          stats.live_bytes >> 20);
 }
 
 /* Room for the header and for moving the block up to the next multiple of ALIGNMENT. calloc, where zeros are asked for,

@@ -49,7 +49,8 @@ static enum phiz_status open_regular(struct phiz_ctx *ctx, const char *path, int
 
 static enum phiz_status fail_too_large(struct phiz_ctx *ctx, const char *path, size_t max_bytes)
 {
-	return phiz_fail(ctx, PHIZ_E_LIMIT, "%s: is larger than the %zu bytes that are read of such a file", path, max_bytes);
+	return phiz_fail(ctx, PHIZ_E_LIMIT, "%s: is larger than the %zu bytes that are read of such a file", path,
+	                 max_bytes);
 }
 
 /* Reads until the end of the file and not until the size that was seen: the file may be growing, or (in /proc) have

@@ -59,7 +59,7 @@ enum phiz_status phiz_parse_i64(struct phiz_ctx *ctx, const char *text, int64_t 
 	return PHIZ_OK;
 }
 
-/* Is text a decimal number, [+-] digits [. digits] [e [+-] digits]? strtod alone takes white space, hex, nan and inf. */
+/* Is text a decimal number, [+-] digits [. digits] [e [+-] digits]? strtod alone takes white space, hex, nan, inf. */
 static bool is_decimal(const char *text)
 {
 	int digits = 0;

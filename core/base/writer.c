@@ -34,8 +34,9 @@ struct phiz_writer {
 static enum phiz_status fail_write(struct phiz_writer *w, const char *what, int error)
 {
 	if (error == ENOSPC || error == EDQUOT)
-		w->failed = phiz_fail(w->ctx, PHIZ_E_IO, "%s: %s after %" PRIu64 " bytes: free some space; the old file is untouched",
-		                      w->path, error == ENOSPC ? "disk full" : "disk quota used up", w->written);
+		w->failed = phiz_fail(w->ctx, PHIZ_E_IO,
+		                      "%s: %s after %" PRIu64 " bytes: free some space; the old file is untouched", w->path,
+		                      error == ENOSPC ? "disk full" : "disk quota used up", w->written);
 	else
 		w->failed = phiz_fail_system(w->ctx, w->path, what, error);
 	return w->failed;
@@ -125,8 +126,8 @@ static enum phiz_status open_temporary(struct phiz_writer *w)
 			break;
 	}
 	if (errno == EEXIST)
-		return phiz_fail(w->ctx, PHIZ_E_IO, "%s: cannot write: too many temporary files: delete %s.*.phiz*.tmp", w->path,
-		                 w->folder);
+		return phiz_fail(w->ctx, PHIZ_E_IO, "%s: cannot write: too many temporary files: delete %s.*.phiz*.tmp",
+		                 w->path, w->folder);
 	return phiz_fail_system(w->ctx, w->path, "cannot write to this folder", errno);
 }
 

@@ -5,7 +5,7 @@
 
 #include "core/base/error.h"
 
-/* In pieces: every dtype is read exactly as doubles or as int64_t (integers), and written from there with one rounding. */
+/* In pieces: every dtype is read exactly as doubles or as int64_t (integers), and written from there rounded once. */
 #define PIECE 256
 
 union piece {

@@ -61,7 +61,8 @@ int64_t phiz_shape_count(const struct phiz_shape *shape)
 }
 
 /* Dims of 0 count as 1 in the product, so that strides do not overflow either. */
-enum phiz_status phiz_shape_bytes(struct phiz_ctx *ctx, enum phiz_dtype dtype, const struct phiz_shape *shape, size_t *out)
+enum phiz_status phiz_shape_bytes(struct phiz_ctx *ctx, enum phiz_dtype dtype, const struct phiz_shape *shape,
+                                  size_t *out)
 {
 	char text[128];
 	size_t bytes = phiz_dtype_size(dtype);
@@ -76,7 +77,8 @@ enum phiz_status phiz_shape_bytes(struct phiz_ctx *ctx, enum phiz_dtype dtype, c
 			return phiz_fail(ctx, PHIZ_E_SHAPE, "shape %s has a negative dim", phiz_shape_text(shape, text));
 		empty |= dim == 0;
 		if ((uint64_t)dim > SIZE_MAX || (dim && !phiz_size_mul(bytes, (size_t)dim, &bytes)) || bytes > INT64_MAX)
-			return phiz_fail(ctx, PHIZ_E_SHAPE, "shape %s is larger than can be addressed", phiz_shape_text(shape, text));
+			return phiz_fail(ctx, PHIZ_E_SHAPE, "shape %s is larger than can be addressed",
+			                 phiz_shape_text(shape, text));
 	}
 	*out = empty ? 0 : bytes;
 	return PHIZ_OK;

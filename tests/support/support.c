@@ -111,13 +111,14 @@ static void compare(struct worst *worst, size_t i, double got, double want, doub
 
 static void report(const char *what, const struct worst *worst, size_t count)
 {
-	print_message("           %s: %.3g of the tolerance used (of %zu, [%zu] is %.9g, want %.9g)\n", what, worst->used, count,
-	              worst->at, worst->got, worst->want);
+	print_message("           %s: %.3g of the tolerance used (of %zu, [%zu] is %.9g, want %.9g)\n", what, worst->used,
+	              count, worst->at, worst->got, worst->want);
 	if (!(worst->used <= 1))
 		fail_msg("%s differs", what);
 }
 
-void test_close_f32(const char *what, const float *got, const float *want, size_t count, double absolute, double relative)
+void test_close_f32(const char *what, const float *got, const float *want, size_t count, double absolute,
+                    double relative)
 {
 	struct worst worst = {0};
 	for (size_t i = 0; i < count; i++)

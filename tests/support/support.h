@@ -34,7 +34,7 @@ void test_message(struct phiz_ctx *ctx, const char *text, const char *file, int 
 typedef enum phiz_status (*test_oom_fn)(struct phiz_ctx *ctx, void *user);
 void test_every_oom(struct phiz_ctx *ctx, test_oom_fn fn, void *user);
 
-/* got against want, |got - want| <= absolute + relative * |want| for each element; NaN matches NaN and Inf the same Inf.
+/* got against want, |got - want| <= absolute + relative * |want| for each element; NaN matches NaN, Inf the same Inf.
  * Prints the worst element and the part of its tolerance that was used. */
 void test_close_f32(const char *what, const float *got, const float *want, size_t count, double absolute,
                     double relative);

@@ -410,8 +410,9 @@ static void test_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_read),    T(test_map),     T(test_write_pieces), T(test_abort),         T(test_disk_full), T(test_permissions),
-		T(test_links),   T(test_refused), T(test_two_writers),  T(test_killed_writer), T(test_folders),   T(test_paths),
+		T(test_read),        T(test_map),           T(test_write_pieces), T(test_abort),
+		T(test_disk_full),   T(test_permissions),   T(test_links),        T(test_refused),
+		T(test_two_writers), T(test_killed_writer), T(test_folders),      T(test_paths),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

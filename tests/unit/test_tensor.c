@@ -75,7 +75,8 @@ static void test_tensors(void **state)
 {
 	(void)state;
 	struct phiz_ctx *ctx = test_ctx(1);
-	struct phiz_shape shape = phiz_shape_4d(2, 3, 4, 5), empty = phiz_shape_2d(0, 3), huge = phiz_shape_1d((int64_t)1 << 60);
+	struct phiz_shape shape = phiz_shape_4d(2, 3, 4, 5), empty = phiz_shape_2d(0, 3);
+	struct phiz_shape huge = phiz_shape_1d((int64_t)1 << 60);
 	struct phiz_tensor *t, *shared, view, *none;
 	float data[120] = {0};
 	assert_ok(ctx, phiz_tensor_create(ctx, PHIZ_F32, &shape, &t));
@@ -238,7 +239,9 @@ static void read_f64_rows(struct rows *r)
 	uint64_t bits;
 	for (r->count = 0; r->count < MAX_ROWS; r->count++) {
 		int i = r->count;
-		if (fscanf(file, "%" SCNx64 ",%" SCNx32 ",%" SCNx16 ",%" SCNx16 ",%" SCNx16 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64,
+		if (fscanf(file,
+		           "%" SCNx64 ",%" SCNx32 ",%" SCNx16 ",%" SCNx16 ",%" SCNx16 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64
+		           ",%" SCNd64,
 		           &bits, &r->f32[i], &r->f16[i], &r->bf16[i], &r->bf16_of_f32[i], &r->i8[i], &r->u8[i], &r->i32[i],
 		           &r->i64[i]) != 9)
 			break;
@@ -265,7 +268,8 @@ static void read_i64_rows(struct rows *r)
 	assert_in_range(r->count, 150, MAX_ROWS - 1);
 }
 
-static void convert(struct phiz_ctx *ctx, enum phiz_dtype from, const void *in, enum phiz_dtype to, void *out, int count)
+static void convert(struct phiz_ctx *ctx, enum phiz_dtype from, const void *in, enum phiz_dtype to, void *out,
+                    int count)
 {
 	struct phiz_shape shape = phiz_shape_1d(count);
 	struct phiz_tensor a, b;
@@ -304,8 +308,8 @@ static void check_bits(struct phiz_ctx *ctx, enum phiz_dtype from, const void *i
 		case PHIZ_DTYPES: break;
 		}
 		if (!same)
-			fail_msg("%s to %s: %.17g (%" PRId64 ") goes wrong", phiz_dtype_name(from), phiz_dtype_name(to), want->f64[i],
-			         want->i64[i]);
+			fail_msg("%s to %s: %.17g (%" PRId64 ") goes wrong", phiz_dtype_name(from), phiz_dtype_name(to),
+			         want->f64[i], want->i64[i]);
 	}
 }
 
@@ -442,10 +446,10 @@ static void test_oom(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dtypes),      cmocka_unit_test(test_shapes),      cmocka_unit_test(test_tensors),
-		cmocka_unit_test(test_f16),         cmocka_unit_test(test_bf16),        cmocka_unit_test(test_convert_f64),
-		cmocka_unit_test(test_convert_i64), cmocka_unit_test(test_convert_others), cmocka_unit_test(test_convert_refused),
-		cmocka_unit_test(test_oom),
+		cmocka_unit_test(test_dtypes),          cmocka_unit_test(test_shapes),      cmocka_unit_test(test_tensors),
+		cmocka_unit_test(test_f16),             cmocka_unit_test(test_bf16),        cmocka_unit_test(test_convert_f64),
+		cmocka_unit_test(test_convert_others),  cmocka_unit_test(test_convert_i64),
+		cmocka_unit_test(test_convert_refused), cmocka_unit_test(test_oom),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
