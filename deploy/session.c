@@ -134,7 +134,10 @@ void phiz_session_free(struct phiz_session **session)
 	*session = NULL;
 }
 
-float *phiz_session_input(struct phiz_session *session) { return phiz_plan_tensor(session->plan, session->input)->data; }
+float *phiz_session_input(struct phiz_session *session)
+{
+	return phiz_plan_tensor(session->plan, session->input)->data;
+}
 
 /* Puts a class into the result's candidates if it is among the best so far. */
 static void offer(struct phiz_result *r, int limit, int index, double confidence)
@@ -219,12 +222,14 @@ static enum phiz_status pack(struct phiz_session *s, const uint8_t *rgb, size_t 
 	return PHIZ_OK;
 }
 
-enum phiz_status phiz_session_run(struct phiz_session *session, const uint8_t *rgb, int width, int height, size_t stride)
+enum phiz_status phiz_session_run(struct phiz_session *session, const uint8_t *rgb, int width, int height,
+                                  size_t stride)
 {
 	struct phiz_image image = {width, height, 3, NULL};
 
 	if (width < 1 || height < 1 || stride < (size_t)width * 3)
-		return phiz_fail(session->ctx, PHIZ_E_ARG, "a picture of %dx%d pixels with rows of %zu bytes", width, height, stride);
+		return phiz_fail(session->ctx, PHIZ_E_ARG, "a picture of %dx%d pixels with rows of %zu bytes", width, height,
+		                 stride);
 	enum phiz_status status = pack(session, rgb, stride, &image);
 	if (!status)
 		status = phiz_session_run_images(session, &image, 1);

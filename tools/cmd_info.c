@@ -20,7 +20,8 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--freeze", TEXT, freeze, "PREFIX", 0, 0,
 	            "with --train: parameters whose names begin so do not train"),
 	PHIZ_OPTION(struct settings, "--batch", INT, batch, "N", 1, 65536, "pictures in a run (default 1)"),
-	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 1, 16384, "of the square input in pixels (default: the model's)"),
+	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 1, 16384,
+	            "of the square input in pixels (default: the model's)"),
 	PHIZ_OPTION(struct settings, "--classes", INT, classes, "N", 1, 1000000, "of a network without weights"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
@@ -73,8 +74,8 @@ static void print_text(const struct phiz_model *m, const char *what, const char 
 		printf("  preprocessing crop %g, short side %d, centre %d", p->crop, p->resize, p->size);
 	else
 		printf("  preprocessing crop %g, stretch to %d", p->crop, p->size);
-	printf(", mean %g %g %g, std %g %g %g\n", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], (double)p->std[0],
-	       (double)p->std[1], (double)p->std[2]);
+	printf(", mean %g %g %g, std %g %g %g\n", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2],
+	       (double)p->std[0], (double)p->std[1], (double)p->std[2]);
 	if (m->threshold.set)
 		printf("  threshold     %.4f (false accepts asked %g, measured %g on %lld strangers)\n", m->threshold.value,
 		       m->threshold.far, m->threshold.measured_far, (long long)m->threshold.strangers);
@@ -94,8 +95,8 @@ static void print_json(struct phiz_ctx *ctx, const struct phiz_model *m, const c
 	phiz_bytes_init(&b, ctx);
 	phiz_bytes_text(&b, "{\"model\":");
 	phiz_bytes_json(&b, what);
-	phiz_bytes_printf(&b, ",\"classes\":%lld,\"parameters\":%lld,\"nodes\":%d,\"labels\":[", (long long)phiz_model_classes(m),
-	                  (long long)parameters, phiz_graph_n_nodes(m->graph));
+	phiz_bytes_printf(&b, ",\"classes\":%lld,\"parameters\":%lld,\"nodes\":%d,\"labels\":[",
+	                  (long long)phiz_model_classes(m), (long long)parameters, phiz_graph_n_nodes(m->graph));
 	for (size_t i = 0; i < m->n_labels; i++) {
 		phiz_bytes_text(&b, i ? "," : "");
 		phiz_bytes_json(&b, m->label[i]);

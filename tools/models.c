@@ -36,8 +36,8 @@ enum phiz_status phiz_find_model_file(struct phiz_ctx *ctx, const char *what, ch
 		phiz_free(ctx, *path);
 		*path = NULL;
 	}
-	return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: neither best.phiz nor last.phiz is in this folder; is it a run of phiz train?",
-	                 what);
+	return phiz_fail(ctx, PHIZ_E_NOTFOUND,
+	                 "%s: neither best.phiz nor last.phiz is in this folder; is it a run of phiz train?", what);
 }
 
 static enum phiz_status not_found(struct phiz_ctx *ctx, const char *what)
@@ -54,7 +54,8 @@ static enum phiz_status not_found(struct phiz_ctx *ctx, const char *what)
 	                 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size, struct phiz_model **out)
+enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
+                                 struct phiz_model **out)
 {
 	struct phiz_bytes text;
 	char *path;

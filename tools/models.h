@@ -4,8 +4,8 @@
 
 #include <phiz/model.h>
 
-/* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file, or the
- * name of a built-in network ("resnet18"). classes and size (0: as it says) apply to networks without weights. */
+/* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file, or
+ * the name of a built-in network ("resnet18"). classes and size (0: as it says) apply to networks without weights. */
 enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
                                  struct phiz_model **out);
 /* The file that phiz_open_model would read, as a new string; NOTFOUND with a message that says what was looked for. */

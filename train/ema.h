@@ -25,8 +25,8 @@ void phiz_ema_free(struct phiz_ema **ema);
 /* Takes in a tensor of the model; the average begins as its value now. f32 only (ARG). A name that is there already is
  * left as it is. */
 enum phiz_status phiz_ema_add(struct phiz_ema *ema, const char *name, struct phiz_tensor *live);
-/* After a step of the optimiser. d is min(decay, (1 + n)/(10 + n)) at the n-th step, so that a short run is not stuck in
- * its beginning. Allocates nothing. */
+/* After a step of the optimiser. d is min(decay, (1 + n)/(10 + n)) at the n-th step, so that a short run is not stuck
+ * in its beginning. Allocates nothing. */
 void phiz_ema_update(struct phiz_ema *ema);
 double phiz_ema_decay_at(double decay, int64_t step);
 /* Exchanges live tensors and average, in place; twice is nothing. NULL is fine. */

@@ -1,4 +1,5 @@
-/* TensorBoard's event files: TFRecords (length, masked CRC-32C, data, masked CRC-32C) of Event messages with scalars. */
+/* TensorBoard's event files: TFRecords (length, masked CRC-32C, data, masked CRC-32C) of Event messages with scalars.
+ */
 #ifndef PHIZ_TRAIN_EVENTS_H
 #define PHIZ_TRAIN_EVENTS_H
 

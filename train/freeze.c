@@ -101,7 +101,8 @@ static size_t apply(struct phiz_graph *g, const struct rules *rules, int bn_mode
 	return n_trained;
 }
 
-enum phiz_status phiz_freeze_apply(struct phiz_model *model, const struct phiz_recipe *recipe, int64_t epoch, bool *changed)
+enum phiz_status phiz_freeze_apply(struct phiz_model *model, const struct phiz_recipe *recipe, int64_t epoch,
+                                   bool *changed)
 {
 	struct rules rules;
 	bool any = false;

@@ -235,9 +235,11 @@ static void draw_panel(struct panel *panel, const struct phiz_history *history, 
 	draw_y_axis(panel, out);
 	draw_x_axis(panel, history, out);
 	if (best > 0)
-		phiz_bytes_printf(out, "<line class=\"best\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"><title>best: epoch "
-		                  "%lld</title></line>\n", x_of(history, (double)best), x_of(history, (double)best),
-		                  panel->top, panel->top + PLOT_HEIGHT, (long long)best);
+		phiz_bytes_printf(out,
+		                  "<line class=\"best\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"><title>best: epoch "
+		                  "%lld</title></line>\n",
+		                  x_of(history, (double)best), x_of(history, (double)best), panel->top,
+		                  panel->top + PLOT_HEIGHT, (long long)best);
 	for (c = 0; c < panel->n_curves; c++)
 		draw_curve(panel, &panel->curve[c], history, out);
 	draw_legend(panel, history, out);

@@ -28,8 +28,8 @@ void phiz_history_free(struct phiz_ctx *ctx, struct phiz_history *history);
 /* "epoch,steps,train_loss,train_top1,val_loss,val_top1,lr,seconds,images_per_s" and a line an epoch; an empty field
  * where there is no figure. */
 enum phiz_status phiz_history_csv(const struct phiz_history *history, struct phiz_bytes *out);
-/* A drawing of loss, accuracy and learning rate over the epochs: one SVG that stands alone and follows the viewer's light
- * or dark scheme. title is escaped. best: the epoch to mark, 0: none. */
+/* A drawing of loss, accuracy and learning rate over the epochs: one SVG that stands alone and follows the viewer's
+ * light or dark scheme. title is escaped. best: the epoch to mark, 0: none. */
 enum phiz_status phiz_history_svg(const struct phiz_history *history, const char *title, int64_t best,
                                   struct phiz_bytes *out);
 

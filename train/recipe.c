@@ -69,7 +69,8 @@ static enum phiz_status parse_choice(struct phiz_ctx *ctx, const char *text, con
 	return phiz_fail(ctx, PHIZ_E_ARG, "want one of %s; got '%s'", list, text);
 }
 
-static enum phiz_status parse_crop(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key, double *out)
+static enum phiz_status parse_crop(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key,
+                                   double *out)
 {
 	if (strcmp(text, "none") == 0) {
 		*out = 1;
@@ -106,7 +107,8 @@ static enum phiz_status parse_small(struct phiz_ctx *ctx, const char *text, cons
 	return PHIZ_OK;
 }
 
-static enum phiz_status parse_smalls(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key, int *out)
+static enum phiz_status parse_smalls(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key,
+                                     int *out)
 {
 	double value[2];
 
@@ -119,7 +121,8 @@ static enum phiz_status parse_smalls(struct phiz_ctx *ctx, const char *text, con
 	return PHIZ_OK;
 }
 
-static enum phiz_status parse_text(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key, char **out)
+static enum phiz_status parse_text(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key,
+                                   char **out)
 {
 	const char *value = *text ? text : "none";
 	char *copy;
@@ -509,7 +512,8 @@ enum phiz_status phiz_recipe_describe(struct phiz_ctx *ctx, struct phiz_bytes *o
 	return phiz_bytes_status(out);
 }
 
-enum phiz_status phiz_recipe_diff(const struct phiz_recipe *recipe, const struct phiz_recipe *old, struct phiz_bytes *out)
+enum phiz_status phiz_recipe_diff(const struct phiz_recipe *recipe, const struct phiz_recipe *old,
+                                  struct phiz_bytes *out)
 {
 	struct phiz_bytes now, was;
 	enum phiz_status status = PHIZ_OK;

@@ -165,9 +165,9 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	INT(train, val_batch, 1, 4096, "16", "photos a batch when validating"),
 
 	CHOICE(freeze, bn, bn_modes, "auto",
-	       "batch norm uses its running statistics and leaves them alone (frozen) or works on each batch's own (train): "
-	       "auto: frozen where its weight is frozen; train: nowhere frozen, as after PyTorch's model.train(); frozen: "
-	       "everywhere"),
+	       "batch norm uses its running statistics and leaves them alone (frozen) or works on each batch's own "
+	       "(train): auto: frozen where its weight is frozen; train: nowhere frozen, as after PyTorch's "
+	       "model.train(); frozen: everywhere"),
 	TEXT(freeze, unfreeze, check_unfreeze, "none",
 	     "NAME:EPOCHS with commas between: this layer is trained after so many epochs, such as layer4:5, layer3:10"),
 
@@ -194,7 +194,8 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	FLOAT(schedule, gamma, 1e-6, 1, "0.1", "step, multistep: factor of a drop"),
 	TEXT(schedule, milestones, check_milestones, "none", "multistep: epochs after which the rate drops"),
 	FLOAT(schedule, min_lr, 0, 1000, "0", "cosine, plateau: the lowest rate"),
-	FLOAT(schedule, warmup_epochs, 0, 100000, "0", "epochs (also 0.5) over which the rate rises from warmup_start of it"),
+	FLOAT(schedule, warmup_epochs, 0, 100000, "0",
+	      "epochs (also 0.5) over which the rate rises from warmup_start of it"),
 	INT(schedule, warmup_steps, 0, 1e12, "0", "the same in steps of the optimiser; at most one of the two"),
 	FLOAT(schedule, warmup_start, 0, 1, "0.1", "where the warm-up begins, as a share of the rate"),
 	CHOICE(schedule, metric, metrics, "loss", "plateau: what is watched: the validation's loss or top1"),

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -55,8 +56,10 @@ static enum phiz_status take_lock(struct phiz_rundir *dir)
 	if (dir->lock < 0)
 		status = phiz_fail_system(dir->ctx, path, "cannot write to the run's folder", errno);
 	else if (flock(dir->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-		status = phiz_fail(dir->ctx, PHIZ_E_ARG, "%s: another training is at work in this folder; wait for it or choose "
-		                   "another --run", dir->path);
+		status = phiz_fail(dir->ctx, PHIZ_E_ARG,
+		                   "%s: another training is at work in this folder; wait for it or choose "
+		                   "another --run",
+		                   dir->path);
 	phiz_free(dir->ctx, path);
 	return status;
 }
@@ -158,10 +161,11 @@ void phiz_rundir_epoch_name(int64_t epoch, char name[40])
 static int64_t epoch_of(const char *name)
 {
 	char again[40];
-	int64_t epoch = -1;
+	int64_t epoch;
 
-	if (strlen(name) >= sizeof again || sscanf(name, "epoch-%" SCNd64, &epoch) != 1 || epoch < 0)
+	if (strlen(name) >= sizeof again || strncmp(name, "epoch-", 6))
 		return -1;
+	epoch = strtoll(name + 6, NULL, 10);
 	phiz_rundir_epoch_name(epoch, again);
 	return strcmp(again, name) == 0 ? epoch : -1;
 }

@@ -1,4 +1,5 @@
-/* The folder of a run: its lock, its checkpoints' names, files that grow. Everything else in it is written atomically. */
+/* The folder of a run: its lock, its checkpoints' names, files that grow. Everything else in it is written atomically.
+ */
 #ifndef PHIZ_TRAIN_RUNDIR_H
 #define PHIZ_TRAIN_RUNDIR_H
 
@@ -24,8 +25,8 @@ void phiz_rundir_close(struct phiz_rundir *dir);
 char *phiz_rundir_join(const struct phiz_rundir *dir, const char *name);
 bool phiz_rundir_has(const struct phiz_rundir *dir, const char *name);
 
-/* Makes `name` another name of the file `from` of the folder, atomically: a hard link, or where the file system has none
- * a copy. */
+/* Makes `name` another name of the file `from` of the folder, atomically: a hard link, or where the file system has
+ * none a copy. */
 enum phiz_status phiz_rundir_link(const struct phiz_rundir *dir, const char *from, const char *name);
 /* "epoch-0007.phiz" into name. */
 void phiz_rundir_epoch_name(int64_t epoch, char name[40]);

@@ -33,11 +33,12 @@ struct phiz_plateau {
 };
 
 /* From the recipe; steps_an_epoch >= 1. ARG (too many milestones). */
-enum phiz_status phiz_schedule_init(const struct phiz_recipe *recipe, int64_t steps_an_epoch, struct phiz_schedule *out);
+enum phiz_status phiz_schedule_init(const struct phiz_recipe *recipe, int64_t steps_an_epoch,
+                                    struct phiz_schedule *out);
 
 /* The rate of the step `step` (counted from 0 within the epoch) of epoch `epoch` (from 0) for a parameter group whose
- * rate is base: warm-up factor * schedule. As PyTorch's schedulers that are stepped at the end of each epoch (or of each
- * step), under ChainedScheduler with a LinearLR that is stepped at each step. */
+ * rate is base: warm-up factor * schedule. As PyTorch's schedulers that are stepped at the end of each epoch (or of
+ * each step), under ChainedScheduler with a LinearLR that is stepped at each step. */
 double phiz_schedule_lr(const struct phiz_schedule *schedule, const struct phiz_plateau *plateau, double base,
                         int64_t epoch, int64_t step);
 

@@ -22,7 +22,8 @@ struct phiz_select {
 };
 
 /* Items between commas or blanks: [!]PREFIX[:NUMBER[:NUMBER]]. A prefix is letters, digits, '_', '-' and '.'; ".*" or
- * "." at its end is dropped. "" and "none" give an empty list. ARG. Free with phiz_select_free, also after a failure. */
+ * "." at its end is dropped. "" and "none" give an empty list. ARG. Free with phiz_select_free, also after a failure.
+ */
 enum phiz_status phiz_select_parse(struct phiz_ctx *ctx, const char *text, struct phiz_select *out);
 void phiz_select_free(struct phiz_ctx *ctx, struct phiz_select *select);
 

@@ -74,8 +74,8 @@ static enum phiz_status find_features(struct phiz_trainnet *net, const struct ph
 		if (!crosses(g, in_trunk, (int)v))
 			continue;
 		if (net->n_features == PHIZ_MAX_FEATURES)
-			return phiz_fail(net->ctx, PHIZ_E_LIMIT, "the frozen part hands more than %d values on; freeze whole blocks",
-			                 PHIZ_MAX_FEATURES);
+			return phiz_fail(net->ctx, PHIZ_E_LIMIT,
+			                 "the frozen part hands more than %d values on; freeze whole blocks", PHIZ_MAX_FEATURES);
 		feature[net->n_features++] = (int)v;
 	}
 	return PHIZ_OK;

@@ -53,8 +53,8 @@ enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n,
 /* Computes the features of n photos [n, 3, size, size] (n up to the larger batch) into features[k]. */
 enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features);
 
-/* After begin(net, false, ...) and with the features written: one forward pass in training mode. labels_b and lambda are
- * read only with options.mixup. logits: [n, classes], until the next pass. */
+/* After begin(net, false, ...) and with the features written: one forward pass in training mode. labels_b and lambda
+ * are read only with options.mixup. logits: [n, classes], until the next pass. */
 enum phiz_status phiz_trainnet_forward(struct phiz_trainnet *net, int n, const int32_t *labels, const int32_t *labels_b,
                                        float lambda, uint64_t step, double *loss, const float **logits);
 enum phiz_status phiz_trainnet_backward(struct phiz_trainnet *net, bool add, double scale);

@@ -20,8 +20,8 @@ char *phiz_strndup(struct phiz_ctx *ctx, const char *text, size_t length);
 /* printf into a new string. */
 char *phiz_asprintf(struct phiz_ctx *ctx, const char *fmt, ...) PHIZ_PRINTF(2, 3);
 
-/* From now on a block that is freed through this fork is kept (a few of them) and serves its next request of that size or
- * somewhat less: work that repeats with the same sizes, such as preprocessing frame by frame, then asks the system
+/* From now on a block that is freed through this fork is kept (a few of them) and serves its next request of that size
+ * or somewhat less: work that repeats with the same sizes, such as preprocessing frame by frame, then asks the system
  * for nothing. Kept blocks count as live. For forks only, since a fork belongs to one thread. */
 void phiz_ctx_recycle(struct phiz_ctx *fork);
 

@@ -5,8 +5,9 @@
 #include "core/base/thread.h"
 #include "core/ops/ops.h"
 
-/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it; BLOCK_DEPTH
- * columns of all filters stay in the second level while the panels of about BLOCK_COLUMNS pixels pass by. */
+/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it;
+ * BLOCK_DEPTH columns of all filters stay in the second level while the panels of about BLOCK_COLUMNS pixels pass by.
+ */
 enum { TILE_DEPTH = 192, BLOCK_DEPTH = 640, BLOCK_COLUMNS = 192, BLOCK_VECTORS = 32 };
 
 /* How the work is cut. It changes no sum: each output pixel is summed in the same order under any cut. */
@@ -52,7 +53,8 @@ static void cut_work(const struct phiz_taps *t, const struct phiz_conv_micro *mi
 	int width = BLOCK_COLUMNS * micro->lanes / PHIZ_MAX_LANES;
 	cut->taps = t->taps_y * t->taps_x;
 	cut->depth = t->channels * cut->taps;
-	cut->block_channels = cut_depth(cut->depth, BLOCK_DEPTH > cut->taps ? BLOCK_DEPTH : cut->taps, cut->taps) / cut->taps;
+	cut->block_channels = cut_depth(cut->depth, BLOCK_DEPTH > cut->taps ? BLOCK_DEPTH : cut->taps, cut->taps) /
+	                      cut->taps;
 	cut->tile_depth = cut_depth(cut->block_channels * cut->taps, TILE_DEPTH, 1);
 	cut->columns = t->images * t->p * t->q;
 	if (cut->columns < 1) /* a residue class may be empty */
@@ -153,7 +155,8 @@ static float activate(float x, int act, float slope)
 }
 
 /* Takes a tile of sums to pixels that are not neighbours. */
-static void scatter(const struct phiz_taps *t, const struct phiz_tile *tile, const struct place *place, int row, int rows)
+static void scatter(const struct phiz_taps *t, const struct phiz_tile *tile, const struct place *place, int row,
+                    int rows)
 {
 	int64_t column = place->first, end = place->first + place->count;
 	for (int64_t done = 0; column < end; ) {

@@ -4,9 +4,9 @@
 
 #include "core/base/thread.h"
 
-/* PANEL_BYTES: turned gradients that are kept at a time. BLOCK_PIXELS: of a panel that stay in the first-level cache while
- * all taps and channels pass over them; sums of a block are rounded apart and then added up, which also keeps long sums
- * exact. */
+/* PANEL_BYTES: turned gradients that are kept at a time. BLOCK_PIXELS: of a panel that stay in the first-level cache
+ * while all taps and channels pass over them; sums of a block are rounded apart and then added up, which also keeps
+ * long sums exact. */
 enum { PANEL_BYTES = 16 << 20, BLOCK_PIXELS = 160, MAX_STRETCHES = BLOCK_PIXELS + 1 };
 
 struct run {
@@ -44,7 +44,8 @@ static int64_t chunk_images(const struct phiz_conv_weights *w, int width, int64_
 	return chunk < 1 ? 1 : chunk < w->images ? chunk : w->images;
 }
 
-size_t phiz_conv_weights_workspace(const struct phiz_conv_weights *w, const struct phiz_weights_micro *micro, int threads)
+size_t phiz_conv_weights_workspace(const struct phiz_conv_weights *w, const struct phiz_weights_micro *micro,
+                                   int threads)
 {
 	int width = micro->vectors * micro->lanes;
 	int64_t one, chunk = chunk_images(w, width, &one);

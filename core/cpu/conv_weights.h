@@ -1,7 +1,8 @@
 /* The gradient of convolution's filters, as a matrix product over pixels without im2col:
  *
  *   dw[k][c][r][s] (+)= sum over n, p, q of
- *                       dout[n][k][p][q] * in[n][c][p * stride_y + r * step_y - pad_y][q * stride_x + s * step_x - pad_x]
+ *                       dout[n][k][p][q] * in[n][c][p * stride_y + r * step_y - pad_y]
+ *                                                 [q * stride_x + s * step_x - pad_x]
  *
  * dout is turned into [pixel][filter] panels, a bounded number of images at a time; for one tap (r, s) the rows of the
  * product are then channels, whose pixels are read from `in` as they lie. Sums run over n, p, q in order, whatever the
@@ -57,7 +58,8 @@ struct phiz_weights_micro {
 /* x86/conv_weights_*.c */
 extern const struct phiz_weights_micro phiz_weights_avx2, phiz_weights_avx512;
 
-size_t phiz_conv_weights_workspace(const struct phiz_conv_weights *w, const struct phiz_weights_micro *micro, int threads);
+size_t phiz_conv_weights_workspace(const struct phiz_conv_weights *w, const struct phiz_weights_micro *micro,
+                                   int threads);
 void phiz_conv_weights_run(struct phiz_ctx *ctx, const struct phiz_conv_weights *w,
                            const struct phiz_weights_micro *micro, void *workspace);
 

@@ -8,8 +8,8 @@
 
 #if defined(__x86_64__)
 
-/* The compiler's run-time library has asked the processor before main, XGETBV included; asking again would trap into the
- * hypervisor at each question. */
+/* The compiler's run-time library has asked the processor before main, XGETBV included; asking again would trap into
+ * the hypervisor at each question. */
 unsigned phiz_cpu_features(void)
 {
 	unsigned features = 0;

@@ -37,9 +37,9 @@ static void dump_step(const struct phiz_plan *plan, size_t s, struct phiz_bytes 
 	if (slot != PHIZ_NONE)
 		snprintf(place, sizeof place, "%.2f+%.2f", (double)plan->slot[slot].offset / 1048576,
 		         (double)plan->slot[slot].bytes / 1048576);
-	phiz_bytes_printf(out, "%4zu %s %-24s %-22s %-28s %-20s %14s %10.1f\n", s, step->backward ? "bwd" : "fwd", node->name,
-	                  node->op->name, step->kernel->name, phiz_shape_text(&plan->type[v].shape, shape), place,
-	                  step->flops / 1e6);
+	phiz_bytes_printf(out, "%4zu %s %-24s %-22s %-28s %-20s %14s %10.1f\n", s, step->backward ? "bwd" : "fwd",
+	                  node->name, node->op->name, step->kernel->name, phiz_shape_text(&plan->type[v].shape, shape),
+	                  place, step->flops / 1e6);
 }
 
 enum phiz_status phiz_plan_dump(const struct phiz_plan *plan, struct phiz_bytes *out)
@@ -47,8 +47,8 @@ enum phiz_status phiz_plan_dump(const struct phiz_plan *plan, struct phiz_bytes 
 	struct phiz_plan_info info;
 
 	phiz_plan_describe(plan, &info);
-	phiz_bytes_printf(out, "%4s %s %-24s %-22s %-28s %-20s %14s %10s\n", "step", "dir", "node", "op", "kernel", "output",
-	                  "MiB at+size", "MFLOP");
+	phiz_bytes_printf(out, "%4s %s %-24s %-22s %-28s %-20s %14s %10s\n", "step", "dir", "node", "op", "kernel",
+	                  "output", "MiB at+size", "MFLOP");
 	for (size_t s = 0; s < plan->n_steps; s++)
 		dump_step(plan, s, out);
 	phiz_bytes_printf(out,

@@ -205,7 +205,8 @@ static enum phiz_status gradient_slots(struct phiz_plan *p)
 	int loss = p->options.loss;
 
 	if (loss != PHIZ_NONE && p->gradient[loss])
-		status = new_slot(p, type_bytes(&p->type[loss]), (int)g->n_nodes, gradient_read(p, loss), &p->gradient_slot[loss]);
+		status = new_slot(p, type_bytes(&p->type[loss]), (int)g->n_nodes, gradient_read(p, loss),
+		                  &p->gradient_slot[loss]);
 	for (int n = (int)g->n_nodes; n-- > 0 && !status;)
 		for (int i = 0; i < g->node[n].n_inputs && !status; i++) {
 			int v = g->node[n].input[i];

@@ -35,7 +35,8 @@ static enum phiz_status fold(struct phiz_graph *g, const struct phiz_node *conv,
 	const struct phiz_tensor *w = g->value[phiz_node_input(conv, "weight")].tensor;
 	const float *b = floats(g, phiz_node_input(conv, "bias")), *from = w->data;
 	const float *gamma = floats(g, phiz_node_input(bn, "weight")), *beta = floats(g, phiz_node_input(bn, "bias"));
-	const float *mean = floats(g, phiz_node_input(bn, "running_mean")), *var = floats(g, phiz_node_input(bn, "running_var"));
+	const float *mean = floats(g, phiz_node_input(bn, "running_mean"));
+	const float *var = floats(g, phiz_node_input(bn, "running_var"));
 	double eps = bn->attr[phiz_node_attr(bn, "eps")].f;
 	int64_t filters = w->shape.dim[0], inner = phiz_tensor_count(w) / filters;
 	struct phiz_shape shape = phiz_shape_1d(filters);
@@ -56,8 +57,8 @@ static enum phiz_status fold(struct phiz_graph *g, const struct phiz_node *conv,
 }
 
 /* Gives the tensor to its owner and makes a parameter of it. Takes the tensor over, also on failure. */
-static enum phiz_status adopt_param(struct phiz_graph *g, const char *node, const char *role, struct phiz_tensor *tensor,
-                                    phiz_adopt_fn adopt, void *user, int *value)
+static enum phiz_status adopt_param(struct phiz_graph *g, const char *node, const char *role,
+                                    struct phiz_tensor *tensor, phiz_adopt_fn adopt, void *user, int *value)
 {
 	char *name = phiz_asprintf(g->ctx, "%s.folded_%s", node, role);
 	if (!name) {

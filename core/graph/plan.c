@@ -248,8 +248,9 @@ static enum phiz_status choose_kernels(struct phiz_plan *p)
 		enum phiz_dtype dtype = step->call.in[0].dtype;
 		step->kernel = backend->find(p->ctx, &step->call, dtype, step->backward);
 		if (!step->kernel || !(step->backward ? step->kernel->backward : step->kernel->forward))
-			return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s", node->op->name,
-			                 node->name, backend->name, step->backward ? "backward" : "forward", phiz_dtype_name(dtype));
+			return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s",
+			                 node->op->name, node->name, backend->name, step->backward ? "backward" : "forward",
+			                 phiz_dtype_name(dtype));
 		size_t need = step->kernel->workspace ? step->kernel->workspace(&step->call, step->backward, threads) : 0;
 		if (need > p->workspace_bytes)
 			p->workspace_bytes = need;
@@ -274,7 +275,8 @@ static enum phiz_status allocate_memory(struct phiz_plan *p)
 	return p->workspace ? PHIZ_OK : PHIZ_E_NOMEM;
 }
 
-static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_graph *g, const struct phiz_plan_options *o)
+static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_graph *g,
+                                      const struct phiz_plan_options *o)
 {
 	if (!o->backend)
 		return phiz_fail(ctx, PHIZ_E_ARG, "a plan needs a backend");

@@ -19,7 +19,8 @@ struct writer {
 	const struct phiz_image *image;
 	int quality;
 	struct phiz_bytes *bytes;
-	JSAMPROW line; /* here, not on the stack: the frame that calls setjmp, into which compress may be inlined, has none */
+	/* Here, not on the stack: the frame that calls setjmp, into which compress may be inlined, has none. */
+	JSAMPROW line;
 	JOCTET chunk[8192];
 	char text[JMSG_LENGTH_MAX];
 };

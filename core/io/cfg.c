@@ -1,9 +1,10 @@
 /* The strict .cfg reader.
  *
- * Why not inih: its line buffer is fixed when the library is built (200 bytes in Debian) and a longer line is cut without
- * a word; it hands the callback no line number; a section without keys is not reported and two neighbours of one name
- * melt into one, which a network file cannot bear; section names end at 50 bytes; indented lines continue the value
- * above; and its switches are process-wide variables. Whatever would make lines safe for it has already parsed them. */
+ * Why not inih: its line buffer is fixed when the library is built (200 bytes in Debian) and a longer line is cut
+ * without a word; it hands the callback no line number; a section without keys is not reported and two neighbours of
+ * one name melt into one, which a network file cannot bear; section names end at 50 bytes; indented lines continue the
+ * value above; and its switches are process-wide variables. Whatever would make lines safe for it has already parsed
+ * them. */
 #include "core/io/cfg.h"
 
 #include <string.h>
@@ -40,7 +41,8 @@ static int is_space(char c)
 
 static int is_name(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+	       c == '.';
 }
 
 static struct span trim(struct span s)
@@ -90,7 +92,8 @@ static enum phiz_status check_name(struct parser *p, struct span s, const char *
 		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: %s has no name", p->cfg->name, p->line, what);
 	for (i = 0; i < s.size; i++)
 		if (!is_name(s.text[i]))
-			return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: '%.*s' cannot be the name of %s: want letters, digits, '_', '-', '.'",
+			return phiz_fail(p->ctx, PHIZ_E_FORMAT,
+			                 "%s:%d: '%.*s' cannot be the name of %s: want letters, digits, '_', '-', '.'",
 			                 p->cfg->name, p->line, shown(s), s.text, what);
 	return PHIZ_OK;
 }
@@ -108,9 +111,10 @@ static enum phiz_status add_section(struct parser *p, struct span name)
 		return phiz_fail(p->ctx, PHIZ_E_LIMIT, "%s:%d: more than %d sections", cfg->name, p->line, MAX_SECTIONS);
 	for (i = 0; !p->repeat_sections && i < cfg->n_sections; i++)
 		if (span_is(name, cfg->section[i].name))
-			return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: section [%s] comes twice, first in line %d: join them", cfg->name,
-			                 p->line, cfg->section[i].name, cfg->section[i].line);
-	status = phiz_grow(p->ctx, &cfg->section, &cfg->section_capacity, (size_t)cfg->n_sections + 1, sizeof(*cfg->section));
+			return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: section [%s] comes twice, first in line %d: join them",
+			                 cfg->name, p->line, cfg->section[i].name, cfg->section[i].line);
+	status = phiz_grow(p->ctx, &cfg->section, &cfg->section_capacity, (size_t)cfg->n_sections + 1,
+	                   sizeof(*cfg->section));
 	if (status)
 		return status;
 	cfg->section[cfg->n_sections].name = phiz_strndup(p->ctx, name.text, name.size);
@@ -144,14 +148,14 @@ static enum phiz_status check_key(struct parser *p, struct span key)
 	if (status)
 		return status;
 	if (cfg->n_sections == 0)
-		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: key '%.*s' stands before the first [section]", cfg->name, p->line,
-		                 shown(key), key.text);
+		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: key '%.*s' stands before the first [section]", cfg->name,
+		                 p->line, shown(key), key.text);
 	if (cfg->count - p->section_first >= MAX_KEYS)
 		return phiz_fail(p->ctx, PHIZ_E_LIMIT, "%s:%d: more than %d keys in a section", cfg->name, p->line, MAX_KEYS);
 	for (i = p->section_first; i < cfg->count; i++)
 		if (span_is(key, cfg->line[i].key))
-			return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: key '%s' comes twice in [%s], first in line %d", cfg->name, p->line,
-			                 cfg->line[i].key, cfg->line[i].section, cfg->line[i].line);
+			return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: key '%s' comes twice in [%s], first in line %d", cfg->name,
+			                 p->line, cfg->line[i].key, cfg->line[i].section, cfg->line[i].line);
 	return PHIZ_OK;
 }
 
@@ -182,8 +186,8 @@ static enum phiz_status parse_key(struct parser *p, struct span line)
 	struct span key, value;
 
 	if (!equals)
-		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: neither [section] nor key = value: '%.*s'", p->cfg->name, p->line,
-		                 shown(line), line.text);
+		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: neither [section] nor key = value: '%.*s'", p->cfg->name,
+		                 p->line, shown(line), line.text);
 	key.text = line.text;
 	key.size = (size_t)(equals - line.text);
 	value.text = equals + 1;
@@ -196,8 +200,8 @@ static enum phiz_status check_bytes(struct parser *p, struct span line)
 	size_t i;
 
 	if (line.size > MAX_LINE)
-		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: the line has %zu bytes, more than %d", p->cfg->name, p->line, line.size,
-		                 MAX_LINE);
+		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s:%d: the line has %zu bytes, more than %d", p->cfg->name, p->line,
+		                 line.size, MAX_LINE);
 	for (i = 0; i < line.size; i++) {
 		unsigned char c = (unsigned char)line.text[i];
 
@@ -257,8 +261,8 @@ static enum phiz_status parse_text(struct parser *p, struct span rest)
 	return PHIZ_OK;
 }
 
-enum phiz_status phiz_cfg_parse(struct phiz_ctx *ctx, const char *text, size_t size, const char *name, int repeat_sections,
-                                struct phiz_cfg *out)
+enum phiz_status phiz_cfg_parse(struct phiz_ctx *ctx, const char *text, size_t size, const char *name,
+                                int repeat_sections, struct phiz_cfg *out)
 {
 	struct parser p = {ctx, out, repeat_sections, 0, 0};
 	struct span all = {text, size};

@@ -1,6 +1,6 @@
-/* Strict .cfg text: [section] lines, key = value lines, comments from # or ; (at the start of a line or after white space)
- * to the end of the line. Names are of letters, digits, '_', '-' and '.'; a value is the rest of the line, trimmed, and may
- * be empty. CRLF and a UTF-8 byte order mark are taken. */
+/* Strict .cfg text: [section] lines, key = value lines, comments from # or ; (at the start of a line or after white
+ * space) to the end of the line. Names are of letters, digits, '_', '-' and '.'; a value is the rest of the line,
+ * trimmed, and may be empty. CRLF and a UTF-8 byte order mark are taken. */
 #ifndef PHIZ_IO_CFG_H
 #define PHIZ_IO_CFG_H
 
@@ -26,8 +26,8 @@ struct phiz_cfg {
  * section, (unless repeat_sections) a section that comes twice, a line over 4096 bytes, a NUL byte or another
  * control character, bad UTF-8. LIMIT: over 1 MiB, 65536 lines, 8192 sections, or 1024 keys
  * in a section. On failure *out is empty. */
-enum phiz_status phiz_cfg_parse(struct phiz_ctx *ctx, const char *text, size_t size, const char *name, int repeat_sections,
-                                struct phiz_cfg *out);
+enum phiz_status phiz_cfg_parse(struct phiz_ctx *ctx, const char *text, size_t size, const char *name,
+                                int repeat_sections, struct phiz_cfg *out);
 void phiz_cfg_free(struct phiz_ctx *ctx, struct phiz_cfg *cfg);
 
 #endif

@@ -98,8 +98,8 @@ enum phiz_status phiz_graph_to_json(const struct phiz_model *model, struct phiz_
 	int i, v;
 
 	if (phiz_graph_n_nodes(graph) > PHIZ_MODEL_MAX_NODES || model->n_entries > PHIZ_MODEL_MAX_TENSORS)
-		return phiz_fail(model->ctx, PHIZ_E_LIMIT, "the model has more than %d nodes or %d tensors", PHIZ_MODEL_MAX_NODES,
-		                 PHIZ_MODEL_MAX_TENSORS);
+		return phiz_fail(model->ctx, PHIZ_E_LIMIT, "the model has more than %d nodes or %d tensors",
+		                 PHIZ_MODEL_MAX_NODES, PHIZ_MODEL_MAX_TENSORS);
 	phiz_bytes_text(out, "{\"inputs\":[");
 	add_inputs(out, graph);
 	phiz_bytes_text(out, "],\"tensors\":[");
@@ -194,8 +194,8 @@ static enum phiz_status find_value(struct graph_reader *r, const char *name, int
 		return PHIZ_OK;
 	entry = phiz_model_find(r->model, name);
 	if (!entry)
-		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: graph: '%s' reads '%s', which nothing before it makes", r->path, r->shown,
-		                 phiz_shown(name, strlen(name), shown));
+		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: graph: '%s' reads '%s', which nothing before it makes", r->path,
+		                 r->shown, phiz_shown(name, strlen(name), shown));
 	status = entry->trainable ? phiz_graph_param(graph, entry->name, entry->tensor, out)
 	                          : phiz_graph_buffer(graph, entry->name, entry->tensor, out);
 	return status ? phiz_fail_in(r->ctx, "%s: graph", r->path) : PHIZ_OK;
@@ -279,8 +279,9 @@ static enum phiz_status read_node(struct graph_reader *r, json_t *object)
 	if (!op_name)
 		return fail_at(r, "a node without an operator");
 	if (!op)
-		return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED, "%s: graph: '%s' is a %s, an operator that this phiz does not have", r->path,
-		                 r->shown, phiz_shown(op_name, strlen(op_name), shown));
+		return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED,
+		                 "%s: graph: '%s' is a %s, an operator that this phiz does not have", r->path, r->shown,
+		                 phiz_shown(op_name, strlen(op_name), shown));
 	status = read_node_inputs(r, object, input, &n_inputs);
 	if (!status)
 		status = read_attributes(r, object, attr, &n_attrs);
@@ -313,7 +314,8 @@ static enum phiz_status read_outputs(struct graph_reader *r, const json_t *names
 
 static enum phiz_status read_all(struct graph_reader *r, const json_t *graph)
 {
-	const json_t *inputs = get_array(r, graph, "inputs", 1), *nodes = get_array(r, graph, "nodes", PHIZ_MODEL_MAX_NODES);
+	const json_t *inputs = get_array(r, graph, "inputs", 1);
+	const json_t *nodes = get_array(r, graph, "nodes", PHIZ_MODEL_MAX_NODES);
 	const json_t *outputs = get_array(r, graph, "outputs", 1);
 	enum phiz_status status = PHIZ_OK;
 	size_t i;

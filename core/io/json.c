@@ -70,8 +70,8 @@ static enum phiz_status fail_json(struct phiz_ctx *ctx, const char *what, const 
 	return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: not valid JSON: %s (byte %d)", what, reason, error->position);
 }
 
-enum phiz_status phiz_json_parse_big(struct phiz_ctx *ctx, const char *text, size_t size, const char *what, json_t **out,
-                                     bool *rounded)
+enum phiz_status phiz_json_parse_big(struct phiz_ctx *ctx, const char *text, size_t size, const char *what,
+                                     json_t **out, bool *rounded)
 {
 	enum phiz_status status;
 	json_error_t error;

@@ -16,8 +16,8 @@ enum phiz_status phiz_json_parse(struct phiz_ctx *ctx, const char *text, size_t 
 
 /* The same, but whole numbers come as reals if (and only if) one of them is too big for int64_t; *rounded says so. Lets
  * the caller name the place of the number. */
-enum phiz_status phiz_json_parse_big(struct phiz_ctx *ctx, const char *text, size_t size, const char *what, json_t **out,
-                                     bool *rounded);
+enum phiz_status phiz_json_parse_big(struct phiz_ctx *ctx, const char *text, size_t size, const char *what,
+                                     json_t **out, bool *rounded);
 
 /* A whole number from min to max? */
 bool phiz_json_int(const json_t *value, int64_t min, int64_t max, int64_t *out);

@@ -1,19 +1,19 @@
-/* The model file (.phiz): a safetensors file, so that other tools can open it, whose tensors are the model's entries (and
- * a checkpoint's extra tensors) and whose __metadata__ holds the rest, each as text:
+/* The model file (.phiz): a safetensors file, so that other tools can open it, whose tensors are the model's entries
+ * (and a checkpoint's extra tensors) and whose __metadata__ holds the rest, each as text:
  *
  *   phiz           version of this format, "1"
  *   graph          graph_json.c: inputs, the names of the model's own tensors, nodes, outputs
  *   labels, preprocessing, threshold (only if one is set), meta      model_json.c
  *   crc32          eight hex digits a tensor, in bytewise order of names: CRC-32 of its bytes
  *   blake2b        BLAKE2b-256 over the tensors' BLAKE2b-256 digests, in the same order
- *   sha256         SHA-256 over all other metadata (key NUL text NUL, keys in bytewise order), then all tensors (name NUL
- *                  dtype NUL shape NUL, in the same order)
+ *   sha256         SHA-256 over all other metadata (key NUL text NUL, keys in bytewise order), then all tensors
+ *                  (name NUL dtype NUL shape NUL, in the same order)
  *
  * Why three sums: starting up must take milliseconds, and SHA-256 in portable C does some 200 MB/s (230 ms for a
  * ResNet-18 in float32), BLAKE2b 750 MB/s (60 ms), zlib's CRC-32 3.5 GB/s (13 ms). So reading checks the sha256, which
  * covers all of the header, and the CRCs of the tensors that it reads, which finds any damage that is an accident.
- * phiz_model_verify checks the digests as well. Through crc32 and blake2b, sha256 stands for every bit in the file: it is
- * the file's identity, for caches and for comparing. None of it is a signature: who can write the file can write its
+ * phiz_model_verify checks the digests as well. Through crc32 and blake2b, sha256 stands for every bit in the file: it
+ * is the file's identity, for caches and for comparing. None of it is a signature: who can write the file can write its
  * sums. Sums go by name and not by place, so that another tool may store the same tensors in another order.
  *
  * Tensors of two and more dims may be stored in 16 bits (the text "precision" in meta: fp32, fp16, bf16); they are
@@ -71,8 +71,8 @@ static const char *find_fault(struct phiz_model *model)
 	if (input == PHIZ_NONE || n_inputs != 1 || phiz_graph_n_outputs(graph) != 1)
 		return "want one input 'image' and one output";
 	v = phiz_graph_value(graph, input);
-	if (v->kind != PHIZ_VALUE_INPUT || v->type.dtype != PHIZ_F32 || v->type.shape.ndim != 4 || v->type.shape.dim[0] != 1 ||
-	    v->type.shape.dim[1] != 3 || v->type.shape.dim[2] != v->type.shape.dim[3])
+	if (v->kind != PHIZ_VALUE_INPUT || v->type.dtype != PHIZ_F32 || v->type.shape.ndim != 4 ||
+	    v->type.shape.dim[0] != 1 || v->type.shape.dim[1] != 3 || v->type.shape.dim[2] != v->type.shape.dim[3])
 		return "want input 'image' of f32 and shape [1, 3, S, S]";
 	v = phiz_graph_value(graph, phiz_graph_output_at(graph, 0));
 	if (v->type.shape.ndim < 2 || v->type.shape.dim[0] != 1)
@@ -102,14 +102,14 @@ static enum phiz_status read_version(struct model_reader *r, const char *text)
 	size_t n = text ? strlen(text) : 0;
 
 	if (!text)
-		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: a safetensors file, but not a phiz model; 'phiz import' makes one of it",
-		                 r->path);
+		return phiz_fail(r->ctx, PHIZ_E_FORMAT,
+		                 "%s: a safetensors file, but not a phiz model; 'phiz import' makes one of it", r->path);
 	if (n == 0 || n > 9 || strspn(text, "0123456789") != n)
 		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: not a version of the model format", r->path);
 	if (n == 1 && text[0] == '0' + VERSION)
 		return PHIZ_OK;
-	return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED, "%s: model format %s, this phiz reads %d: get a newer phiz", r->path, text,
-	                 VERSION);
+	return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED, "%s: model format %s, this phiz reads %d: get a newer phiz", r->path,
+	                 text, VERSION);
 }
 
 static const char *get_text(const struct model_reader *r, const char *key)
@@ -135,7 +135,8 @@ static enum phiz_status check_root(struct model_reader *r)
 	phiz_free(r->ctx, pair);
 	if (strcmp(root, get_text(r, "sha256")) == 0)
 		return PHIZ_OK;
-	return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: the header does not match its SHA-256; copy the file again", r->path);
+	return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: the header does not match its SHA-256; copy the file again",
+	                 r->path);
 }
 
 static void digest_range(void *arg, int64_t begin, int64_t end, int worker)
@@ -155,8 +156,8 @@ static enum phiz_status check_digests(struct model_reader *r)
 	phiz_sums_digest_text(r->tensor, r->index.count, text);
 	if (strcmp(text, get_text(r, "blake2b")) == 0)
 		return PHIZ_OK;
-	return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: the tensors do not match their BLAKE2b digest; copy the file again",
-	                 r->path);
+	return phiz_fail(r->ctx, PHIZ_E_FORMAT,
+	                 "%s: damaged: the tensors do not match their BLAKE2b digest; copy the file again", r->path);
 }
 
 static enum phiz_status open_index(struct model_reader *r, const void *data, size_t size)
@@ -182,7 +183,8 @@ static enum phiz_status open_index(struct model_reader *r, const void *data, siz
 		r->tensor[i].file = r->index.tensor[i];
 	phiz_sums_sort(r->tensor, r->index.count);
 	if (!phiz_sums_crc_read(r->tensor, r->index.count, get_text(r, "crc32")) && r->checks != PHIZ_MODEL_CHECK_NONE)
-		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: the metadata 'crc32' is not eight hex digits a tensor", r->path);
+		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: the metadata 'crc32' is not eight hex digits a tensor",
+		                 r->path);
 	return PHIZ_OK;
 }
 
@@ -232,7 +234,8 @@ static enum phiz_status take_tensor(void *user, const char *name, bool trainable
 	if (r->index.count > 0)
 		from = bsearch(name, r->tensor, r->index.count, sizeof(*from), compare_name);
 	if (!from || r->taken[from - r->tensor])
-		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: tensor '%s' is %s", r->path, shown, from ? "listed twice" : "missing");
+		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: tensor '%s' is %s", r->path, shown,
+		                 from ? "listed twice" : "missing");
 	r->taken[from - r->tensor] = true;
 	dtype = from->file.dtype == PHIZ_F16 || from->file.dtype == PHIZ_BF16 ? PHIZ_F32 : from->file.dtype;
 	status = make_tensor(r, from, dtype, &tensor);
@@ -317,8 +320,9 @@ static enum phiz_status load_tensors(struct model_reader *r)
 		const char *name = r->load[i].from->file.name;
 
 		if (r->load[i].damaged && r->checks != PHIZ_MODEL_CHECK_NONE)
-			return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: tensor '%s' does not match its CRC-32; copy the file again",
-			                 r->path, phiz_shown(name, strlen(name), shown));
+			return phiz_fail(r->ctx, PHIZ_E_FORMAT,
+			                 "%s: damaged: tensor '%s' does not match its CRC-32; copy the file again", r->path,
+			                 phiz_shown(name, strlen(name), shown));
 	}
 	return PHIZ_OK;
 }
@@ -418,8 +422,10 @@ static enum phiz_status read_file(struct phiz_ctx *ctx, const char *path, enum p
 	if (status)
 		return status;
 	if (map.size > 2 && memcmp(map.data, "PK", 2) == 0)
-		status = phiz_fail(ctx, PHIZ_E_FORMAT, "%s: a zip archive (a PyTorch file?), not a phiz model; 'phiz import' makes one "
-		                   "of it", path);
+		status = phiz_fail(ctx, PHIZ_E_FORMAT,
+		                   "%s: a zip archive (a PyTorch file?), not a phiz model; 'phiz import' makes one "
+		                   "of it",
+		                   path);
 	else
 		status = phiz_model_parse(ctx, map.data, map.size, path, checks, out, extra);
 	phiz_map_close(&map);
@@ -457,7 +463,8 @@ enum phiz_status phiz_extra_add(struct phiz_ctx *ctx, struct phiz_extra *extra, 
 	char *copy = phiz_strdup(ctx, name);
 	enum phiz_status status;
 
-	status = copy ? phiz_grow(ctx, &extra->entry, &extra->capacity, extra->count + 1, sizeof(*extra->entry)) : PHIZ_E_NOMEM;
+	status = copy ? phiz_grow(ctx, &extra->entry, &extra->capacity, extra->count + 1, sizeof(*extra->entry))
+	              : PHIZ_E_NOMEM;
 	if (status) {
 		phiz_free(ctx, copy);
 		phiz_tensor_free(ctx, &tensor);

@@ -13,8 +13,9 @@
 #define PHIZ_MODEL_MAX_TENSORS 8192
 #define PHIZ_MODEL_MAX_META 1024
 
-/* Is the model what model.h promises: one input "image" [1,3,S,S] f32, one output [1, ...], the graph's tensors its own,
- * as many labels as classes or none, preprocessing and threshold in range? ARG, or FORMAT where `path` brought it. */
+/* Is the model what model.h promises: one input "image" [1,3,S,S] f32, one output [1, ...], the graph's tensors its
+ * own, as many labels as classes or none, preprocessing and threshold in range? ARG, or FORMAT where `path` brought it.
+ */
 enum phiz_status phiz_model_check(struct phiz_model *model, const char *path, enum phiz_status status);
 
 /* graph_json.c. Appends the graph as JSON. */

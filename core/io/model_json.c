@@ -45,8 +45,8 @@ static void add_rgb(struct phiz_bytes *out, const char *begin, const float v[3])
 void phiz_preproc_to_json(const struct phiz_preproc *p, struct phiz_bytes *out)
 {
 	add_field(out, "{\"crop\":", p->crop);
-	phiz_bytes_printf(out, ",\"mode\":\"%s\",\"resize\":%d,\"size\":%d", p->mode == PHIZ_RESIZE_SHORT ? "short" : "stretch",
-	                  p->resize, p->size);
+	phiz_bytes_printf(out, ",\"mode\":\"%s\",\"resize\":%d,\"size\":%d",
+	                  p->mode == PHIZ_RESIZE_SHORT ? "short" : "stretch", p->resize, p->size);
 	add_rgb(out, ",\"mean\":", p->mean);
 	add_rgb(out, ",\"std\":", p->std);
 	phiz_bytes_text(out, "}");
@@ -107,7 +107,8 @@ static enum phiz_status get_real(const struct reader *r, const json_t *object, c
 	return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: %s: '%s' is no number", r->path, r->part, key);
 }
 
-static enum phiz_status get_int(const struct reader *r, const json_t *object, const char *key, int64_t max, int64_t *out)
+static enum phiz_status get_int(const struct reader *r, const json_t *object, const char *key, int64_t max,
+                                int64_t *out)
 {
 	if (phiz_json_int(json_object_get(object, key), 0, max, out))
 		return PHIZ_OK;

@@ -10,7 +10,18 @@
 #include "core/io/model_file.h"
 #include "core/io/model_sums.h"
 
-enum { KEY_PHIZ, KEY_GRAPH, KEY_LABELS, KEY_PREPROC, KEY_META, KEY_CRC32, KEY_BLAKE2B, KEY_SHA256, KEY_THRESHOLD, KEYS };
+enum {
+	KEY_PHIZ,
+	KEY_GRAPH,
+	KEY_LABELS,
+	KEY_PREPROC,
+	KEY_META,
+	KEY_CRC32,
+	KEY_BLAKE2B,
+	KEY_SHA256,
+	KEY_THRESHOLD,
+	KEYS
+};
 
 struct model_writer {
 	struct phiz_ctx *ctx;
@@ -78,8 +89,8 @@ static enum phiz_status convert(struct model_writer *w, const struct phiz_entry 
 	phiz_tensor_view(&to, w->precision, &entry->tensor->shape, *memory);
 	status = phiz_tensor_convert(w->ctx, entry->tensor, &to);
 	if (!status && overflows(entry->tensor, &to))
-		status = phiz_fail(w->ctx, PHIZ_E_NUMERIC, "%s: tensor '%s' has values that %s cannot hold: use fp32 or bf16", w->path,
-		                   phiz_shown(entry->name, strlen(entry->name), shown), phiz_dtype_name(w->precision));
+		status = phiz_fail(w->ctx, PHIZ_E_NUMERIC, "%s: tensor '%s' has values that %s cannot hold: use fp32 or bf16",
+		                   w->path, phiz_shown(entry->name, strlen(entry->name), shown), phiz_dtype_name(w->precision));
 	out->file.dtype = w->precision;
 	out->file.data = *memory;
 	out->file.bytes = bytes;
@@ -121,7 +132,8 @@ static enum phiz_status check_tensors(struct model_writer *w)
 			continue;
 		entry = phiz_model_find(w->model, v->name);
 		if (!entry || entry->tensor != v->tensor || entry->trainable != (v->kind == PHIZ_VALUE_PARAM))
-			return phiz_fail(w->ctx, PHIZ_E_ARG, "%s: the graph reads '%s', which is not the model's tensor of that name", w->path,
+			return phiz_fail(w->ctx, PHIZ_E_ARG,
+			                 "%s: the graph reads '%s', which is not the model's tensor of that name", w->path,
 			                 phiz_shown(v->name, strlen(v->name), shown));
 	}
 	return PHIZ_OK;

@@ -115,18 +115,19 @@ static enum phiz_status build_plain(struct net *net, const struct layer *l, int 
 #define COUNT 1, 1e6
 
 static const struct layer_kind kinds[] = {
-	{"conv", {NAME_FROM, {"filters", WHOLE, REQUIRED, COUNT}, {"kernel", WHOLE, REQUIRED, 1, 1024}, {"stride", WHOLE, 1, 1, 1024},
-	          {"pad", WHOLE, 0, 0, 1024}, {"dilation", WHOLE, 1, 1, 1024}, {"groups", WHOLE, 1, COUNT}, {"bias", WHOLE, 0, 0, 1}}, build_conv},
+	{"conv", {NAME_FROM, {"filters", WHOLE, REQUIRED, COUNT}, {"kernel", WHOLE, REQUIRED, 1, 1024},
+	          {"stride", WHOLE, 1, 1, 1024}, {"pad", WHOLE, 0, 0, 1024}, {"dilation", WHOLE, 1, 1, 1024},
+	          {"groups", WHOLE, 1, COUNT}, {"bias", WHOLE, 0, 0, 1}}, build_conv},
 	{"batch_norm", {NAME_FROM, {"eps", REAL, 1e-5, 0, 1}, {"momentum", REAL, 0.1, 0, 1}}, build_batch_norm},
 	{"relu", {NAME_FROM}, build_plain},
 	{"leaky_relu", {NAME_FROM, {"slope", REAL, 0.01, 0, 1}}, build_plain},
 	{"prelu", {NAME_FROM}, build_prelu},
 	{"sigmoid", {NAME_FROM}, build_plain},
 	{"softmax", {NAME_FROM}, build_plain},
-	{"max_pool", {NAME_FROM, {"kernel", WHOLE, REQUIRED, 1, 1024}, {"stride", WHOLE, 0, 0, 1024}, {"pad", WHOLE, 0, 0, 512},
-	              {"ceil", WHOLE, 0, 0, 1}}, build_pool},
-	{"avg_pool", {NAME_FROM, {"kernel", WHOLE, REQUIRED, 1, 1024}, {"stride", WHOLE, 0, 0, 1024}, {"pad", WHOLE, 0, 0, 512},
-	              {"ceil", WHOLE, 0, 0, 1}}, build_pool},
+	{"max_pool", {NAME_FROM, {"kernel", WHOLE, REQUIRED, 1, 1024}, {"stride", WHOLE, 0, 0, 1024},
+	              {"pad", WHOLE, 0, 0, 512}, {"ceil", WHOLE, 0, 0, 1}}, build_pool},
+	{"avg_pool", {NAME_FROM, {"kernel", WHOLE, REQUIRED, 1, 1024}, {"stride", WHOLE, 0, 0, 1024},
+	              {"pad", WHOLE, 0, 0, 512}, {"ceil", WHOLE, 0, 0, 1}}, build_pool},
 	{"global_avg_pool", {NAME_FROM}, build_plain},
 	{"flatten", {NAME_FROM}, build_plain},
 	{"linear", {NAME_FROM, {"outputs", WHOLE, REQUIRED, COUNT}, {"bias", WHOLE, 1, 0, 1}}, build_linear},
@@ -139,7 +140,8 @@ static const struct layer_kind kinds[] = {
 	{"bottleneck", {NAME_FROM, {"filters", WHOLE, REQUIRED, COUNT}, {"stride", WHOLE, 1, 1, 16}}, build_bottleneck},
 };
 static const struct layer_kind net_kind = {
-	"net", {{"name", TEXT, 0, 0, 0}, {"channels", WHOLE, 3, 1, 4096}, {"size", WHOLE, 224, 1, 16384}, {"classes", WHOLE, 1000, COUNT}}, NULL};
+	"net", {{"name", TEXT, 0, 0, 0}, {"channels", WHOLE, 3, 1, 4096}, {"size", WHOLE, 224, 1, 16384},
+	        {"classes", WHOLE, 1000, COUNT}}, NULL};
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -259,7 +261,8 @@ static enum phiz_status set_inputs(struct net *net, struct layer *l)
 		if (length == 0)
 			break;
 		if (length >= sizeof name || l->n_in == PHIZ_MAX_INPUTS)
-			return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: from: too many or too long names", net->cfg->name, l->line);
+			return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: from: too many or too long names", net->cfg->name,
+			                 l->line);
 		memcpy(name, from + skip, length);
 		name[length] = 0;
 		int value = find_source(net, name);

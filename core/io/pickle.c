@@ -1,6 +1,6 @@
-/* The pickle machine. Python's pickletools.py documents the opcodes; those of protocol 2 and later are taken, which is all
- * that torch.save ever wrote. Everything it makes is bounded: values, items, stack, marks and memo have fixed limits,
- * text is never copied, and nothing recurses. */
+/* The pickle machine. Python's pickletools.py documents the opcodes; those of protocol 2 and later are taken, which is
+ * all that torch.save ever wrote. Everything it makes is bounded: values, items, stack, marks and memo have fixed
+ * limits, text is never copied, and nothing recurses. */
 #include "core/io/pickle.h"
 
 #include <string.h>
@@ -50,8 +50,8 @@ static enum phiz_status fail_truncated(struct phiz_pickle *p)
 
 static enum phiz_status fail_limit(struct phiz_pickle *p, const char *what, size_t limit)
 {
-	return phiz_fail(p->ctx, PHIZ_E_LIMIT, "%s: the pickle has more than %zu %s: no state dict looks like that", p->path,
-	                 limit, what);
+	return phiz_fail(p->ctx, PHIZ_E_LIMIT, "%s: the pickle has more than %zu %s: no state dict looks like that",
+	                 p->path, limit, what);
 }
 
 static enum phiz_status fail_damaged(struct phiz_pickle *p, const char *what)
@@ -102,15 +102,17 @@ static enum phiz_status push_int(struct phiz_pickle *p, enum phiz_pickle_kind ki
 	return status;
 }
 
-static enum phiz_status push_text(struct phiz_pickle *p, struct phiz_reader *r, enum phiz_pickle_kind kind, uint64_t size)
+static enum phiz_status push_text(struct phiz_pickle *p, struct phiz_reader *r, enum phiz_pickle_kind kind,
+                                  uint64_t size)
 {
 	struct phiz_pickle_value *v;
 	const unsigned char *text;
 	enum phiz_status status;
 
 	if (size > UINT32_MAX || !phiz_reader_take(r, (size_t)size, &text))
-		return phiz_fail(p->ctx, PHIZ_E_FORMAT, "%s: the pickle holds a text of %llu bytes, but only %zu are left: cut or damaged",
-		                 p->path, (unsigned long long)size, phiz_reader_left(r));
+		return phiz_fail(p->ctx, PHIZ_E_FORMAT,
+		                 "%s: the pickle holds a text of %llu bytes, but only %zu are left: cut or damaged", p->path,
+		                 (unsigned long long)size, phiz_reader_left(r));
 	if (kind == PHIZ_PICKLE_TEXT && !phiz_utf8_valid((const char *)text, (size_t)size))
 		return fail_damaged(p, "text that is not UTF-8");
 	status = push_new(p, kind, &v);
@@ -308,8 +310,10 @@ static enum phiz_status push_global(struct phiz_pickle *p, const char *module, s
 	phiz_shown(name, name_size, b);
 	if (begins_with(module, module_size, "torch.nn.") || begins_with(module, module_size, "__torch__") ||
 	    begins_with(module, module_size, "torchvision.") || begins_with(module, module_size, "__main__"))
-		return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s: holds an object of %s.%s: a pickled module or program object; save "
-		                 "model.state_dict() instead", p->path, a, b);
+		return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED,
+		                 "%s: holds an object of %s.%s: a pickled module or program object; save "
+		                 "model.state_dict() instead",
+		                 p->path, a, b);
 	return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s: its pickle names %s.%s, which phiz neither knows nor calls; save "
 	                 "model.state_dict() alone", p->path, a, b);
 }

@@ -1,6 +1,6 @@
 /* A pickle machine that executes nothing. It knows None, booleans, numbers, text, bytes, lists, tuples, dicts,
- * collections.OrderedDict, and how torch.save writes a tensor. Any other callable is refused by its name when the pickle
- * names it, before anything could be done with it. */
+ * collections.OrderedDict, and how torch.save writes a tensor. Any other callable is refused by its name when the
+ * pickle names it, before anything could be done with it. */
 #ifndef PHIZ_IO_PICKLE_H
 #define PHIZ_IO_PICKLE_H
 
@@ -55,7 +55,8 @@ struct phiz_pickle {
 };
 
 /* Runs one pickle from where r stands to behind its STOP. path begins the messages. On failure *out holds nothing. */
-enum phiz_status phiz_pickle_run(struct phiz_ctx *ctx, struct phiz_reader *r, const char *path, struct phiz_pickle *out);
+enum phiz_status phiz_pickle_run(struct phiz_ctx *ctx, struct phiz_reader *r, const char *path,
+                                 struct phiz_pickle *out);
 void phiz_pickle_free(struct phiz_pickle *p);
 
 /* Value number v. */

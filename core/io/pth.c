@@ -1,6 +1,6 @@
-/* Files of torch.save. Since PyTorch 1.6 a zip archive: NAME/data.pkl pickles the objects, NAME/data/KEY holds the bytes
- * of each storage. Before, the legacy format: five pickles one after another (a magic number, a version, facts about the
- * machine, the objects, the storages' keys), then each storage as u64 number of elements and its bytes. */
+/* Files of torch.save. Since PyTorch 1.6 a zip archive: NAME/data.pkl pickles the objects, NAME/data/KEY holds the
+ * bytes of each storage. Before, the legacy format: five pickles one after another (a magic number, a version, facts
+ * about the machine, the objects, the storages' keys), then each storage as u64 number of elements and its bytes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,8 +83,9 @@ static enum phiz_status fail_no_record(struct source *s, const struct view *v, c
 
 static enum phiz_status fail_short(struct source *s, const struct view *v, uint64_t has)
 {
-	return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: tensor '%s': its storage has %llu elements, but its record holds %llu bytes",
-	                 s->path, v->name, (unsigned long long)v->elements, (unsigned long long)has);
+	return phiz_fail(s->ctx, PHIZ_E_FORMAT,
+	                 "%s: tensor '%s': its storage has %llu elements, but its record holds %llu bytes", s->path,
+	                 v->name, (unsigned long long)v->elements, (unsigned long long)has);
 }
 
 static enum phiz_status find_in_zip(struct source *s, struct view *v, const char *key, size_t key_size)
@@ -128,11 +129,13 @@ static enum phiz_status read_storage(struct source *s, uint32_t storage, struct 
 
 	if (!phiz_pickle_storage_dtype(phiz_pickle_at(p, id->u.item[1]), &v->dtype) || key->kind != PHIZ_PICKLE_TEXT ||
 	    key->size > MAX_NAME || elements->kind != PHIZ_PICKLE_INT || elements->u.i < 0)
-		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: tensor '%s': its storage is not described as torch.save does", s->path,
-		                 v->name);
+		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: tensor '%s': its storage is not described as torch.save does",
+		                 s->path, v->name);
 	if (id->size > 5 && phiz_pickle_at(p, id->u.item[5])->kind != PHIZ_PICKLE_NONE)
-		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "%s: tensor '%s': a view of a storage, as PyTorch 0.1 wrote; save it "
-		                 "again with a newer PyTorch", s->path, v->name);
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED,
+		                 "%s: tensor '%s': a view of a storage, as PyTorch 0.1 wrote; save it "
+		                 "again with a newer PyTorch",
+		                 s->path, v->name);
 	v->elements = (uint64_t)elements->u.i;
 	return s->legacy ? find_in_records(s, v, key->u.text, key->size) : find_in_zip(s, v, key->u.text, key->size);
 }
@@ -186,17 +189,21 @@ static enum phiz_status check_view(struct source *s, const struct view *v, size_
 	if (phiz_shape_bytes(s->ctx, v->dtype, &v->shape, bytes))
 		return phiz_fail_in(s->ctx, "%s: tensor '%s'", s->path, v->name);
 	if (!fits(v))
-		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: tensor '%s' of shape %s at offset %lld reaches beyond its storage of %llu "
-		                 "elements", s->path, v->name, phiz_shape_text(&v->shape, text), (long long)v->offset,
+		return phiz_fail(s->ctx, PHIZ_E_FORMAT,
+		                 "%s: tensor '%s' of shape %s at offset %lld reaches beyond its storage of %llu "
+		                 "elements",
+		                 s->path, v->name, phiz_shape_text(&v->shape, text), (long long)v->offset,
 		                 (unsigned long long)v->elements);
 	/* An expanded tensor (stride 0) would let ten bytes ask for terabytes. */
 	if (*bytes / phiz_dtype_size(v->dtype) > v->elements)
-		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "%s: tensor '%s' of shape %s repeats the %llu elements of its storage; save "
-		                 "tensor.contiguous()", s->path, v->name, phiz_shape_text(&v->shape, text),
-		                 (unsigned long long)v->elements);
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED,
+		                 "%s: tensor '%s' of shape %s repeats the %llu elements of its storage; save "
+		                 "tensor.contiguous()",
+		                 s->path, v->name, phiz_shape_text(&v->shape, text), (unsigned long long)v->elements);
 	if (*bytes > s->copy_limit - s->copied)
-		return phiz_fail(s->ctx, PHIZ_E_LIMIT, "%s: the tensors are views of the same storages and come to over %zu bytes",
-		                 s->path, s->copy_limit);
+		return phiz_fail(s->ctx, PHIZ_E_LIMIT,
+		                 "%s: the tensors are views of the same storages and come to over %zu bytes", s->path,
+		                 s->copy_limit);
 	return PHIZ_OK;
 }
 
@@ -225,11 +232,13 @@ static void copy_view(const struct view *v, struct phiz_tensor *to)
 	}
 }
 
-static enum phiz_status read_view(struct source *s, const struct phiz_pickle_value *tensor, struct view *v, size_t *bytes)
+static enum phiz_status read_view(struct source *s, const struct phiz_pickle_value *tensor, struct view *v,
+                                  size_t *bytes)
 {
 	const struct phiz_pickle *p = &s->pickle;
 	const struct phiz_pickle_value *args = phiz_pickle_at(p, (uint32_t)tensor->u.i);
-	const struct phiz_pickle_value *size = phiz_pickle_at(p, args->u.item[2]), *stride = phiz_pickle_at(p, args->u.item[3]);
+	const struct phiz_pickle_value *size = phiz_pickle_at(p, args->u.item[2]);
+	const struct phiz_pickle_value *stride = phiz_pickle_at(p, args->u.item[3]);
 	enum phiz_status status;
 	int d;
 
@@ -238,8 +247,8 @@ static enum phiz_status read_view(struct source *s, const struct phiz_pickle_val
 		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: tensor '%s': storage offset %lld is negative", s->path, v->name,
 		                 (long long)v->offset);
 	if (size->size > PHIZ_MAX_DIMS)
-		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "%s: tensor '%s' has %u dims, phiz takes at most %d", s->path, v->name,
-		                 (unsigned)size->size, PHIZ_MAX_DIMS);
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "%s: tensor '%s' has %u dims, phiz takes at most %d", s->path,
+		                 v->name, (unsigned)size->size, PHIZ_MAX_DIMS);
 	if (stride->size != size->size)
 		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: tensor '%s' has %u dims, but %u strides", s->path, v->name,
 		                 (unsigned)size->size, (unsigned)stride->size);
@@ -268,8 +277,10 @@ static enum phiz_status read_tensor(struct source *s, const char *name, size_t n
 	memset(&v, 0, sizeof(v));
 	phiz_shown(name, name_size, v.name);
 	if (out->count >= MAX_TENSORS || name_size > MAX_NAME || name_size == 0 || memchr(name, 0, name_size))
-		return phiz_fail(s->ctx, PHIZ_E_LIMIT, "%s: tensor '%s': more than %d tensors, or a name that is empty, has a NUL or "
-		                 "over %d bytes", s->path, v.name, MAX_TENSORS, MAX_NAME);
+		return phiz_fail(s->ctx, PHIZ_E_LIMIT,
+		                 "%s: tensor '%s': more than %d tensors, or a name that is empty, has a NUL or "
+		                 "over %d bytes",
+		                 s->path, v.name, MAX_TENSORS, MAX_NAME);
 	status = read_view(s, tensor, &v, &bytes);
 	if (!status)
 		status = phiz_tensor_create(s->ctx, v.dtype, &v.shape, &t);
@@ -363,10 +374,11 @@ static enum phiz_status find_objects(struct source *s, struct phiz_zip_entry **o
 		*out = e;
 	}
 	if (!*out)
-		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: a zip archive, but not one of torch.save: no data.pkl in it", s->path);
-	if (script)
-		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "%s: a TorchScript archive (a program); save model.state_dict() instead",
+		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: a zip archive, but not one of torch.save: no data.pkl in it",
 		                 s->path);
+	if (script)
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED,
+		                 "%s: a TorchScript archive (a program); save model.state_dict() instead", s->path);
 	s->prefix = (*out)->name;
 	s->prefix_size = (*out)->name_size - 8;
 	return PHIZ_OK;
@@ -446,7 +458,8 @@ static bool is_version(const struct phiz_pickle *p, const struct phiz_pickle_val
 
 static bool is_little_endian(const struct phiz_pickle *p, const struct phiz_pickle_value *v)
 {
-	const struct phiz_pickle_value *little = v->kind == PHIZ_PICKLE_DICT ? phiz_pickle_get(p, v, "little_endian") : NULL;
+	const struct phiz_pickle_value *little = v->kind == PHIZ_PICKLE_DICT ? phiz_pickle_get(p, v, "little_endian")
+	                                                                     : NULL;
 
 	return little && little->kind == PHIZ_PICKLE_BOOL && little->u.i;
 }
@@ -496,15 +509,18 @@ static enum phiz_status read_record(struct source *s, struct phiz_reader *r, con
 	if (key->kind == PHIZ_PICKLE_TEXT)
 		to = find_record(s, key->u.text, key->size);
 	if (!to || to->data)
-		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: a storage in the file belongs to no tensor, or comes twice", s->path);
+		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: a storage in the file belongs to no tensor, or comes twice",
+		                 s->path);
 	phiz_shown(key->u.text, key->size, shown);
 	if (!phiz_reader_u64(r, &to->elements))
 		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: the file ends before storage '%s': it is cut", s->path, shown);
 	left = phiz_reader_left(r);
 	if (to->elements > left || !phiz_size_mul((size_t)to->elements, phiz_dtype_size(to->dtype), &bytes) ||
 	    !phiz_reader_take(r, bytes, &to->data))
-		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s: storage '%s' claims %llu elements, but the file has %zu bytes left: it is "
-		                 "cut", s->path, shown, (unsigned long long)to->elements, left);
+		return phiz_fail(s->ctx, PHIZ_E_FORMAT,
+		                 "%s: storage '%s' claims %llu elements, but the file has %zu bytes left: it is "
+		                 "cut",
+		                 s->path, shown, (unsigned long long)to->elements, left);
 	return PHIZ_OK;
 }
 

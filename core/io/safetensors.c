@@ -81,8 +81,8 @@ static enum phiz_status read_shape(const struct entry_reader *r, const json_t *e
 	if (!json_is_array(shape))
 		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: tensor '%s' has no shape", r->path, r->shown);
 	if (n > PHIZ_MAX_DIMS)
-		return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED, "%s: tensor '%s' has %zu dims, phiz takes at most %d", r->path, r->shown,
-		                 n, PHIZ_MAX_DIMS);
+		return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED, "%s: tensor '%s' has %zu dims, phiz takes at most %d", r->path,
+		                 r->shown, n, PHIZ_MAX_DIMS);
 	memset(&out->shape, 0, sizeof(out->shape));
 	out->shape.ndim = (int)n;
 	for (i = 0; i < n; i++)
@@ -103,11 +103,12 @@ static enum phiz_status read_offsets(const struct entry_reader *r, const json_t 
 		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: tensor '%s': data_offsets are no whole numbers in range", r->path,
 		                 r->shown);
 	if (end < begin)
-		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: tensor '%s': data_offsets end (%lld) before they begin (%lld)", r->path,
-		                 r->shown, (long long)end, (long long)begin);
+		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: tensor '%s': data_offsets end (%lld) before they begin (%lld)",
+		                 r->path, r->shown, (long long)end, (long long)begin);
 	if ((uint64_t)end > r->index->data_bytes)
-		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: tensor '%s' ends at byte %lld of %zu bytes of data: the file is cut",
-		                 r->path, r->shown, (long long)end, r->index->data_bytes);
+		return phiz_fail(r->ctx, PHIZ_E_FORMAT,
+		                 "%s: tensor '%s' ends at byte %lld of %zu bytes of data: the file is cut", r->path, r->shown,
+		                 (long long)end, r->index->data_bytes);
 	out->data = r->index->data + begin;
 	out->bytes = (size_t)(end - begin);
 	return PHIZ_OK;
@@ -121,8 +122,9 @@ static enum phiz_status check_size(const struct entry_reader *r, const struct ph
 	if (phiz_shape_bytes(r->ctx, t->dtype, &t->shape, &want))
 		return phiz_fail_in(r->ctx, "%s: tensor '%s'", r->path, r->shown);
 	if (want != t->bytes)
-		return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: tensor '%s' of shape %s wants %zu bytes, its data_offsets give %zu",
-		                 r->path, r->shown, phiz_shape_text(&t->shape, text), want, t->bytes);
+		return phiz_fail(r->ctx, PHIZ_E_FORMAT,
+		                 "%s: tensor '%s' of shape %s wants %zu bytes, its data_offsets give %zu", r->path, r->shown,
+		                 phiz_shape_text(&t->shape, text), want, t->bytes);
 	return PHIZ_OK;
 }
 
@@ -213,10 +215,13 @@ static enum phiz_status check_cover(struct phiz_ctx *ctx, const char *path, cons
 
 		phiz_shown(t->name, strlen(t->name), shown);
 		if (begin < next)
-			return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: tensor '%s' begins at byte %zu of the data, which belongs to the tensor "
-			                 "before it", path, shown, (size_t)(begin - index->data));
+			return phiz_fail(ctx, PHIZ_E_FORMAT,
+			                 "%s: tensor '%s' begins at byte %zu of the data, which belongs to the tensor "
+			                 "before it",
+			                 path, shown, (size_t)(begin - index->data));
 		if (begin > next)
-			return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: bytes %zu to %zu of the data, before tensor '%s', belong to no tensor", path,
+			return phiz_fail(ctx, PHIZ_E_FORMAT,
+			                 "%s: bytes %zu to %zu of the data, before tensor '%s', belong to no tensor", path,
 			                 (size_t)(next - index->data), (size_t)(begin - index->data), shown);
 		next += t->bytes;
 	}
@@ -238,8 +243,8 @@ static enum phiz_status read_header_size(struct phiz_ctx *ctx, struct phiz_reade
 	if (!phiz_reader_u64(r, &n))
 		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: %zu bytes are too few for a safetensors file", path, r->size);
 	if (n > MAX_HEADER)
-		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: header length %llu is over %d: not a safetensors file, or damaged", path,
-		                 (unsigned long long)n, MAX_HEADER);
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: header length %llu is over %d: not a safetensors file, or damaged",
+		                 path, (unsigned long long)n, MAX_HEADER);
 	if (n > phiz_reader_left(r))
 		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: header of %llu bytes in a file of %zu: the file is cut", path,
 		                 (unsigned long long)n, r->size);
@@ -476,8 +481,8 @@ static enum phiz_status make_header(struct phiz_ctx *ctx, const char *path, cons
 	if (phiz_bytes_status(out))
 		return phiz_bytes_status(out);
 	if (out->size - 8 > MAX_HEADER)
-		return phiz_fail(ctx, PHIZ_E_LIMIT, "%s: the header would have %zu bytes, the format allows %d", path, out->size - 8,
-		                 MAX_HEADER);
+		return phiz_fail(ctx, PHIZ_E_LIMIT, "%s: the header would have %zu bytes, the format allows %d", path,
+		                 out->size - 8, MAX_HEADER);
 	for (i = 0; i < 8; i++)
 		out->data[i] = (char)((uint64_t)(out->size - 8) >> (8 * i));
 	return PHIZ_OK;
@@ -503,8 +508,8 @@ static enum phiz_status write_file(struct phiz_ctx *ctx, const char *path, const
 	return status;
 }
 
-enum phiz_status phiz_st_write(struct phiz_ctx *ctx, const char *path, const struct phiz_st_tensor *tensor, size_t count,
-                               const struct phiz_meta *meta, size_t n_meta)
+enum phiz_status phiz_st_write(struct phiz_ctx *ctx, const char *path, const struct phiz_st_tensor *tensor,
+                               size_t count, const struct phiz_meta *meta, size_t n_meta)
 {
 	struct phiz_bytes header;
 	enum phiz_status status;

@@ -1,6 +1,6 @@
 /* The safetensors format below the level of phiz_tensors: its index without copying, and writing from any memory.
- * File: u64 length of the header, the header (JSON: name -> dtype, shape, data_offsets; and __metadata__, text -> text),
- * the data. Everything is little endian; offsets count from the start of the data. */
+ * File: u64 length of the header, the header (JSON: name -> dtype, shape, data_offsets; and __metadata__, text ->
+ * text), the data. Everything is little endian; offsets count from the start of the data. */
 #ifndef PHIZ_IO_SAFETENSORS_H
 #define PHIZ_IO_SAFETENSORS_H
 
@@ -34,7 +34,7 @@ void phiz_st_close(struct phiz_ctx *ctx, struct phiz_st_index *index);
 enum phiz_status phiz_st_sort(struct phiz_ctx *ctx, struct phiz_st_tensor *tensor, size_t count);
 
 /* Writes atomically, in the order given. ARG: a name that is empty, not UTF-8, "__metadata__" or there twice. */
-enum phiz_status phiz_st_write(struct phiz_ctx *ctx, const char *path, const struct phiz_st_tensor *tensor, size_t count,
-                               const struct phiz_meta *meta, size_t n_meta);
+enum phiz_status phiz_st_write(struct phiz_ctx *ctx, const char *path, const struct phiz_st_tensor *tensor,
+                               size_t count, const struct phiz_meta *meta, size_t n_meta);
 
 #endif

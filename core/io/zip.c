@@ -76,8 +76,9 @@ static enum phiz_status read_end64(const struct archive *a, size_t locator, stru
 	phiz_reader_u64(&r, &end);
 	phiz_reader_u32(&r, &disks);
 	if (end > a->size || !phiz_reader_seek(&r, (size_t)end) || !phiz_reader_u32(&r, &signature) ||
-	    signature != END64_SIGNATURE || !phiz_reader_u64(&r, &record) || !phiz_reader_u32(&r, &signature) /* versions */ ||
-	    !phiz_reader_u32(&r, &disk) || !phiz_reader_u32(&r, &disk_of_directory) || !phiz_reader_u64(&r, &on_disk) ||
+	    signature != END64_SIGNATURE || !phiz_reader_u64(&r, &record) ||
+	    !phiz_reader_u32(&r, &signature) /* versions */ || !phiz_reader_u32(&r, &disk) ||
+	    !phiz_reader_u32(&r, &disk_of_directory) || !phiz_reader_u64(&r, &on_disk) ||
 	    !phiz_reader_u64(&r, &out->count) || !phiz_reader_u64(&r, &out->size) || !phiz_reader_u64(&r, &out->offset))
 		return fail_truncated(a, "the zip64 end record is not where it should be");
 	if (disk != 0 || disk_of_directory != 0 || disks > 1 || on_disk != out->count)
@@ -163,10 +164,11 @@ static bool read_central(struct phiz_reader *r, struct central *c)
 	uint32_t signature, skip32, packed, size, offset;
 	const unsigned char *comment;
 
-	if (!phiz_reader_u32(r, &signature) || signature != CENTRAL_SIGNATURE || !phiz_reader_u32(r, &skip32) /* versions */ ||
-	    !phiz_reader_u16(r, &c->flags) || !phiz_reader_u16(r, &c->method) || !phiz_reader_u32(r, &skip32) /* time */ ||
-	    !phiz_reader_u32(r, &c->crc) || !phiz_reader_u32(r, &packed) || !phiz_reader_u32(r, &size) ||
-	    !phiz_reader_u16(r, &c->name_size) || !phiz_reader_u16(r, &c->extra_size) || !phiz_reader_u16(r, &comment_size) ||
+	if (!phiz_reader_u32(r, &signature) || signature != CENTRAL_SIGNATURE ||
+	    !phiz_reader_u32(r, &skip32) /* versions */ || !phiz_reader_u16(r, &c->flags) ||
+	    !phiz_reader_u16(r, &c->method) || !phiz_reader_u32(r, &skip32) /* time */ || !phiz_reader_u32(r, &c->crc) ||
+	    !phiz_reader_u32(r, &packed) || !phiz_reader_u32(r, &size) || !phiz_reader_u16(r, &c->name_size) ||
+	    !phiz_reader_u16(r, &c->extra_size) || !phiz_reader_u16(r, &comment_size) ||
 	    !phiz_reader_u16(r, &skip16) /* volume */ || !phiz_reader_u16(r, &skip16) || !phiz_reader_u32(r, &skip32) ||
 	    !phiz_reader_u32(r, &offset) || !phiz_reader_take(r, c->name_size, &c->name) ||
 	    !phiz_reader_take(r, c->extra_size, &c->extra) || !phiz_reader_take(r, comment_size, &comment))
@@ -199,11 +201,12 @@ static enum phiz_status check_sizes(const struct archive *a, const struct centra
 	if (c->flags & FLAG_ENCRYPTED)
 		return phiz_fail(a->ctx, PHIZ_E_UNSUPPORTED, "%s: zip entry '%s' is encrypted", a->zip->path, shown);
 	if (c->method != METHOD_STORED && c->method != METHOD_DEFLATED)
-		return phiz_fail(a->ctx, PHIZ_E_UNSUPPORTED, "%s: zip entry '%s' is compressed by method %d; want stored or deflated",
-		                 a->zip->path, shown, c->method);
+		return phiz_fail(a->ctx, PHIZ_E_UNSUPPORTED,
+		                 "%s: zip entry '%s' is compressed by method %d; want stored or deflated", a->zip->path, shown,
+		                 c->method);
 	if (c->packed_size > a->size - begin)
-		return phiz_fail(a->ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' claims %llu bytes, more than the file has", a->zip->path,
-		                 shown, (unsigned long long)c->packed_size);
+		return phiz_fail(a->ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' claims %llu bytes, more than the file has",
+		                 a->zip->path, shown, (unsigned long long)c->packed_size);
 	if (c->method == METHOD_STORED ? c->size != c->packed_size : c->size / MAX_RATIO > c->packed_size)
 		return phiz_fail(a->ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' claims %llu bytes out of %llu, which cannot be",
 		                 a->zip->path, shown, (unsigned long long)c->size, (unsigned long long)c->packed_size);
@@ -221,8 +224,8 @@ static enum phiz_status read_entry(const struct archive *a, struct phiz_reader *
 		return fail_truncated(a, "the central directory ends early or is no directory");
 	phiz_shown((const char *)c.name, c.name_size, shown);
 	if (!find_packed(a, &c, &begin))
-		return phiz_fail(a->ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' has no local header at byte %llu", a->zip->path, shown,
-		                 (unsigned long long)c.offset);
+		return phiz_fail(a->ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' has no local header at byte %llu", a->zip->path,
+		                 shown, (unsigned long long)c.offset);
 	status = check_sizes(a, &c, shown, begin);
 	if (status)
 		return status;
@@ -371,8 +374,9 @@ static enum phiz_status inflate_entry(struct phiz_ctx *ctx, struct phiz_zip *zip
 	int code;
 
 	if (e->size > zip->inflate_limit - zip->inflated)
-		return phiz_fail(ctx, PHIZ_E_LIMIT, "%s: zip entry '%s' inflates to %zu bytes, and the archive to more than %zu",
-		                 zip->path, shown, e->size, zip->inflate_limit);
+		return phiz_fail(ctx, PHIZ_E_LIMIT,
+		                 "%s: zip entry '%s' inflates to %zu bytes, and the archive to more than %zu", zip->path, shown,
+		                 e->size, zip->inflate_limit);
 	memset(&z, 0, sizeof(z));
 	if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
 		return phiz_fail(ctx, PHIZ_E_NOMEM, "%s: out of memory while inflating", zip->path);
@@ -389,8 +393,8 @@ static enum phiz_status inflate_entry(struct phiz_ctx *ctx, struct phiz_zip *zip
 	e->data = NULL;
 	if (code == Z_MEM_ERROR)
 		return phiz_fail(ctx, PHIZ_E_NOMEM, "%s: out of memory while inflating", zip->path);
-	return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' does not inflate to the %zu bytes that it claims", zip->path,
-	                 shown, e->size);
+	return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' does not inflate to the %zu bytes that it claims",
+	                 zip->path, shown, e->size);
 }
 
 enum phiz_status phiz_zip_data(struct phiz_ctx *ctx, struct phiz_zip *zip, struct phiz_zip_entry *entry,
@@ -407,7 +411,8 @@ enum phiz_status phiz_zip_data(struct phiz_ctx *ctx, struct phiz_zip *zip, struc
 	}
 	*data = entry->data ? entry->data : entry->packed;
 	if (!entry->checked && crc_of(*data, entry->size) != entry->crc)
-		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' is damaged: its CRC-32 does not match", zip->path, shown);
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: zip entry '%s' is damaged: its CRC-32 does not match", zip->path,
+		                 shown);
 	entry->checked = true;
 	return PHIZ_OK;
 }

@@ -12,7 +12,8 @@ enum { NAME_BYTES = 256 };
 
 /* NODE.ROLE as a tensor of the model and a value of the graph. */
 static enum phiz_status add_tensor(struct phiz_builder *b, const char *node, const char *role,
-                                   const struct phiz_shape *shape, bool trainable, struct phiz_tensor **tensor, int *value)
+                                   const struct phiz_shape *shape, bool trainable, struct phiz_tensor **tensor,
+                                   int *value)
 {
 	struct phiz_ctx *ctx = b->model->ctx;
 	char name[NAME_BYTES];
@@ -118,7 +119,8 @@ enum phiz_status phiz_build_batch_norm(struct phiz_builder *b, const char *name,
 	return phiz_build_plain(b, "batch_norm", name, inputs, 5, attr, 2, out);
 }
 
-enum phiz_status phiz_build_linear(struct phiz_builder *b, const char *name, int in, int64_t outputs, bool bias, int *out)
+enum phiz_status phiz_build_linear(struct phiz_builder *b, const char *name, int in, int64_t outputs, bool bias,
+                                   int *out)
 {
 	const struct phiz_shape *x = shape_of(b, in);
 	struct phiz_tensor *t;
@@ -197,8 +199,8 @@ static enum phiz_status join(struct phiz_builder *b, const char *name, int in, i
 	return phiz_build_plain(b, "relu", text, out, 1, NULL, 0, out);
 }
 
-enum phiz_status phiz_build_basic_block(struct phiz_builder *b, const char *name, int in, int64_t filters, int64_t stride,
-                                        int *out)
+enum phiz_status phiz_build_basic_block(struct phiz_builder *b, const char *name, int in, int64_t filters,
+                                        int64_t stride, int *out)
 {
 	enum phiz_status status = conv_bn(b, name, "conv1", "bn1", "relu1", in, filters, 3, stride, out);
 	if (!status)
@@ -206,8 +208,8 @@ enum phiz_status phiz_build_basic_block(struct phiz_builder *b, const char *name
 	return status ? status : join(b, name, in, *out, filters, stride, out);
 }
 
-enum phiz_status phiz_build_bottleneck(struct phiz_builder *b, const char *name, int in, int64_t filters, int64_t stride,
-                                       int *out)
+enum phiz_status phiz_build_bottleneck(struct phiz_builder *b, const char *name, int in, int64_t filters,
+                                       int64_t stride, int *out)
 {
 	enum phiz_status status = conv_bn(b, name, "conv1", "bn1", "relu1", in, filters, 1, 1, out);
 	if (!status)

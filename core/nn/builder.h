@@ -23,17 +23,18 @@ enum phiz_status phiz_build_conv(struct phiz_builder *b, const char *name, int i
                                  int *out);
 enum phiz_status phiz_build_batch_norm(struct phiz_builder *b, const char *name, int in, double eps, double momentum,
                                        int *out);
-enum phiz_status phiz_build_linear(struct phiz_builder *b, const char *name, int in, int64_t outputs, bool bias, int *out);
+enum phiz_status phiz_build_linear(struct phiz_builder *b, const char *name, int in, int64_t outputs, bool bias,
+                                   int *out);
 enum phiz_status phiz_build_prelu(struct phiz_builder *b, const char *name, int in, int *out);
 /* Any op without parameters, by the op's name. */
 enum phiz_status phiz_build_plain(struct phiz_builder *b, const char *op, const char *name, const int *in, int n_in,
                                   const struct phiz_attr_arg *attr, int n_attrs, int *out);
-/* ResNet's blocks (He et al. 2015, torchvision's layout: NAME.conv1, NAME.bn1, ..., NAME.downsample.0, .1; the stride of a
- * bottleneck is in its 3x3). filters: of the 3x3 convolutions; a bottleneck has 4 times as many outputs. */
-enum phiz_status phiz_build_basic_block(struct phiz_builder *b, const char *name, int in, int64_t filters, int64_t stride,
-                                        int *out);
-enum phiz_status phiz_build_bottleneck(struct phiz_builder *b, const char *name, int in, int64_t filters, int64_t stride,
-                                       int *out);
+/* ResNet's blocks (He et al. 2015, torchvision's layout: NAME.conv1, NAME.bn1, ..., NAME.downsample.0, .1; the stride
+ * of a bottleneck is in its 3x3). filters: of the 3x3 convolutions; a bottleneck has 4 times as many outputs. */
+enum phiz_status phiz_build_basic_block(struct phiz_builder *b, const char *name, int in, int64_t filters,
+                                        int64_t stride, int *out);
+enum phiz_status phiz_build_bottleneck(struct phiz_builder *b, const char *name, int in, int64_t filters,
+                                       int64_t stride, int *out);
 
 /* Initialisers, also for a head that is replaced. `which` picks the randomness. */
 void phiz_init_he_normal(struct phiz_tensor *t, double fan, uint64_t seed, uint64_t which);

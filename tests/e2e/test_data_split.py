@@ -85,12 +85,14 @@ def main():
 
         phiz("data", "split", data, "-o", out, "--strict", want=1)
         for i in range(20):
-            phiz("data", "split", data, "-o", out, "--seed", str(i), "--keep-bursts-together", "no", "--val", "0.5", "--quiet")
+            phiz("data", "split", data, "-o", out, "--seed", str(i), "--keep-bursts-together", "no", "--val", "0.5",
+                 "--quiet")
             if len({r[2] for r in read(out) if "burst_" in r[0]}) > 1:
                 break
         r = phiz("data", "split", data, "--check", out, "--json", want=1)
         leaks = json.loads(r.stdout)["leaks"]
-        assert leaks and all("burst_" in x["a"] and "burst_" in x["b"] and x["part_a"] != x["part_b"] for x in leaks), leaks
+        assert leaks, r.stdout
+        assert all("burst_" in x["a"] and "burst_" in x["b"] and x["part_a"] != x["part_b"] for x in leaks), leaks
 
         names = os.path.join(top, "names.txt")
         with open(names, "w") as f:
@@ -112,7 +114,8 @@ def main():
 
         r = phiz("data", "split", data, "-o", out, "--strangers", "bret", want=1)
         assert "did you mean 'bert'?" in r.stderr, r.stderr
-        for args in (["split", data], ["split", data, "-o", out, "--val", "1.5"], ["split", data, "-o", out, "--vla", "0.1"],
+        for args in (["split", data], ["split", data, "-o", out, "--val", "1.5"],
+                     ["split", data, "-o", out, "--vla", "0.1"],
                      ["split", data, "-o", out, "--val", "0.6", "--test", "0.5"], ["split", "--check", data], ["list"],
                      ["split", data, "-o", out, "--keep-bursts-together", "maybe"], ["spilt", data]):
             phiz("data", *args, want=2)

@@ -98,8 +98,8 @@ void tolerance_check(struct tolerance_use *use, const struct phiz_op *op, enum p
 			snprintf(use->where, sizeof(use->where), "%s", what);
 		}
 		if (!(used <= 1))
-			fail_msg("%s: element %lld is %.9g, want %.9g: %.3g of the tolerance for %s", what, (long long)i, g, w, used,
-			         precision_name(precision));
+			fail_msg("%s: element %lld is %.9g, want %.9g: %.3g of the tolerance for %s", what, (long long)i, g, w,
+			         used, precision_name(precision));
 	}
 }
 

@@ -21,8 +21,9 @@ static void check_line(const struct phiz_cfg *cfg, size_t i, const char *section
 
 static void reads(void **state)
 {
-	static const char text[] = "\xef\xbb\xbf# a comment\r\n\r\n[train] ; of training\r\nlr=0.1\r\n  epochs =  25 # all\n"
-	                           "\n[ data.aug ]\nempty =\nname = a b\t; c\nurl = x#y;z=1\n[conv]\n[conv]\nn = \xc3\xa4";
+	static const char text[] =
+		"\xef\xbb\xbf# a comment\r\n\r\n[train] ; of training\r\nlr=0.1\r\n  epochs =  25 # all\n"
+		"\n[ data.aug ]\nempty =\nname = a b\t; c\nurl = x#y;z=1\n[conv]\n[conv]\nn = \xc3\xa4";
 	struct phiz_cfg cfg;
 
 	(void)state;

@@ -39,7 +39,8 @@ finds() {
 
 # passes: running the check on the tree finds nothing
 passes() {
-	$python "$check" $options --root "$tree" >"$work/out" 2>&1 || { complain "$1: want nothing, got:"; cat "$work/out"; }
+	$python "$check" $options --root "$tree" >"$work/out" 2>&1 ||
+		{ complain "$1: want nothing, got:"; cat "$work/out"; }
 }
 
 # plant WANT FILE: in a clean tree, a file with the text of stdin
@@ -57,8 +58,9 @@ finds 'core/base/a.c:2: include: base must not include graph'
 plant 'core/base/a.c:1: include: "phiz/none.h" is not in the tree' core/base/a.c <<-'END'
 	#include <phiz/none.h>
 END
-for arrow in 'train deploy' 'deploy train' 'deploy datasets' 'datasets train' 'core/base tools' 'core/image core/graph' \
-	'core/tensor core/cpu' 'core/cpu core/nn' 'core/cpu core/cuda' 'core/nn core/io' 'core/io datasets' 'core/io tools'; do
+for arrow in 'train deploy' 'deploy train' 'deploy datasets' 'datasets train' 'core/base tools' \
+	'core/image core/graph' 'core/tensor core/cpu' 'core/cpu core/nn' 'core/cpu core/cuda' 'core/nn core/io' \
+	'core/io datasets' 'core/io tools'; do
 	from=${arrow% *} to=${arrow#* }
 	clean
 	echo '#include <phiz/ctx.h>' | put "$to/x.h"
@@ -87,7 +89,8 @@ echo '#include "core/base/inside.h"' | put core/graph/a.c
 finds 'core/graph/a.c:1: include: core/base/inside.h is for core/base only'
 
 for name in abort exit assert malloc calloc realloc free strdup rand sscanf strerror; do
-	printf 'int f(void);\n\nint f(void)\n{\n\t%s(0);\n}\n' $name | plant "core/base/a.c:5: banned: $name in library code" core/base/a.c
+	printf 'int f(void);\n\nint f(void)\n{\n\t%s(0);\n}\n' $name |
+		plant "core/base/a.c:5: banned: $name in library code" core/base/a.c
 done
 for name in strcpy strcat sprintf gets strtok atoi atof; do
 	printf 'int f(void)\n{\n\t%s (0);\n}\n' $name | plant "tools/a.c:3: banned: $name" tools/a.c
@@ -156,8 +159,10 @@ if command -v cc >/dev/null && command -v objdump >/dev/null; then
 	END
 	(cd "$work/build" && cc -O1 -fPIC -c ../count.c && ar rc libphiz.a count.o && cc -shared -o libphiz.so count.o)
 	clean
-	$python "$check" $options --root "$tree" --build "$work/build" >"$work/out" 2>/dev/null && complain "symbols: nothing found"
-	grep -q '^count:1: symbol: calls.* is a variable' "$work/out" || { complain "symbols: the counter"; cat "$work/out"; }
+	$python "$check" $options --root "$tree" --build "$work/build" >"$work/out" 2>/dev/null &&
+		complain "symbols: nothing found"
+	grep -q '^count:1: symbol: calls.* is a variable' "$work/out" ||
+		{ complain "symbols: the counter"; cat "$work/out"; }
 	grep -q 'symbol: stray is exported' "$work/out" || { complain "symbols: the export"; cat "$work/out"; }
 	[ "$(wc -l <"$work/out")" -eq 2 ] || { complain "symbols: more than that"; cat "$work/out"; }
 fi
@@ -168,5 +173,6 @@ $python "$check" --nonsense >/dev/null 2>&1
 [ $? -eq 2 ] || complain "an unknown option is not refused"
 
 # The tree itself.
-$python "$check" --root "$source" ${PHIZ_BUILD:+--build "$PHIZ_BUILD"} || complain "the source tree breaks rules (see above)"
+$python "$check" --root "$source" ${PHIZ_BUILD:+--build "$PHIZ_BUILD"} ||
+	complain "the source tree breaks rules (see above)"
 exit $failed

@@ -69,8 +69,8 @@ static void test_create(void **state)
 
 static void test_crop(void **state)
 {
-	static const int boxes[][4] = { { 0, 0, 7, 5 }, { 2, 1, 3, 3 }, { -2, -1, 5, 4 }, { 5, 3, 6, 6 }, { -3, -3, 20, 20 },
-		                        { 7, 0, 2, 2 }, { -5, 2, 5, 1 }, { 100, -100, 3, 3 } };
+	static const int boxes[][4] = {{0, 0, 7, 5},     {2, 1, 3, 3}, {-2, -1, 5, 4}, {5, 3, 6, 6},
+	                               {-3, -3, 20, 20}, {7, 0, 2, 2}, {-5, 2, 5, 1},  {100, -100, 3, 3}};
 	struct phiz_image image = make_image(7, 5, 3), out;
 	(void)state;
 	for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {

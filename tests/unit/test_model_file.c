@@ -294,7 +294,8 @@ static enum phiz_status parse_with(struct phiz_model *m, const char *key, const 
 	assert_ok(ctx, phiz_safetensors_write(ctx, path, &t));
 	phiz_bytes_init(&file, ctx);
 	assert_ok(ctx, phiz_file_read(ctx, path, (size_t)1 << 24, &file));
-	assert_fails(ctx, strcmp(key, "phiz") == 0 ? PHIZ_E_UNSUPPORTED : PHIZ_E_FORMAT, phiz_model_read(ctx, path, &again));
+	assert_fails(ctx, strcmp(key, "phiz") == 0 ? PHIZ_E_UNSUPPORTED : PHIZ_E_FORMAT,
+	             phiz_model_read(ctx, path, &again));
 	status = phiz_model_parse(ctx, file.data, file.size, "x.phiz", PHIZ_MODEL_CHECK_NONE, &again, NULL);
 	phiz_model_free(&again);
 	phiz_bytes_free(&file);
@@ -310,24 +311,32 @@ static void hostile_metadata(void **state)
 		{"labels", "[\"a\"]", "number of labels"},
 		{"labels", "{}", "labels"},
 		{"labels", "[1,2,3]", "labels"},
-		{"preprocessing", "{\"crop\":2,\"mode\":\"short\",\"resize\":256,\"size\":224,\"mean\":[0,0,0],\"std\":[1,1,1]}", "crop"},
-		{"preprocessing", "{\"crop\":1,\"mode\":\"short\",\"resize\":256,\"size\":224,\"mean\":[0,0,0],\"std\":[1,0,1]}", "std"},
-		{"preprocessing", "{\"crop\":1,\"mode\":\"short\",\"resize\":256,\"size\":1e5,\"mean\":[0,0,0],\"std\":[1,1,1]}", "size"},
+		{"preprocessing",
+		 "{\"crop\":2,\"mode\":\"short\",\"resize\":256,\"size\":224,\"mean\":[0,0,0],\"std\":[1,1,1]}", "crop"},
+		{"preprocessing",
+		 "{\"crop\":1,\"mode\":\"short\",\"resize\":256,\"size\":224,\"mean\":[0,0,0],\"std\":[1,0,1]}", "std"},
+		{"preprocessing",
+		 "{\"crop\":1,\"mode\":\"short\",\"resize\":256,\"size\":1e5,\"mean\":[0,0,0],\"std\":[1,1,1]}", "size"},
 		{"preprocessing", "[]", "mode"},
 		{"threshold", "{\"value\":\"0.5\"}", "'value' is no number"},
 		{"meta", "{\"a\":1}", "meta"},
 		{"graph", "{", "not valid JSON"},
 		{"graph", "{\"tensors\":[]}", "graph"},
 		{"graph", "{\"tensors\":[{\"name\":\"nobody\",\"kind\":\"buffer\"}]}", "tensor 'nobody' is missing"},
-		{"graph", "{\"tensors\":[{\"name\":\"fc.bias\",\"kind\":\"buffer\"},{\"name\":\"fc.bias\",\"kind\":\"buffer\"}]}",
+		{"graph",
+		 "{\"tensors\":[{\"name\":\"fc.bias\",\"kind\":\"buffer\"},{\"name\":\"fc.bias\",\"kind\":\"buffer\"}]}",
 		 "'fc.bias' is listed twice"},
-		{"graph", "{\"tensors\":[],\"inputs\":[],\"nodes\":[{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[\"x\"],"
+		{"graph",
+		 "{\"tensors\":[],\"inputs\":[],\"nodes\":[{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[\"x\"],"
 		 "\"attributes\":{},\"outputs\":[\"r\"]}],\"outputs\":[]}", "'r' reads 'x', which nothing before it makes"},
-		{"graph", "{\"tensors\":[],\"inputs\":[],\"nodes\":[{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[\"r\"],"
+		{"graph",
+		 "{\"tensors\":[],\"inputs\":[],\"nodes\":[{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[\"r\"],"
 		 "\"attributes\":{},\"outputs\":[\"r\"]}],\"outputs\":[]}", "'r' reads 'r'"},
-		{"graph", "{\"tensors\":[],\"inputs\":[{\"name\":\"image\",\"dtype\":\"f32\",\"shape\":[1,3,8,9]}],\"nodes\":[],"
+		{"graph",
+		 "{\"tensors\":[],\"inputs\":[{\"name\":\"image\",\"dtype\":\"f32\",\"shape\":[1,3,8,9]}],\"nodes\":[],"
 		 "\"outputs\":[\"image\"]}", "[1, 3, S, S]"},
-		{"graph", "{\"tensors\":[],\"inputs\":[{\"name\":\"image\",\"dtype\":\"f32\",\"shape\":[1,3,0,0]}],\"nodes\":[],"
+		{"graph",
+		 "{\"tensors\":[],\"inputs\":[{\"name\":\"image\",\"dtype\":\"f32\",\"shape\":[1,3,0,0]}],\"nodes\":[],"
 		 "\"outputs\":[\"image\"]}", "from 1 to 16384"},
 		{"graph", "{\"tensors\":[],\"inputs\":[],\"nodes\":[],\"outputs\":[]}", "one input 'image'"},
 	};
@@ -343,7 +352,8 @@ static void hostile_metadata(void **state)
 	assert_fails(ctx, PHIZ_E_UNSUPPORTED, parse_with(m, "phiz", "2"));
 	assert_message(ctx, "get a newer phiz");
 	assert_fails(ctx, PHIZ_E_UNSUPPORTED,
-	             parse_with(m, "graph", "{\"tensors\":[],\"inputs\":[],\"nodes\":[{\"name\":\"r\",\"op\":\"warp\",\"inputs\":[],"
+	             parse_with(m, "graph",
+	                        "{\"tensors\":[],\"inputs\":[],\"nodes\":[{\"name\":\"r\",\"op\":\"warp\",\"inputs\":[],"
 	                        "\"attributes\":{},\"outputs\":[\"r\"]}],\"outputs\":[]}"));
 	assert_message(ctx, "'r' is a warp");
 	phiz_model_free(&m);
@@ -352,13 +362,15 @@ static void hostile_metadata(void **state)
 /* A comma for a point must not get into files, nor be asked for by readers. */
 static void numbers_as_text(void **state)
 {
+	static const struct phiz_preproc preproc = {0.6, PHIZ_RESIZE_SHORT, 256, 224, {0.485f, 0.456f, 0.406f},
+	                                            {1, 1e-3f, 2}};
 	struct phiz_bytes b;
 
 	(void)state;
 	phiz_bytes_init(&b, ctx);
-	phiz_preproc_to_json(&(struct phiz_preproc){0.6, PHIZ_RESIZE_SHORT, 256, 224, {0.485f, 0.456f, 0.406f}, {1, 1e-3f, 2}},
-	                     &b);
-	assert_string_equal(b.data, "{\"crop\":0.6,\"mode\":\"short\",\"resize\":256,\"size\":224,\"mean\":[0.485,0.456,0.406],"
+	phiz_preproc_to_json(&preproc, &b);
+	assert_string_equal(b.data,
+	                    "{\"crop\":0.6,\"mode\":\"short\",\"resize\":256,\"size\":224,\"mean\":[0.485,0.456,0.406],"
 	                    "\"std\":[1,0.001,2]}");
 	phiz_bytes_free(&b);
 }

@@ -1,5 +1,5 @@
-/* The plan: gradients of a whole graph against finite differences in double, memory that is shared only where it may be,
- * frozen prefixes, batches, accumulation, no allocation in a run. */
+/* The plan: gradients of a whole graph against finite differences in double, memory that is shared only where it may
+ * be, frozen prefixes, batches, accumulation, no allocation in a run. */
 #include "support/support.h"
 
 #include <stdio.h>
@@ -15,8 +15,8 @@
 
 enum { BATCH = 3, CLASSES = 4 };
 
-/* A graph with all that makes planning hard: a residual with a downsampled shortcut and one without, values read several
- * times, a concat, pooling, flatten, in double. */
+/* A graph with all that makes planning hard: a residual with a downsampled shortcut and one without, values read
+ * several times, a concat, pooling, flatten, in double. */
 struct net {
 	struct phiz_ctx *ctx;
 	struct phiz_graph *g;
@@ -211,7 +211,8 @@ static void arena_has_no_overlaps(void **state)
 	test_ctx_done(&ctx);
 }
 
-/* Below a frozen prefix there is no backward step, no saved value, no gradient; the trainable rest gets the same ones. */
+/* Below a frozen prefix there is no backward step, no saved value, no gradient; the trainable rest gets the same ones.
+ */
 static void frozen_prefix_costs_nothing(void **state)
 {
 	(void)state;
@@ -275,7 +276,8 @@ static void smaller_batches_run_in_the_same_plan(void **state)
 	assert_ok(ctx, phiz_plan_backward(small, false, 1));
 	assert_true(got == want);
 	int v = phiz_graph_find_value(n.g, "conv1");
-	test_close_f64("conv1 gradient", phiz_plan_gradient(large, v)->data, phiz_plan_gradient(small, v)->data, 4 * 3 * 9, 0, 0);
+	test_close_f64("conv1 gradient", phiz_plan_gradient(large, v)->data, phiz_plan_gradient(small, v)->data, 4 * 3 * 9,
+	               0, 0);
 	assert_fails(ctx, PHIZ_E_ARG, phiz_plan_set_batch(large, 6));
 	assert_fails(ctx, PHIZ_E_ARG, phiz_plan_set_batch(large, 0));
 	phiz_plan_free(&large);
@@ -323,7 +325,10 @@ static void refusals_name_the_reason(void **state)
 	int out[PHIZ_MAX_OUTPUTS], weight;
 
 	build(&n, ctx, false);
-	struct phiz_plan_options o = {.backend = phiz_backend_reference(), .batch = 2, .loss = n.loss, .memory_limit = 1000};
+	struct phiz_plan_options o = {.backend = phiz_backend_reference(),
+	                              .batch = 2,
+	                              .loss = n.loss,
+	                              .memory_limit = 1000};
 	assert_fails(ctx, PHIZ_E_LIMIT, phiz_plan_create(ctx, n.g, &o, &plan));
 	assert_message(ctx, "MiB");
 	assert_null(plan);
@@ -336,7 +341,8 @@ static void refusals_name_the_reason(void **state)
 	assert_message(ctx, "conv2d layer2.0.conv1: want 64 input channels, got 3");
 	assert_fails(ctx, PHIZ_E_ARG, phiz_graph_add(n.g, phiz_op_find("relu"), "n00_conv2d", &n.image, 1, NULL, 0, out));
 	const struct phiz_attr_arg bad[] = {{"stride_h", 0}}, unknown[] = {{"strides", 1}};
-	assert_fails(ctx, PHIZ_E_ARG, phiz_graph_add(n.g, phiz_op_find("conv2d"), "x", (int[]){n.image, weight}, 2, bad, 1, out));
+	assert_fails(ctx, PHIZ_E_ARG,
+	             phiz_graph_add(n.g, phiz_op_find("conv2d"), "x", (int[]){n.image, weight}, 2, bad, 1, out));
 	assert_fails(ctx, PHIZ_E_ARG,
 	             phiz_graph_add(n.g, phiz_op_find("conv2d"), "x", (int[]){n.image, weight}, 2, unknown, 1, out));
 	assert_ok(ctx, phiz_graph_verify(n.g));
@@ -349,7 +355,10 @@ static enum phiz_status plan_once(struct phiz_ctx *ctx, void *user)
 	struct net *n = user;
 	struct phiz_plan *plan;
 	struct phiz_graph *copy;
-	struct phiz_plan_options o = {.backend = phiz_backend_reference(), .mode = PHIZ_PLAN_TRAIN, .batch = 2, .loss = n->loss};
+	struct phiz_plan_options o = {.backend = phiz_backend_reference(),
+	                              .mode = PHIZ_PLAN_TRAIN,
+	                              .batch = 2,
+	                              .loss = n->loss};
 	enum phiz_status status = phiz_graph_clone(n->g, &copy);
 
 	if (!status)
@@ -377,9 +386,12 @@ static void memory_may_run_out_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(gradients_agree_with_finite_differences), cmocka_unit_test(arena_has_no_overlaps),
-		cmocka_unit_test(frozen_prefix_costs_nothing),             cmocka_unit_test(smaller_batches_run_in_the_same_plan),
-		cmocka_unit_test(gradients_accumulate),                    cmocka_unit_test(refusals_name_the_reason),
+		cmocka_unit_test(gradients_agree_with_finite_differences),
+		cmocka_unit_test(arena_has_no_overlaps),
+		cmocka_unit_test(frozen_prefix_costs_nothing),
+		cmocka_unit_test(smaller_batches_run_in_the_same_plan),
+		cmocka_unit_test(gradients_accumulate),
+		cmocka_unit_test(refusals_name_the_reason),
 		cmocka_unit_test(memory_may_run_out_anywhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

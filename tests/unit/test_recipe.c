@@ -222,7 +222,8 @@ static void test_describe(void **state)
 
 	phiz_bytes_init(&text, ctx);
 	assert_int_equal(phiz_recipe_describe(ctx, &text), PHIZ_OK);
-	assert_non_null(strstr(text.data, "[schedule]\nname = cosine\n    constant | step | multistep | cosine | plateau\n"));
+	assert_non_null(
+		strstr(text.data, "[schedule]\nname = cosine\n    constant | step | multistep | cosine | plateau\n"));
 	phiz_bytes_free(&text);
 }
 

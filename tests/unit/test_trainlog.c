@@ -1,4 +1,5 @@
-/* What a run writes for people and other programs: TensorBoard events, metrics.csv, curves.svg; and the moving average. */
+/* What a run writes for people and other programs: TensorBoard events, metrics.csv, curves.svg; and the moving average.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

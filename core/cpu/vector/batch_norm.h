@@ -1,5 +1,5 @@
-/* batch_norm over [N,C,H,W]; the formulas stand in core/ops/batch_norm.c. A channel is done from its statistics to its last
- * output while it is in the cache. Sums: 64 lanes in float along a plane, planes in double. */
+/* batch_norm over [N,C,H,W]; the formulas stand in core/ops/batch_norm.c. A channel is done from its statistics to its
+ * last output while it is in the cache. Sums: 64 lanes in float along a plane, planes in double. */
 #include "core/cpu/vector/vector.h"
 
 enum { BN_MEAN, BN_INVSTD };
@@ -153,8 +153,8 @@ INLINE void bn_sums(const float *g, const float *y, const float *x, int64_t n, f
 }
 
 /* dx (+)= e * scale - (x - mean) * of_x - offset; x NULL: of_x is 0. */
-INLINE void bn_back_row(float *d, const float *g, const float *y, const float *x, int64_t n, const float k[4], float slope,
-                        bool add, int act)
+INLINE void bn_back_row(float *d, const float *g, const float *y, const float *x, int64_t n, const float k[4],
+                        float slope, bool add, int act)
 {
 	const float mean = k[0], scale = k[1], of_x = k[2], offset = k[3];
 	if (!x) {

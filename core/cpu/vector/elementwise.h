@@ -1,5 +1,5 @@
-/* relu, leaky_relu, prelu, add, mul and the gradients of these. The formulas stand in core/ops. y may be x, and dx may be
- * dy, as there. */
+/* relu, leaky_relu, prelu, add, mul and the gradients of these. The formulas stand in core/ops. y may be x, and dx may
+ * be dy, as there. */
 #include "core/cpu/vector/vector.h"
 
 /* --- One pass over n elements each. --- */

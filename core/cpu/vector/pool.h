@@ -151,8 +151,8 @@ const struct phiz_kernel PHIZ_VECTOR_ROW(max_pool2d) = {PHIZ_VECTOR_KERNEL("max_
 /* --- avg --- */
 
 /* The part of window o of an axis that lies inside the input, and how many places it divides by. */
-static void avg_window(int64_t o, int64_t stride, int64_t pad, int64_t kernel, int64_t size, bool count_pad, int64_t *begin,
-                       int64_t *end, int64_t *places)
+static void avg_window(int64_t o, int64_t stride, int64_t pad, int64_t kernel, int64_t size, bool count_pad,
+                       int64_t *begin, int64_t *end, int64_t *places)
 {
 	int64_t first = o * stride - pad, last = smaller(first + kernel, size + pad);
 	*begin = larger(first, 0);
@@ -259,7 +259,8 @@ static void global_back_pieces(void *arg, int64_t begin, int64_t end, int worker
 static enum phiz_status global_forward(struct phiz_call *call)
 {
 	int64_t area = global_area(call);
-	phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), area < GRAIN ? GRAIN / area : 1, global_pieces, call);
+	phiz_parallel_for(call->ctx, phiz_tensor_count(&call->out[0]), area < GRAIN ? GRAIN / area : 1, global_pieces,
+	                  call);
 	return PHIZ_OK;
 }
 

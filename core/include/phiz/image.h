@@ -55,8 +55,8 @@ PHIZ_API enum phiz_status phiz_image_write(struct phiz_ctx *ctx, const char *pat
 /* --- Geometry. out is created. --- */
 
 /* The box [x, x+w) x [y, y+h), which may reach outside: what is outside is black. w, h >= 1. */
-PHIZ_API enum phiz_status phiz_image_crop(struct phiz_ctx *ctx, const struct phiz_image *from, int x, int y, int w, int h,
-                                          struct phiz_image *out);
+PHIZ_API enum phiz_status phiz_image_crop(struct phiz_ctx *ctx, const struct phiz_image *from, int x, int y, int w,
+                                          int h, struct phiz_image *out);
 /* Bilinear with antialiasing, as Pillow's resize(BILINEAR) does it on 8-bit data (two passes, 22-bit fixed point), to
  * the last bit. box (x0, y0, x1, y1 in source pixels, floats) picks a part of the source, NULL: all. LIMIT when
  * out is larger than 100 million pixels. */
@@ -70,7 +70,8 @@ PHIZ_API enum phiz_status phiz_image_affine(struct phiz_ctx *ctx, const struct p
 /* In place. */
 PHIZ_API void phiz_image_flip_horizontal(struct phiz_image *image);
 /* One grey channel, L = (299 R + 587 G + 114 B)/1000 as Pillow rounds it. */
-PHIZ_API enum phiz_status phiz_image_to_gray(struct phiz_ctx *ctx, const struct phiz_image *from, struct phiz_image *out);
+PHIZ_API enum phiz_status phiz_image_to_gray(struct phiz_ctx *ctx, const struct phiz_image *from,
+                                             struct phiz_image *out);
 
 #ifdef __cplusplus
 }

@@ -80,15 +80,16 @@ PHIZ_API enum phiz_status phiz_model_from_cfg(struct phiz_ctx *ctx, const char *
 PHIZ_API const char *phiz_net_builtin(const char *name);
 PHIZ_API const char *phiz_net_builtin_name(int i);
 
-/* The model file (.phiz): a safetensors file whose __metadata__ holds the rest (io/model_file.c says which keys). If meta
- * "precision" is fp16 or bf16 (else fp32), tensors of two and more dims are stored so; NUMERIC if one overflows. */
+/* The model file (.phiz): a safetensors file whose __metadata__ holds the rest (io/model_file.c says which keys). If
+ * meta "precision" is fp16 or bf16 (else fp32), tensors of two and more dims are stored so; NUMERIC if one overflows.
+ */
 PHIZ_API enum phiz_status phiz_model_write(struct phiz_model *model, const char *path);
 /* Errors: FORMAT (not a model, damaged: the stored hash does not match), UNSUPPORTED (made by a newer phiz), ... */
 PHIZ_API enum phiz_status phiz_model_read(struct phiz_ctx *ctx, const char *path, struct phiz_model **out);
 /* Reads the file once more and checks every sum in it, those too that are too slow for starting up. */
 PHIZ_API enum phiz_status phiz_model_verify(struct phiz_ctx *ctx, const char *path);
-/* The same for extra tensors beside the model's own, for checkpoints: names begin with "optimizer/", "ema/" ... They are
- * no part of phiz_model_hash and are NULL where they are not wanted. */
+/* The same for extra tensors beside the model's own, for checkpoints: names begin with "optimizer/", "ema/" ... They
+ * are no part of phiz_model_hash and are NULL where they are not wanted. */
 struct phiz_extra {
 	struct phiz_entry *entry;
 	size_t count, capacity;
@@ -97,7 +98,8 @@ PHIZ_API enum phiz_status phiz_extra_add(struct phiz_ctx *ctx, struct phiz_extra
                                          struct phiz_tensor *tensor);
 PHIZ_API struct phiz_tensor *phiz_extra_find(const struct phiz_extra *extra, const char *name);
 PHIZ_API void phiz_extra_free(struct phiz_ctx *ctx, struct phiz_extra *extra);
-PHIZ_API enum phiz_status phiz_model_write_with(struct phiz_model *model, const struct phiz_extra *extra, const char *path);
+PHIZ_API enum phiz_status phiz_model_write_with(struct phiz_model *model, const struct phiz_extra *extra,
+                                                const char *path);
 PHIZ_API enum phiz_status phiz_model_read_with(struct phiz_ctx *ctx, const char *path, struct phiz_model **out,
                                                struct phiz_extra *extra);
 

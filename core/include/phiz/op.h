@@ -62,7 +62,7 @@ struct phiz_op {
 	const char *name;
 	int min_inputs, max_inputs;
 	int n_outputs;
-	const char *const *input_names; /* max_inputs of them; "input", "weight", "bias" ... (variadic ops repeat the last) */
+	const char *const *input_names; /* max_inputs of them; "input", "weight" ... (variadic ops repeat the last) */
 	const struct phiz_attr_desc *attrs;
 	int n_attrs;
 	unsigned diff_mask;  /* inputs that can get a gradient, bit i for input i; 0: the op has no backward */

@@ -69,19 +69,23 @@ PHIZ_API enum phiz_status phiz_shape_bytes(struct phiz_ctx *ctx, enum phiz_dtype
 PHIZ_API char *phiz_shape_text(const struct phiz_shape *shape, char text[128]);
 
 /* A contiguous zeroed tensor with its own buffer, 64-byte aligned. */
-PHIZ_API enum phiz_status phiz_tensor_create(struct phiz_ctx *ctx, enum phiz_dtype dtype, const struct phiz_shape *shape,
-                                             struct phiz_tensor **out);
+PHIZ_API enum phiz_status phiz_tensor_create(struct phiz_ctx *ctx, enum phiz_dtype dtype,
+                                             const struct phiz_shape *shape, struct phiz_tensor **out);
 /* Another view of the same memory (counts the buffer). */
-PHIZ_API enum phiz_status phiz_tensor_share(struct phiz_ctx *ctx, const struct phiz_tensor *tensor, struct phiz_tensor **out);
+PHIZ_API enum phiz_status phiz_tensor_share(struct phiz_ctx *ctx, const struct phiz_tensor *tensor,
+                                            struct phiz_tensor **out);
 PHIZ_API void phiz_tensor_free(struct phiz_ctx *ctx, struct phiz_tensor **tensor);
 /* Fills *t as a contiguous borrowed view of data. */
-PHIZ_API void phiz_tensor_view(struct phiz_tensor *t, enum phiz_dtype dtype, const struct phiz_shape *shape, void *data);
+PHIZ_API void phiz_tensor_view(struct phiz_tensor *t, enum phiz_dtype dtype, const struct phiz_shape *shape,
+                               void *data);
 PHIZ_API bool phiz_tensor_contiguous(const struct phiz_tensor *t);
 PHIZ_API int64_t phiz_tensor_count(const struct phiz_tensor *t);
 PHIZ_API size_t phiz_tensor_bytes(const struct phiz_tensor *t);
-/* Copies elements with conversion between any two dtypes: to nearest even, rounded once, into floating point; cut towards
- * zero and saturated into integers, NaN becoming 0. Both contiguous, same shape, not overlapping. SHAPE otherwise. */
-PHIZ_API enum phiz_status phiz_tensor_convert(struct phiz_ctx *ctx, const struct phiz_tensor *from, struct phiz_tensor *to);
+/* Copies elements with conversion between any two dtypes: to nearest even, rounded once, into floating point; cut
+ * towards zero and saturated into integers, NaN becoming 0. Both contiguous, same shape, not overlapping. SHAPE
+ * otherwise. */
+PHIZ_API enum phiz_status phiz_tensor_convert(struct phiz_ctx *ctx, const struct phiz_tensor *from,
+                                              struct phiz_tensor *to);
 
 PHIZ_API float phiz_f16_to_f32(uint16_t h);
 PHIZ_API uint16_t phiz_f32_to_f16(float f);

@@ -44,8 +44,8 @@ struct phiz_result {
 	int n_classes;
 };
 
-/* Reads a .phiz file (a checkpoint too) and makes the inference form of it: batch norm folded, activations and residuals
- * fused. ctx must outlive the runtime. Errors: those of phiz_model_read. */
+/* Reads a .phiz file (a checkpoint too) and makes the inference form of it: batch norm folded, activations and
+ * residuals fused. ctx must outlive the runtime. Errors: those of phiz_model_read. */
 PHIZ_API enum phiz_status phiz_runtime_open(struct phiz_ctx *ctx, const char *path, struct phiz_runtime **out);
 /* The same from a model in memory, which is taken over, also on failure. */
 PHIZ_API enum phiz_status phiz_runtime_adopt(struct phiz_ctx *ctx, struct phiz_model *model, struct phiz_runtime **out);
