@@ -170,6 +170,21 @@ static int64_t epoch_of(const char *name)
 	return strcmp(again, name) == 0 ? epoch : -1;
 }
 
+int64_t phiz_rundir_newest(const struct phiz_rundir *dir)
+{
+	struct phiz_names names = {NULL, 0, 0};
+	int64_t newest = 0;
+	size_t i;
+
+	if (phiz_dir_list(dir->ctx, dir->path, &names))
+		return 0;
+	for (i = 0; i < names.count; i++)
+		if (epoch_of(names.name[i]) > newest)
+			newest = epoch_of(names.name[i]);
+	phiz_names_free(dir->ctx, &names);
+	return newest;
+}
+
 enum phiz_status phiz_rundir_prune(const struct phiz_rundir *dir, int64_t epoch, int64_t keep)
 {
 	struct phiz_names names = {NULL, 0, 0};

@@ -30,6 +30,8 @@ bool phiz_rundir_has(const struct phiz_rundir *dir, const char *name);
 enum phiz_status phiz_rundir_link(const struct phiz_rundir *dir, const char *from, const char *name);
 /* "epoch-0007.phiz" into name. */
 void phiz_rundir_epoch_name(int64_t epoch, char name[40]);
+/* The newest epoch that has a checkpoint of its own, 0 if none has. */
+int64_t phiz_rundir_newest(const struct phiz_rundir *dir);
 /* Deletes the checkpoints of single epochs but for the `keep` newest up to `epoch`; later ones go too. */
 enum phiz_status phiz_rundir_prune(const struct phiz_rundir *dir, int64_t epoch, int64_t keep);
 /* Deletes `name` if it is there. */

@@ -183,16 +183,33 @@ static void reopen(struct phiz_session *s)
 	s->state.finished = s->state.epoch >= r->train.epochs || early;
 }
 
+/* last.phiz cannot be used (the error is set): says which checkpoint could be. */
+static enum phiz_status offer_another(struct phiz_session *s)
+{
+	char *reason = phiz_strdup(s->ctx, phiz_ctx_message(s->ctx)), name[40] = "";
+	int64_t epoch = phiz_rundir_newest(&s->dir);
+	enum phiz_status status = PHIZ_E_NOMEM;
+
+	if (epoch > 0)
+		phiz_rundir_epoch_name(epoch, name);
+	else if (phiz_rundir_has(&s->dir, PHIZ_BEST))
+		snprintf(name, sizeof name, PHIZ_BEST);
+	if (reason && *name)
+		status = phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s (to go on from an earlier one: copy %s over " PHIZ_LAST ")", reason,
+		                   name);
+	else if (reason)
+		status = phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s", reason);
+	phiz_free(s->ctx, reason);
+	return status;
+}
+
 static enum phiz_status resume(struct phiz_session *s, const char *path)
 {
 	struct phiz_checkpoint checkpoint;
 	enum phiz_status status = phiz_checkpoint_read(s->ctx, path, &checkpoint);
 
 	if (status)
-		return phiz_ctx_status(s->ctx) == PHIZ_E_FORMAT
-		               ? phiz_fail_in(s->ctx, "cannot resume (a checkpoint of an earlier epoch or " PHIZ_BEST
-		                              " copied over it would be gone on from)")
-		               : status;
+		return status == PHIZ_E_FORMAT ? offer_another(s) : status;
 	s->model = checkpoint.model;
 	s->own_model = true;
 	checkpoint.model = NULL;
@@ -261,25 +278,32 @@ static enum phiz_status go_back(struct phiz_session *s, double lr_scale, int64_t
 	return status ? status : phiz_session_checkpoint(s);
 }
 
+/* The error is set: adds what happens now. */
+static enum phiz_status give_up(struct phiz_session *s, int64_t times)
+{
+	char *reason = phiz_strdup(s->ctx, phiz_ctx_message(s->ctx));
+	enum phiz_status status = phiz_session_log(s, "not_finite", s->not_finite);
+
+	if (!reason)
+		return PHIZ_E_NOMEM;
+	if (!status && times > 1)
+		status = phiz_fail(s->ctx, PHIZ_E_NUMERIC, "%s; stopped after rolling back %lld time(s), %s/" PHIZ_LAST
+		                   " holds the last good state", reason, (long long)times - 1, s->dir.path);
+	else if (!status)
+		status = phiz_fail(s->ctx, PHIZ_E_NUMERIC, "%s; stopped, %s/" PHIZ_LAST " holds the last good state", reason,
+		                   s->dir.path);
+	phiz_free(s->ctx, reason);
+	return status;
+}
+
 /* After a loss or gradient that is not finite (the error is set): goes back to last.phiz with half the rate, or leaves the
  * error standing. */
 static enum phiz_status roll_back(struct phiz_session *s)
 {
 	int64_t times = s->state.nan_events + 1;
-	enum phiz_status status;
-	char *reason;
 
-	if (s->recipe->train.on_nan == PHIZ_ON_NAN_STOP || times > s->recipe->train.nan_limit) {
-		if (times > 1)
-			phiz_fail_in(s->ctx, "not finite for the %lldth time", (long long)times);
-		phiz_fail_in(s->ctx, "stopped, %s/" PHIZ_LAST " holds the last good state", s->dir.path);
-		reason = phiz_strdup(s->ctx, phiz_ctx_message(s->ctx));
-		if (!reason || phiz_session_log(s, "not_finite", s->not_finite))
-			phiz_log(s->ctx, PHIZ_LOG_WARN, "log.jsonl could not take it");
-		status = phiz_fail(s->ctx, PHIZ_E_NUMERIC, "%s", reason ? reason : "the loss is not finite");
-		phiz_free(s->ctx, reason);
-		return status;
-	}
+	if (s->recipe->train.on_nan == PHIZ_ON_NAN_STOP || times > s->recipe->train.nan_limit)
+		return give_up(s, times);
 	phiz_log(s->ctx, PHIZ_LOG_WARN, "%s; back to the last checkpoint, with half the rate", phiz_ctx_message(s->ctx));
 	return go_back(s, s->state.lr_scale / 2, times);
 }
