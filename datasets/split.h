@@ -43,8 +43,13 @@ enum phiz_status phiz_split_write(struct phiz_ctx *ctx, const struct phiz_datase
  * no known person. Files are not opened. */
 enum phiz_status phiz_split_read(struct phiz_ctx *ctx, const char *path, const char *dir, struct phiz_dataset **out);
 
-/* Pairs of similar photos that stand in different parts (of TRAIN, VAL, TEST) or, between a stranger and a known
- * person, show the same photo: a split that leaks. hash as of phiz_phash_dataset. Sorted by (a, b). */
+/* The same from and to memory (format appends; name is used in messages). */
+enum phiz_status phiz_split_format(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, struct phiz_bytes *out);
+enum phiz_status phiz_split_parse(struct phiz_ctx *ctx, const char *text, size_t size, const char *name,
+                                  const char *dir, struct phiz_dataset **out);
+
+/* Pairs of similar photos that stand in different parts (TRAIN, VAL, TEST, STRANGER): a split that leaks.
+ * hash as of phiz_phash_dataset. Sorted by (a, b). */
 enum phiz_status phiz_split_leaks(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
                                   const struct phiz_phash *hash, const struct phiz_similar_options *options,
                                   struct phiz_pairs *out);

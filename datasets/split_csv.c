@@ -49,18 +49,24 @@ static enum phiz_status write_row(struct phiz_ctx *ctx, const struct phiz_datase
 	return phiz_bytes_status(text);
 }
 
+enum phiz_status phiz_split_format(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, struct phiz_bytes *out)
+{
+	enum phiz_status status = PHIZ_OK;
+
+	phiz_bytes_text(out, "file,person,part,group\n");
+	for (size_t i = 0; !status && i < dataset->count; i++)
+		if (dataset->sample[i].part != PHIZ_PART_SKIP)
+			status = write_row(ctx, dataset, &dataset->sample[i], out);
+	return status ? status : phiz_bytes_status(out);
+}
+
 enum phiz_status phiz_split_write(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const char *path)
 {
 	struct phiz_bytes text;
-	enum phiz_status status = PHIZ_OK;
+	enum phiz_status status;
 
 	phiz_bytes_init(&text, ctx);
-	phiz_bytes_text(&text, "file,person,part,group\n");
-	for (size_t i = 0; !status && i < dataset->count; i++)
-		if (dataset->sample[i].part != PHIZ_PART_SKIP)
-			status = write_row(ctx, dataset, &dataset->sample[i], &text);
-	if (!status)
-		status = phiz_bytes_status(&text);
+	status = phiz_split_format(ctx, dataset, &text);
 	if (!status)
 		status = phiz_file_write(ctx, path, text.data, text.size);
 	phiz_bytes_free(&text);
@@ -173,30 +179,38 @@ static enum phiz_status read_rows(struct phiz_ctx *ctx, const struct phiz_csv *c
 	return status;
 }
 
+enum phiz_status phiz_split_parse(struct phiz_ctx *ctx, const char *text, size_t size, const char *name,
+                                  const char *dir, struct phiz_dataset **out)
+{
+	struct phiz_csv csv = {0};
+	struct phiz_dataset *d = NULL;
+	enum phiz_status status = phiz_csv_parse(ctx, text, size, name, &csv);
+
+	if (!status)
+		status = check_header(ctx, &csv, name);
+	if (!status)
+		status = check_files(ctx, &csv, name);
+	if (!status)
+		status = phiz_dataset_create(ctx, &d);
+	if (!status)
+		status = read_rows(ctx, &csv, name, dir, d);
+	phiz_csv_free(ctx, &csv);
+	if (status)
+		phiz_dataset_free(ctx, &d);
+	*out = d;
+	return status;
+}
+
 enum phiz_status phiz_split_read(struct phiz_ctx *ctx, const char *path, const char *dir, struct phiz_dataset **out)
 {
 	struct phiz_bytes text;
-	struct phiz_csv csv = {0};
-	struct phiz_dataset *d = NULL;
 	enum phiz_status status;
 
 	*out = NULL;
 	phiz_bytes_init(&text, ctx);
 	status = phiz_file_read(ctx, path, MAX_CSV_BYTES, &text);
 	if (!status)
-		status = phiz_csv_parse(ctx, text.data, text.size, path, &csv);
+		status = phiz_split_parse(ctx, text.data, text.size, path, dir, out);
 	phiz_bytes_free(&text);
-	if (!status)
-		status = check_header(ctx, &csv, path);
-	if (!status)
-		status = check_files(ctx, &csv, path);
-	if (!status)
-		status = phiz_dataset_create(ctx, &d);
-	if (!status)
-		status = read_rows(ctx, &csv, path, dir, d);
-	phiz_csv_free(ctx, &csv);
-	if (status)
-		phiz_dataset_free(ctx, &d);
-	*out = d;
 	return status;
 }
