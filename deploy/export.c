@@ -56,7 +56,7 @@ static enum phiz_status round_weights(struct phiz_model *m, enum phiz_dtype dtyp
 enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_precision precision,
                                    struct phiz_model **out)
 {
-	static const char *const only_training[] = {"train_state", "recipe"};
+	static const char *const only_training[] = {"train_state", "recipe", "data"};
 	char hash[65];
 	struct phiz_model *m;
 	enum phiz_status status = phiz_model_clone(trained, &m);
@@ -68,7 +68,7 @@ enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_p
 	status = phiz_model_optimize(m);
 	if (!status)
 		status = round_weights(m, precisions[precision].dtype);
-	for (int i = 0; i < 2 && !status; i++)
+	for (int i = 0; i < 3 && !status; i++)
 		status = phiz_model_set_meta(m, only_training[i], NULL);
 	if (!status)
 		status = phiz_model_set_meta(m, "precision", precisions[precision].name);

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/parse.h"
+#include "core/io/import.h"
 
 enum { MAX_CFG_BYTES = 1 << 20 };
 
@@ -79,5 +80,44 @@ enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t
 	if (!status)
 		status = phiz_model_read(ctx, path, out);
 	phiz_free(ctx, path);
+	return status;
+}
+
+/* The network for the tensors: as asked for, or as it looks. */
+static enum phiz_status network_for(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path, const char *net,
+                                    int size, struct phiz_model **out)
+{
+	struct phiz_net_guess guess;
+
+	if (net) {
+		const struct phiz_tensor *fc = phiz_tensors_find(t, "fc.weight");
+		return phiz_open_model(ctx, net, fc && fc->shape.ndim == 2 ? fc->shape.dim[0] : 0, size, out);
+	}
+	enum phiz_status status = phiz_import_guess_net(ctx, t, path, &guess);
+	return status ? status
+	              : phiz_model_from_cfg(ctx, phiz_net_builtin(guess.net), guess.net, guess.classes, size, 0, out);
+}
+
+enum phiz_status phiz_open_weights(struct phiz_ctx *ctx, const char *path, const char *net, int size,
+                                   struct phiz_model **out)
+{
+	struct phiz_import_options o = {.new_head = true};
+	struct phiz_import_report report = {0};
+	struct phiz_tensors t = {0};
+
+	*out = NULL;
+	if (!ends_with(path, ".pth") && !ends_with(path, ".pt") && !ends_with(path, ".safetensors"))
+		return phiz_open_model(ctx, path, 0, size, out);
+	enum phiz_status status = phiz_tensors_read(ctx, path, &t);
+	if (!status)
+		status = network_for(ctx, &t, path, net, size, out);
+	if (!status)
+		status = phiz_import_weights(ctx, *out, &t, path, &o, &report);
+	if (!status)
+		status = phiz_model_set_meta(*out, "source", phiz_path_base(path));
+	phiz_import_report_free(&report);
+	phiz_tensors_free(ctx, &t);
+	if (status)
+		phiz_model_free(out);
 	return status;
 }

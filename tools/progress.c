@@ -17,6 +17,8 @@ void phiz_progress_start(struct phiz_progress *p)
 	p->width = 0;
 }
 
+void phiz_progress_restart(struct phiz_progress *p) { p->started = phiz_time(); }
+
 static void format_seconds(double s, char out[32])
 {
 	if (s < 0 || !isfinite(s))

@@ -78,6 +78,8 @@ void phiz_progress_start(struct phiz_progress *p);
 /* done of total (total 0: unknown), with text behind the bar; force shows it even if the last was just now. */
 void phiz_progress_show(struct phiz_progress *p, double done, double total, bool force, const char *fmt, ...)
 	PHIZ_PRINTF(5, 6);
+/* The time that the next figures are reckoned from is now. */
+void phiz_progress_restart(struct phiz_progress *p);
 /* Clears the line, so that something else can be printed. */
 void phiz_progress_clear(struct phiz_progress *p);
 extern bool phiz_quiet; /* --quiet */

@@ -4,6 +4,7 @@
 #ifdef PHIZ_HAVE_TRAIN
 extern const struct phiz_verb phiz_verb_data_list;
 extern const struct phiz_verb phiz_verb_data_split;
+extern const struct phiz_verb phiz_verb_train;
 #endif
 extern const struct phiz_verb phiz_verb_import;
 extern const struct phiz_verb phiz_verb_predict;
@@ -14,6 +15,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 #ifdef PHIZ_HAVE_TRAIN
 	&phiz_verb_data_list,
 	&phiz_verb_data_split,
+	&phiz_verb_train,
 #endif
 	&phiz_verb_import,
 	&phiz_verb_predict,

@@ -1,0 +1,215 @@
+/* phiz train: from photographs and a recipe to a model. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "tools/dataset_args.h"
+#include "tools/models.h"
+#include "tools/tools.h"
+#include "train/trainer.h"
+
+struct settings {
+	const char *data, *split, *val, *weights, *run;
+	struct phiz_list set;
+	bool resume, json, describe;
+};
+
+static const struct phiz_option options[] = {
+	PHIZ_OPTION(struct settings, "--data", TEXT, data, "DIR", 0, 0, "photos, a folder per person"),
+	PHIZ_OPTION(struct settings, "--run", TEXT, run, "DIR", 0, 0, "the run's folder: checkpoints, logs, curves"),
+	PHIZ_OPTION(struct settings, "--split", TEXT, split, "CSV", 0, 0,
+	            "which photos train and which validate (phiz data split)"),
+	PHIZ_OPTION(struct settings, "--val", TEXT, val, "DIR", 0, 0,
+	            "validation photos in a folder of their own (without --split and --val: data.val of each person's)"),
+	PHIZ_OPTION(struct settings, "--weights", TEXT, weights, "FILE", 0, 0,
+	            "begin with these: .phiz, .pth or .safetensors (default: a new network)"),
+	PHIZ_OPTION(struct settings, "--resume", FLAG, resume, NULL, 0, 0,
+	            "go on where the run in --run was broken off; begin where there is none"),
+	PHIZ_OPTION(struct settings, "--set", LIST, set, "SECTION.KEY=VALUE", 0, 0, "change the recipe"),
+	PHIZ_OPTION(struct settings, "--keys", FLAG, describe, NULL, 0, 0, "list all keys of a recipe and end"),
+	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output at the end"),
+};
+
+static void show_progress(void *user, const struct phiz_train_progress *p)
+{
+	struct phiz_progress *bar = user;
+	double left = p->eta_seconds;
+	char eta[32] = "";
+
+	if (isfinite(left))
+		snprintf(eta, sizeof eta, ", all done in %d:%02d:%02d", (int)(left / 3600), (int)(left / 60) % 60, (int)left % 60);
+	phiz_progress_show(bar, (double)p->batch, (double)p->batches, p->batch == p->batches,
+	                   "epoch %" PRId64 "/%" PRId64 " %s  loss %.3f  accuracy %.1f %%  rate %.2g  %.1f images/s%s", p->epoch,
+	                   p->epochs, p->phase == PHIZ_PHASE_TRAIN ? "train" : "check", p->loss, 100 * p->top1, p->lr,
+	                   p->images_per_s, eta);
+	if (p->batch == p->batches) /* the next phase has a bar of its own */
+		phiz_progress_restart(bar);
+}
+
+static void show_epoch(void *user, const struct phiz_epoch_record *r, bool best)
+{
+	phiz_progress_clear(user);
+	if (phiz_quiet)
+		return;
+	fprintf(stderr, "epoch %3" PRId64 "  train loss %.4f  accuracy %5.1f %%", r->epoch, r->train_loss, 100 * r->train_top1);
+	if (isfinite(r->val_loss))
+		fprintf(stderr, "  validation loss %.4f  accuracy %5.1f %%", r->val_loss, 100 * r->val_top1);
+	fprintf(stderr, "  %.1f s%s\n", r->seconds, best ? "  (best so far)" : "");
+}
+
+static void print_number(const char *key, double x)
+{
+	if (isfinite(x))
+		printf("\"%s\":%.9g,", key, x);
+	else
+		printf("\"%s\":null,", key);
+}
+
+static void print_json(struct phiz_ctx *ctx, const struct phiz_train_result *r)
+{
+	struct phiz_bytes path;
+
+	phiz_bytes_init(&path, ctx);
+	phiz_bytes_json(&path, r->best_checkpoint ? r->best_checkpoint : r->checkpoint ? r->checkpoint : "");
+	printf("{\"epochs\":%" PRId64 ",\"steps\":%" PRId64 ",", r->epochs, r->steps);
+	print_number("train_loss", r->train_loss);
+	print_number("val_top1", r->val_top1);
+	print_number("val_loss", r->val_loss);
+	print_number("best_val_top1", r->best_val_top1);
+	printf("\"best_epoch\":%" PRId64 ",", r->best_epoch);
+	print_number("seconds", r->seconds);
+	print_number("images_per_s", r->images_per_s);
+	printf("\"weights_sha256\":\"%s\",\"last\":", r->weights_sha256);
+	struct phiz_bytes last;
+	phiz_bytes_init(&last, ctx);
+	phiz_bytes_json(&last, r->checkpoint ? r->checkpoint : "");
+	printf("%s,\"checkpoint\":%s}\n", phiz_bytes_status(&last) ? "\"\"" : last.data,
+	       phiz_bytes_status(&path) ? "\"\"" : path.data);
+	phiz_bytes_free(&last);
+	phiz_bytes_free(&path);
+}
+
+static void print_next(const struct settings *s, const struct phiz_train_result *r)
+{
+	if (isfinite(r->best_val_top1))
+		printf("%s: %.1f %% of the validation photos named rightly (epoch %" PRId64 " of %" PRId64 ", %.0f s)\n",
+		       r->best_checkpoint, 100 * r->best_val_top1, r->best_epoch, r->epochs, r->seconds);
+	else
+		printf("%s: %" PRId64 " epochs, %.0f s\n", r->checkpoint, r->epochs, r->seconds);
+	printf("next: phiz eval %s --data %s%s%s --report report\n", s->run, s->data, s->split ? " --split " : "",
+	       s->split ? s->split : "");
+}
+
+/* Says how to go on after Ctrl-C. */
+static void print_resume(const struct settings *s, const char *recipe)
+{
+	fprintf(stderr, "phiz: broken off; the checkpoint stands. Go on with: phiz train %s --data %s%s%s%s%s --run %s --resume\n",
+	        recipe, s->data, s->split ? " --split " : "", s->split ? s->split : "", s->val ? " --val " : "",
+	        s->val ? s->val : "", s->run);
+}
+
+static int describe_keys(struct phiz_ctx *ctx)
+{
+	struct phiz_bytes text;
+
+	phiz_bytes_init(&text, ctx);
+	enum phiz_status status = phiz_recipe_describe(ctx, &text);
+	if (!status)
+		fputs(text.data, stdout);
+	phiz_bytes_free(&text);
+	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
+}
+
+static enum phiz_status read_recipe(const struct settings *s, const char *path, struct phiz_recipe *recipe)
+{
+	enum phiz_status status = phiz_recipe_read(recipe, path);
+
+	for (int i = 0; i < s->set.count && !status; i++) {
+		status = phiz_recipe_set(recipe, s->set.item[i]);
+		if (status)
+			phiz_fail_in(recipe->ctx, "--set %s", s->set.item[i]);
+	}
+	return status ? status : phiz_recipe_check(recipe);
+}
+
+/* What training begins with. */
+static enum phiz_status first_model(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_recipe *recipe,
+                                    struct phiz_model **out)
+{
+	char *last = phiz_path_join(ctx, s->run, "last.phiz");
+	bool resumes = s->resume && last && phiz_path_is_file(last);
+
+	*out = NULL;
+	phiz_free(ctx, last);
+	if (resumes)
+		return PHIZ_OK;
+	enum phiz_status status = s->weights ? phiz_open_weights(ctx, s->weights, NULL, (int)recipe->data.size, out)
+	                                     : phiz_open_model(ctx, recipe->model.net, 0, (int)recipe->data.size, out);
+	if (!status)
+		status = phiz_model_set_meta(*out, "data", s->data);
+	return status;
+}
+
+static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args);
+
+static const struct settings defaults;
+
+const struct phiz_verb phiz_verb_train = {
+	"train", "from photographs and a recipe to a model",
+	"RECIPE --data DIR [--split CSV | --val DIR] [--weights FILE] --run DIR [--resume] [--set KEY=VALUE]",
+	"RECIPE is a .cfg file or the name of a built-in recipe (faces, nano_classic, tiny);\n"
+	"--set changes single keys, --keys lists them all. Ctrl-C writes a checkpoint;\n"
+	"--resume goes on from the last one, bit for bit as if nothing had happened. The run's\n"
+	"folder holds best.phiz (use this one), last.phiz (to resume), recipe.cfg, log.jsonl,\n"
+	"metrics.csv, curves.svg and TensorBoard's events.",
+	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 0, 1, run,
+};
+
+static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
+{
+	const struct settings *s = settings;
+	struct phiz_recipe recipe;
+	struct phiz_dataset *dataset = NULL;
+	struct phiz_model *model = NULL;
+	struct phiz_train_result result = {0};
+	struct phiz_progress bar;
+
+	if (s->describe)
+		return describe_keys(ctx);
+	if (n_args < 1 || !s->data || !s->run)
+		return phiz_usage(&phiz_verb_train, "%s is missing", n_args < 1 ? "RECIPE" : !s->data ? "--data DIR" : "--run DIR");
+	phiz_progress_start(&bar);
+	enum phiz_status status = phiz_recipe_init(ctx, &recipe);
+	if (!status)
+		status = read_recipe(s, args[0], &recipe);
+	if (!status)
+		status = phiz_open_dataset(ctx, s->data, s->split, s->val, recipe.data.val, (uint64_t)recipe.train.seed, &dataset);
+	if (!status)
+		status = first_model(ctx, s, &recipe, &model);
+	if (!status) {
+		struct phiz_train_options o = {
+			.recipe = &recipe, .dataset = dataset, .model = model, .run_dir = s->run, .resume = s->resume,
+			.cancel = &phiz_interrupted, .callbacks = {&bar, show_progress, show_epoch},
+		};
+		status = phiz_train(ctx, &o, &result);
+		phiz_progress_clear(&bar);
+	}
+	if (!status && s->json)
+		print_json(ctx, &result);
+	else if (!status)
+		print_next(s, &result);
+	else if (status == PHIZ_E_CANCELLED)
+		print_resume(s, args[0]);
+	else
+		phiz_report(ctx);
+	phiz_train_result_free(ctx, &result);
+	phiz_model_free(&model);
+	phiz_dataset_free(ctx, &dataset);
+	phiz_recipe_free(&recipe);
+	return status ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
+}
