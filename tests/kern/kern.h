@@ -4,12 +4,12 @@
 
 #include "support/op_check.h"
 
-/* Holds one kernel to the reference kernel in double on one case, filled from the seed: - outputs, saved values,
- * state and gradients within the tolerance for the kernel's precision; backward also for some of
- *   the gradients, some of them added to what is there, with all that it need not read overwritten with NaN;
+/* Holds one kernel to the reference kernel in double on one case, filled from the seed:
+ * - outputs, saved values, state and gradients within the tolerance for the kernel's precision; backward also for some
+ *   of the gradients, some of them added to what is there, with all that it need not read overwritten with NaN;
  * - the same bytes with 1 and with 3 threads, without memory for saved values, and over the input where it may be;
- * - a NaN is not lost, an infinity neither, and elements that they do not touch stay finite; - nothing outside of
- * tensors and workspace is written, nothing allocated, the workspace does not grow as the batch
+ * - a NaN is not lost, an infinity neither, and elements that they do not touch stay finite;
+ * - nothing outside of tensors and workspace is written, nothing allocated, the workspace does not grow as the batch
  *   shrinks.
  * Directions that the kernel lacks, and cases that it does not support, are left out; returns whether any was
  * checked. */

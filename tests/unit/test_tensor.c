@@ -398,6 +398,36 @@ static void test_convert_others(void **state)
 	test_ctx_done(&ctx);
 }
 
+/* Whole arrays go through vectors: they must give what single numbers give, NaNs included, at any length. */
+static void test_convert_arrays(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	static uint16_t all[65536], narrow[65536];
+	static float wide[65536];
+	for (unsigned i = 0; i < 65536; i++)
+		all[i] = (uint16_t)i;
+	for (int n = 65536; n > 65536 - 130; n -= 13) {
+		convert(ctx, PHIZ_F16, all, PHIZ_F32, wide, n);
+		for (int i = 0; i < n; i++) {
+			float one = phiz_f16_to_f32(all[i]);
+			assert_memory_equal(&one, &wide[i], sizeof(one));
+		}
+		convert(ctx, PHIZ_F32, wide, PHIZ_F16, narrow, n);
+		for (int i = 0; i < n; i++)
+			assert_int_equal(narrow[i], phiz_f32_to_f16(wide[i]));
+		convert(ctx, PHIZ_BF16, all, PHIZ_F32, wide, n);
+		for (int i = 0; i < n; i++) {
+			float one = phiz_bf16_to_f32(all[i]);
+			assert_memory_equal(&one, &wide[i], sizeof(one));
+		}
+		convert(ctx, PHIZ_F32, wide, PHIZ_BF16, narrow, n);
+		for (int i = 0; i < n; i++)
+			assert_int_equal(narrow[i], phiz_f32_to_bf16(wide[i]));
+	}
+	test_ctx_done(&ctx);
+}
+
 static void test_convert_refused(void **state)
 {
 	(void)state;
@@ -448,7 +478,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dtypes),          cmocka_unit_test(test_shapes),      cmocka_unit_test(test_tensors),
 		cmocka_unit_test(test_f16),             cmocka_unit_test(test_bf16),        cmocka_unit_test(test_convert_f64),
-		cmocka_unit_test(test_convert_others),  cmocka_unit_test(test_convert_i64),
+		cmocka_unit_test(test_convert_others),  cmocka_unit_test(test_convert_i64), cmocka_unit_test(test_convert_arrays),
 		cmocka_unit_test(test_convert_refused), cmocka_unit_test(test_oom),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,8 +55,8 @@ struct phiz_plan_info {
 };
 
 /* Plans the outputs (and the loss) of the graph, which must outlive the plan and must not change while it lives;
- * several threads may plan one graph, each with its own context. Errors: UNSUPPORTED (names node, dtype and backend),
- * SHAPE, LIMIT, NOMEM, ARG. */
+ * several threads may plan one graph, each with its own context.
+ * Errors: UNSUPPORTED (names node, dtype and backend), SHAPE, LIMIT, NOMEM, ARG. */
 PHIZ_API enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph *graph,
                                            const struct phiz_plan_options *options, struct phiz_plan **out);
 PHIZ_API void phiz_plan_free(struct phiz_plan **plan);
