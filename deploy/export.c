@@ -202,12 +202,12 @@ enum phiz_status phiz_prover_end(struct phiz_prover *prover, struct phiz_export_
 		return phiz_fail(p->ctx, PHIZ_E_ARG, "an export is proved on pictures, and there was none that could be read");
 	if (!(proof->logits <= proof->bounds.logits))
 		return phiz_fail(p->ctx, PHIZ_E_NUMERIC,
-		                 "the exported model is not the trained one: logits differ by %.3g of the largest, allowed are %.3g; "
-		                 "nothing was written (a higher --precision may do)", proof->logits, proof->bounds.logits);
+		                 "the exported model is not the trained one: logits differ by %.3g of the largest, "
+		                 "allowed are %.3g; nothing was written (a higher --precision may do)", proof->logits, proof->bounds.logits);
 	if ((double)p->unexplained > proof->bounds.disagreements * (double)proof->pictures)
 		return phiz_fail(p->ctx, PHIZ_E_NUMERIC,
-		                 "the exported model is not the trained one: it decides otherwise on %lld of %lld pictures; nothing "
-		                 "was written", (long long)p->unexplained, (long long)proof->pictures);
+		                 "the exported model is not the trained one: it decides otherwise on %lld of %lld pictures; "
+		                 "nothing was written", (long long)p->unexplained, (long long)proof->pictures);
 	return PHIZ_OK;
 }
 

@@ -33,8 +33,8 @@ struct phiz_export_bounds phiz_export_bounds_for(enum phiz_precision precision);
 enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_precision precision,
                                    struct phiz_model **out);
 
-/* Runs both on pictures, one at a time: begin, add for each RGB picture, end. end fails with NUMERIC if a bound is broken
- * (the message says which and by how much) and with ARG if no picture was added; *proof is filled either way. */
+/* Runs both on pictures, one at a time: begin, add for each RGB picture, end. end fails with NUMERIC if a bound is
+ * broken (the message says which and by how much) and with ARG if no picture was added; *proof is filled either way. */
 struct phiz_prover;
 enum phiz_status phiz_prover_begin(struct phiz_ctx *ctx, const struct phiz_model *trained,
                                    const struct phiz_model *exported, enum phiz_precision precision,

@@ -31,7 +31,8 @@ struct settings {
 static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--mode", TEXT, mode, "MODE", 0, 0, "infer or train (default infer)"),
 	PHIZ_OPTION(struct settings, "--batch", INT, batch, "N", 1, 65536, "pictures in a run (default 1; 32 for train)"),
-	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 16, 16384, "of the square input in pixels (default: the model's)"),
+	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 16, 16384,
+	            "of the square input in pixels (default: the model's)"),
 	PHIZ_OPTION(struct settings, "--classes", INT, classes, "N", 2, 1000000, "of a network without weights"),
 	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0, "fp32 (the only one so far)"),
 	PHIZ_OPTION(struct settings, "--freeze", TEXT, freeze, "LIST", 0, 0,
@@ -64,7 +65,8 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Median, fastest and slowest of the timed runs, after two that are not. */
-static enum phiz_status measure(struct work *w, const struct settings *s, double *median, double *fastest, double *slowest)
+static enum phiz_status measure(struct work *w, const struct settings *s, double *median, double *fastest,
+                                double *slowest)
 {
 	double *seconds = phiz_alloc(w->ctx, MAX_RUNS, sizeof *seconds), begin;
 	enum phiz_status status = seconds ? PHIZ_OK : PHIZ_E_NOMEM;
@@ -231,13 +233,14 @@ static void print(const struct phiz_ctx *ctx, const struct settings *s, const ch
 	double rate = (double)batch / median, gflops = flops / median / 1e9;
 
 	if (s->json)
-		printf("{\"model\":\"%s\",\"mode\":\"%s\",\"batch\":%lld,\"threads\":%d,\"precision\":\"%s\",\"ms_median\":%.4f,"
-		       "\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,\"peak_rss_mib\":%.1f}\n",
+		printf("{\"model\":\"%s\",\"mode\":\"%s\",\"batch\":%lld,\"threads\":%d,\"precision\":\"%s\","
+		       "\"ms_median\":%.4f,\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,"
+		       "\"peak_rss_mib\":%.1f}\n",
 		       model, s->mode, (long long)batch, phiz_ctx_threads(ctx), s->precision, median * 1e3, fastest * 1e3,
 		       slowest * 1e3, rate, gflops, peak_rss_mib());
 	else
-		printf("%s %s, batch %lld, %d threads, %s: median %.2f ms (%.2f to %.2f), %.1f images/s, %.1f GFLOP/s, peak %.0f "
-		       "MiB\n",
+		printf("%s %s, batch %lld, %d threads, %s: median %.2f ms (%.2f to %.2f), %.1f images/s, %.1f GFLOP/s, "
+		       "peak %.0f MiB\n",
 		       model, s->mode, (long long)batch, phiz_ctx_threads(ctx), s->precision, median * 1e3, fastest * 1e3,
 		       slowest * 1e3, rate, gflops, peak_rss_mib());
 }

@@ -21,7 +21,8 @@ static const struct phiz_option options[] = {
 	            "built-in network or .cfg file (default: resnet18, 34 or 50 by names and shapes)"),
 	PHIZ_OPTION(struct settings, "--classes", INT, classes, "N", 1, 1000000,
 	            "give the network a new head of so many classes instead of the file's"),
-	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 32, 16384, "of the square input in pixels (default: the network's)"),
+	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 32, 16384,
+	            "of the square input in pixels (default: the network's)"),
 	PHIZ_OPTION(struct settings, "--labels", TEXT, labels, "FILE", 0, 0, "class names, a line each"),
 	PHIZ_OPTION(struct settings, "--licence", TEXT, licence, "TEXT", 0, 0, "of the weights; kept in the file"),
 	PHIZ_OPTION(struct settings, "--partial", FLAG, partial, NULL, 0, 0,
@@ -91,7 +92,8 @@ static enum phiz_status describe(struct phiz_model *m, const struct settings *s,
 static void print(const struct settings *s, const struct phiz_model *m, const struct phiz_import_report *r)
 {
 	if (s->json) {
-		printf("{\"file\":\"%s\",\"classes\":%lld,\"loaded\":%zu,\"missing\":%zu,\"unexpected\":%zu,\"head_kept\":%s}\n",
+		printf("{\"file\":\"%s\",\"classes\":%lld,\"loaded\":%zu,\"missing\":%zu,\"unexpected\":%zu,"
+		       "\"head_kept\":%s}\n",
 		       s->output, (long long)phiz_model_classes(m), r->loaded, r->missing, r->unexpected,
 		       r->head_kept ? "true" : "false");
 		return;

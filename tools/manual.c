@@ -60,21 +60,23 @@ void phiz_manual_print(void)
 	       ".SH NAME\nphiz \\- trains face recognisers and runs them\n"
 	       ".SH SYNOPSIS\n.B phiz\n.I VERB\n[\\fIarguments\\fR]\n.br\n.B phiz help\n[\\fIVERB\\fR]\n"
 	       ".SH DESCRIPTION\n"
-	       "phiz fine\\-tunes a residual network on photographs of people, resumes where it was broken off, evaluates,\n"
-	       "exports one portable model file and runs it. The result of a verb goes to standard output (with \\-\\-json: one\n"
-	       "JSON object, or one a line), progress and complaints to standard error.\n"
+	       "phiz fine\\-tunes a residual network on photographs of people, resumes where it was broken off,\n"
+	       "evaluates, exports one portable model file and runs it. The result of a verb goes to standard output\n"
+	       "(with \\-\\-json: one JSON object, or one a line), progress and complaints to standard error.\n"
 	       ".SH VERBS\n");
 	for (int i = 0; i < phiz_n_verbs; i++)
 		roff_verb(phiz_verbs[i]);
 	printf(".SH OPTIONS OF EVERY VERB\n");
 	for (int i = 0; i < n; i++)
 		roff_option(&common[i]);
-	printf(".SH EXIT STATUS\n0 done, 1 failed (one line on standard error says what, where and what to do), 2 wrong usage.\n"
-	       ".SH ENVIRONMENT\n.TP\n.B PHIZ_CPU\nuse no instruction set above this one: reference, sse2, avx2, avx512, neon\n"
+	printf(".SH EXIT STATUS\n0 done, 1 failed (one line on standard error says what, where and what to do), 2 wrong\n"
+	       "usage.\n"
+	       ".SH ENVIRONMENT\n.TP\n.B PHIZ_CPU\nuse no instruction set above this one: reference, sse2, avx2, avx512,\n"
+	       "neon\n"
 	       ".TP\n.B OPENBLAS_CORETYPE\nwhich kernels OpenBLAS uses; phiz chooses where it is not set\n"
-	       ".SH FILES\nA model is one file, NAME.phiz: a safetensors file with the graph, labels, preprocessing and threshold in\n"
-	       "its metadata. A run of \\fBphiz train\\fR is a folder with recipe.cfg, log.jsonl, metrics.csv, curves.svg, last.phiz\n"
-	       "and best.phiz.\n");
+	       ".SH FILES\nA model is one file, NAME.phiz: a safetensors file with the graph, labels, preprocessing and\n"
+	       "threshold in its metadata. A run of \\fBphiz train\\fR is a folder with recipe.cfg, log.jsonl, metrics.csv,\n"
+	       "curves.svg, last.phiz and best.phiz.\n");
 }
 
 static void completion_case(const struct phiz_verb *v)
@@ -121,7 +123,8 @@ void phiz_completion_print(void)
 		size_t n = strcspn(phiz_verbs[i]->name, " ");
 		if (!phiz_verbs[i]->name[n] || !first_of_group(i))
 			continue;
-		printf("\t%.*s)\n\t\tif ((COMP_CWORD == 2)); then\n\t\t\tCOMPREPLY=($(compgen -W '", (int)n, phiz_verbs[i]->name);
+		printf("\t%.*s)\n\t\tif ((COMP_CWORD == 2)); then\n\t\t\tCOMPREPLY=($(compgen -W '", (int)n,
+		       phiz_verbs[i]->name);
 		second_words(phiz_verbs[i]->name, n);
 		printf("' -- \"$current\"))\n\t\t\treturn\n\t\tfi\n\t\tverb=\"$verb ${COMP_WORDS[2]}\" ;;\n");
 	}

@@ -41,13 +41,16 @@ static enum phiz_status check_people(struct phiz_ctx *ctx, const struct phiz_dat
 		int person = phiz_dataset_find_person(dataset, model->label[i]);
 
 		if (person < 0 || person >= dataset->n_known)
-			return phiz_fail(ctx, PHIZ_E_ARG, "the checkpoint was trained on other people: '%s' is missing from the data",
+			return phiz_fail(ctx, PHIZ_E_ARG,
+			                 "the checkpoint was trained on other people: '%s' is missing from the data",
 			                 model->label[i]);
 	}
 	for (i = 0; i < n; i++)
 		if (i >= model->n_labels || strcmp(dataset->people.name[i], model->label[i]) != 0)
-			return phiz_fail(ctx, PHIZ_E_ARG, "the checkpoint was trained on other people: '%s' is new; start a new run "
-			                 "(--weights takes what this one learned)", dataset->people.name[i]);
+			return phiz_fail(ctx, PHIZ_E_ARG,
+			                 "the checkpoint was trained on other people: '%s' is new; start a new run "
+			                 "(--weights takes what this one learned)",
+			                 dataset->people.name[i]);
 	return PHIZ_OK;
 }
 
@@ -61,16 +64,21 @@ enum phiz_status phiz_fingerprint_check(struct phiz_ctx *ctx, const struct phiz_
 		return phiz_ctx_status(ctx);
 	for (i = 0; i < 2 * now->people && now->people == then->people; i++)
 		if (now->photos[i] != then->photos[i])
-			return phiz_fail(ctx, PHIZ_E_ARG, "the checkpoint was trained on other photos: '%s' had %lld for %s and now "
-			                 "has %lld", dataset->people.name[i / 2], (long long)then->photos[i],
-			                 i % 2 ? "validation" : "training", (long long)now->photos[i]);
+			return phiz_fail(ctx, PHIZ_E_ARG,
+			                 "the checkpoint was trained on other photos: '%s' had %lld for %s and now "
+			                 "has %lld",
+			                 dataset->people.name[i / 2], (long long)then->photos[i], i % 2 ? "validation" : "training",
+			                 (long long)now->photos[i]);
 	if (now->people != then->people || strcmp(now->sha256, then->sha256) != 0)
-		return phiz_fail(ctx, PHIZ_E_ARG, "the checkpoint was trained on other photos: as many of each person, but other "
+		return phiz_fail(ctx, PHIZ_E_ARG,
+		                 "the checkpoint was trained on other photos: as many of each person, but other "
 		                 "files or another split");
 	if (now->samples != then->samples || now->val_samples != then->val_samples)
-		return phiz_fail(ctx, PHIZ_E_ARG, "the checkpoint was trained on %lld photos and validated on %lld that could be "
-		                 "read; now %lld and %lld can", (long long)then->samples, (long long)then->val_samples,
-		                 (long long)now->samples, (long long)now->val_samples);
+		return phiz_fail(ctx, PHIZ_E_ARG,
+		                 "the checkpoint was trained on %lld photos and validated on %lld that could be "
+		                 "read; now %lld and %lld can",
+		                 (long long)then->samples, (long long)then->val_samples, (long long)now->samples,
+		                 (long long)now->val_samples);
 	return PHIZ_OK;
 }
 

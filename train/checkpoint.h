@@ -1,9 +1,9 @@
-/* Checkpoints: a .phiz that any phiz program can use as a model, with everything beside it that the training needs to go
- * on as if it had not been broken off.
+/* Checkpoints: a .phiz that any phiz program can use as a model, with everything beside it that the training needs to
+ * go on as if it had not been broken off.
  *
  * The model's own tensors are what one should use: with a moving average (train.ema) the average; the live weights are
- * then beside them as "live/NAME". "optimizer/..." are the optimiser's. The rest is JSON under the key "train_state". All
- * randomness is a function of (seed, epoch, sample), so where training stands says where every sequence stands. */
+ * then beside them as "live/NAME". "optimizer/..." are the optimiser's. The rest is JSON under the key "train_state".
+ * All randomness is a function of (seed, epoch, sample), so where training stands says where every sequence stands. */
 #ifndef PHIZ_TRAIN_CHECKPOINT_H
 #define PHIZ_TRAIN_CHECKPOINT_H
 

@@ -137,7 +137,8 @@ static void load_kept(struct phiz_session *s, struct phiz_side *side, uint32_t e
 	const uint32_t *samples = side->order + index * side->batch;
 	int i;
 
-	out->n = (int)(side->samples - index * side->batch < side->batch ? side->samples - index * side->batch : side->batch);
+	out->n = (int)(side->samples - index * side->batch < side->batch ? side->samples - index * side->batch
+	                                                                 : side->batch);
 	out->samples = samples;
 	out->labels = side->labels;
 	out->lambda = 1;
@@ -235,11 +236,13 @@ static void describe_train(struct phiz_session *s, size_t views, size_t fit, str
 		phiz_bytes_printf(text, "Those of the training photos would take %.0f MiB, more than train.feature_cache_mib "
 		                  "allows, and are computed in each epoch", mib);
 	else if (fit < views)
-		phiz_bytes_printf(text, "Those of %zu of the %zu versions of each training photo are computed once and kept (all "
-		                  "would take %.0f MiB, more than train.feature_cache_mib allows)", fit, views, mib);
+		phiz_bytes_printf(text,
+		                  "Those of %zu of the %zu versions of each training photo are computed once and kept (all "
+		                  "would take %.0f MiB, more than train.feature_cache_mib allows)",
+		                  fit, views, mib);
 	else if (views > 1)
-		phiz_bytes_printf(text, "Those of %zu versions of each training photo are computed once and kept (%.1f MiB)", views,
-		                  mib);
+		phiz_bytes_printf(text, "Those of %zu versions of each training photo are computed once and kept (%.1f MiB)",
+		                  views, mib);
 	else
 		phiz_bytes_printf(text, "Those of the training photos are computed once and kept (%.1f MiB)", mib);
 }
@@ -252,8 +255,10 @@ static enum phiz_status describe(struct phiz_session *s, size_t views, size_t fi
 	enum phiz_status status;
 
 	phiz_bytes_init(&text, s->ctx);
-	phiz_bytes_printf(&text, "frozen trunk: %d layers with %d parameter tensors run as an inference plan, without backward; "
-	                  "they make %zu numbers of each photo. ", net->trunk_nodes, net->trunk_params, net->feature_total);
+	phiz_bytes_printf(&text,
+	                  "frozen trunk: %d layers with %d parameter tensors run as an inference plan, without backward; "
+	                  "they make %zu numbers of each photo. ",
+	                  net->trunk_nodes, net->trunk_params, net->feature_total);
 	describe_train(s, views, fit, &text);
 	if (s->val.loader)
 		phiz_bytes_text(&text, val_fit ? "; those of the validation photos are kept" :

@@ -143,8 +143,8 @@ static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64
 
 static double base_rate(const struct phiz_session *s, int64_t step)
 {
-	return s->state.lr_scale * phiz_schedule_lr(&s->schedule, &s->state.plateau, s->recipe->optimizer.lr, s->state.epoch,
-	                                            step);
+	return s->state.lr_scale *
+	       phiz_schedule_lr(&s->schedule, &s->state.plateau, s->recipe->optimizer.lr, s->state.epoch, step);
 }
 
 static enum phiz_status update(struct phiz_session *s, const struct group *g, int64_t step)
@@ -252,9 +252,11 @@ static enum phiz_status between_steps(struct phiz_session *s)
 	if (cancelled || (every > 0 && phiz_time() - s->last_checkpoint >= every && s->state.batch < s->train.batches))
 		status = phiz_session_checkpoint(s);
 	if (cancelled && !status)
-		status = phiz_fail(s->ctx, PHIZ_E_CANCELLED, "broken off in epoch %lld after %lld of %lld batches; %s/" PHIZ_LAST
-		                   " has it all: --resume goes on from there", (long long)s->state.epoch + 1,
-		                   (long long)s->state.batch, (long long)s->train.batches, s->dir.path);
+		status = phiz_fail(s->ctx, PHIZ_E_CANCELLED,
+		                   "broken off in epoch %lld after %lld of %lld batches; %s/" PHIZ_LAST
+		                   " has it all: --resume goes on from there",
+		                   (long long)s->state.epoch + 1, (long long)s->state.batch, (long long)s->train.batches,
+		                   s->dir.path);
 	return status;
 }
 

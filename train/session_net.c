@@ -35,7 +35,8 @@ static enum phiz_status set_size(struct phiz_session *s)
 	int64_t size = s->recipe->data.size;
 
 	if (!shape || shape->ndim != 4 || shape->dim[1] != 3)
-		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "the model does not take colour photos (an input 'image' [1, 3, S, S])");
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED,
+		                 "the model does not take colour photos (an input 'image' [1, 3, S, S])");
 	if (shape->dim[2] == size && shape->dim[3] == size)
 		return PHIZ_OK;
 	shape->dim[2] = shape->dim[3] = size;

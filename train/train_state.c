@@ -60,7 +60,8 @@ static const struct field record_fields[] = {
 #define PLATEAU(kind, name) {#name, FIELD_##kind, offsetof(struct phiz_plateau, name)}
 
 static const struct field plateau_fields[] = {
-	PLATEAU(BOOL, seen), PLATEAU(REAL, best), PLATEAU(INT, bad_epochs), PLATEAU(INT, cooldown_left), PLATEAU(INT, drops),
+	PLATEAU(BOOL, seen),         PLATEAU(REAL, best), PLATEAU(INT, bad_epochs),
+	PLATEAU(INT, cooldown_left), PLATEAU(INT, drops),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -86,8 +87,8 @@ static void add_fingerprint(struct phiz_bytes *out, const struct phiz_fingerprin
 {
 	size_t i;
 
-	phiz_bytes_printf(out, "\"data\":{\"sha256\":\"%s\",\"samples\":%lld,\"val_samples\":%lld,\"photos\":[", data->sha256,
-	                  (long long)data->samples, (long long)data->val_samples);
+	phiz_bytes_printf(out, "\"data\":{\"sha256\":\"%s\",\"samples\":%lld,\"val_samples\":%lld,\"photos\":[",
+	                  data->sha256, (long long)data->samples, (long long)data->val_samples);
 	for (i = 0; i < 2 * data->people; i++)
 		phiz_bytes_printf(out, "%s%lld", i ? "," : "", (long long)data->photos[i]);
 	phiz_bytes_text(out, "]}");

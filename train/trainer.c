@@ -67,11 +67,12 @@ static enum phiz_status log_start(struct phiz_session *s, const char *event)
 	enum phiz_status status;
 
 	phiz_bytes_init(&fields, s->ctx);
-	phiz_bytes_printf(&fields, "\"phiz\":\"%s\",\"people\":%d,\"train\":%lld,\"val\":%lld,\"epochs\":%lld,\"epoch\":%lld,"
-	                  "\"batch\":%lld,\"seed\":%lld,\"threads\":%d", PHIZ_VERSION, s->options->dataset->n_known,
-	                  (long long)s->train.samples, (long long)s->val.samples, (long long)s->recipe->train.epochs,
-	                  (long long)s->state.epoch + 1, (long long)s->state.batch, (long long)s->recipe->train.seed,
-	                  phiz_ctx_threads(s->ctx));
+	phiz_bytes_printf(&fields,
+	                  "\"phiz\":\"%s\",\"people\":%d,\"train\":%lld,\"val\":%lld,\"epochs\":%lld,\"epoch\":%lld,"
+	                  "\"batch\":%lld,\"seed\":%lld,\"threads\":%d",
+	                  PHIZ_VERSION, s->options->dataset->n_known, (long long)s->train.samples,
+	                  (long long)s->val.samples, (long long)s->recipe->train.epochs, (long long)s->state.epoch + 1,
+	                  (long long)s->state.batch, (long long)s->recipe->train.seed, phiz_ctx_threads(s->ctx));
 	if (s->trunk_note) {
 		phiz_bytes_text(&fields, ",\"trunk\":");
 		phiz_bytes_json(&fields, s->trunk_note);
@@ -137,8 +138,8 @@ static enum phiz_status check_diff(struct phiz_session *s, char *diff)
 			return PHIZ_OK;
 		*end = '\0';
 		if (!may_change(line))
-			return phiz_fail(s->ctx, PHIZ_E_ARG, "a run cannot be resumed with another %s; set it back, or start a new run",
-			                 line);
+			return phiz_fail(s->ctx, PHIZ_E_ARG,
+			                 "a run cannot be resumed with another %s; set it back, or start a new run", line);
 		phiz_log(s->ctx, PHIZ_LOG_INFO, "resumed with another %s", line);
 	}
 	return PHIZ_OK;
@@ -165,7 +166,8 @@ static enum phiz_status check_recipe(struct phiz_session *s, const struct phiz_t
 static enum phiz_status check_data(struct phiz_session *s, const struct phiz_train_state *then)
 {
 	struct phiz_fingerprint now;
-	enum phiz_status status = phiz_fingerprint_take(s->ctx, s->options->dataset, s->train.samples, s->val.samples, &now);
+	enum phiz_status status = phiz_fingerprint_take(s->ctx, s->options->dataset, s->train.samples, s->val.samples,
+	                                                &now);
 
 	if (!status)
 		status = phiz_fingerprint_check(s->ctx, s->options->dataset, &now, s->model, &then->data);
@@ -195,8 +197,8 @@ static enum phiz_status offer_another(struct phiz_session *s)
 	else if (phiz_rundir_has(&s->dir, PHIZ_BEST))
 		snprintf(name, sizeof name, PHIZ_BEST);
 	if (reason && *name)
-		status = phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s (to go on from an earlier one: copy %s over " PHIZ_LAST ")", reason,
-		                   name);
+		status = phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s (to go on from an earlier one: copy %s over " PHIZ_LAST ")",
+		                   reason, name);
 	else if (reason)
 		status = phiz_fail(s->ctx, PHIZ_E_FORMAT, "%s", reason);
 	phiz_free(s->ctx, reason);
@@ -236,8 +238,8 @@ static enum phiz_status resume(struct phiz_session *s, const char *path)
 	if (!status)
 		status = phiz_session_publish(s);
 	if (!status)
-		phiz_log(s->ctx, PHIZ_LOG_INFO, "goes on from epoch %lld, batch %lld (step %lld)", (long long)s->state.epoch + 1,
-		         (long long)s->state.batch, (long long)s->state.step);
+		phiz_log(s->ctx, PHIZ_LOG_INFO, "goes on from epoch %lld, batch %lld (step %lld)",
+		         (long long)s->state.epoch + 1, (long long)s->state.batch, (long long)s->state.step);
 	return status;
 }
 
@@ -296,8 +298,8 @@ static enum phiz_status give_up(struct phiz_session *s, int64_t times)
 	return status;
 }
 
-/* After a loss or gradient that is not finite (the error is set): goes back to last.phiz with half the rate, or leaves the
- * error standing. */
+/* After a loss or gradient that is not finite (the error is set): goes back to last.phiz with half the rate, or leaves
+ * the error standing. */
 static enum phiz_status roll_back(struct phiz_session *s)
 {
 	int64_t times = s->state.nan_events + 1;
@@ -327,8 +329,8 @@ static void observe_plateau(struct phiz_session *s, const struct phiz_epoch_reco
 	double metric = top1 ? (val ? r->val_top1 : r->train_top1) : val ? r->val_loss : r->train_loss;
 
 	if (phiz_schedule_observe(&s->schedule, &s->state.plateau, metric))
-		phiz_log(s->ctx, PHIZ_LOG_INFO, "the %s stands still: the rate drops to %g times itself", top1 ? "accuracy" : "loss",
-		         s->schedule.factor);
+		phiz_log(s->ctx, PHIZ_LOG_INFO, "the %s stands still: the rate drops to %g times itself",
+		         top1 ? "accuracy" : "loss", s->schedule.factor);
 }
 
 /* What the epoch came to. */
@@ -427,8 +429,8 @@ static enum phiz_status open_run(struct phiz_session *s)
 		return status;
 	there = phiz_rundir_has(&s->dir, PHIZ_LAST);
 	if (there && !s->options->resume)
-		return phiz_fail(s->ctx, PHIZ_E_ARG, "%s holds a run already: --resume goes on with it; or choose another folder",
-		                 s->dir.path);
+		return phiz_fail(s->ctx, PHIZ_E_ARG,
+		                 "%s holds a run already: --resume goes on with it; or choose another folder", s->dir.path);
 	if (!there)
 		return begin(s);
 	path = phiz_rundir_join(&s->dir, PHIZ_LAST);

@@ -72,9 +72,9 @@ struct phiz_train_result {
 /* Trains. The effective recipe is logged, written to run_dir/recipe.cfg and kept in the checkpoints. Writes last.phiz,
  * best.phiz and epoch-NNNN.phiz (output.keep), log.jsonl, metrics.csv, curves.svg and TensorBoard events. result is
  * filled as far as it got also on failure, and must be freed.
- * Errors: ARG (recipe, a folder that holds a run already, other data than the checkpoint's), NOTFOUND, FORMAT (a damaged
- * checkpoint), IO (disk full: the last good checkpoint stands), NUMERIC (not finite, and train.on_nan says stop or its
- * limit is reached; names epoch, batch and files), CANCELLED, NOMEM. */
+ * Errors: ARG (recipe, a folder that holds a run already, other data than the checkpoint's), NOTFOUND, FORMAT (a
+ * damaged checkpoint), IO (disk full: the last good checkpoint stands), NUMERIC (not finite, and train.on_nan says stop
+ * or its limit is reached; names epoch, batch and files), CANCELLED, NOMEM. */
 enum phiz_status phiz_train(struct phiz_ctx *ctx, const struct phiz_train_options *options,
                             struct phiz_train_result *result);
 void phiz_train_result_free(struct phiz_ctx *ctx, struct phiz_train_result *result);

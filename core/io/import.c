@@ -59,7 +59,8 @@ static bool ends_with(const char *text, const char *end)
 
 static bool is_head(const struct importer *im, const char *name)
 {
-	return (im->head_weight && strcmp(name, im->head_weight) == 0) || (im->head_bias && strcmp(name, im->head_bias) == 0);
+	return (im->head_weight && strcmp(name, im->head_weight) == 0) ||
+	       (im->head_bias && strcmp(name, im->head_bias) == 0);
 }
 
 static int by_name(const void *a, const void *b)
@@ -131,7 +132,8 @@ static void keep_head(struct importer *im)
 	im->report->head_kept = true;
 	phiz_shown(im->head_weight, strlen(im->head_weight), shown);
 	if (im->report->file_classes > 0)
-		phiz_bytes_printf(text, "new head: the file has %lld classes, the network %lld: '%s' %s not taken from the file\n",
+		phiz_bytes_printf(text,
+		                  "new head: the file has %lld classes, the network %lld: '%s' %s not taken from the file\n",
 		                  (long long)im->report->file_classes, (long long)own->shape.dim[0], shown,
 		                  im->head_bias ? "and its bias are" : "is");
 	else
@@ -202,8 +204,10 @@ static enum phiz_status fail_fit(struct importer *im)
 	while (i < r->text.size && n > 0 && ((unsigned char)some[n - 1] & 0x80)) /* no half of a character */
 		n--;
 	some[n] = 0;
-	return phiz_fail(im->ctx, PHIZ_E_FORMAT, "%s: does not fit the network: %zu tensors missing, %zu unexpected, %zu misshapen: "
-	                 "%s%s", im->path, r->missing, r->unexpected, r->misshapen, some, i < r->text.size ? " ..." : "");
+	return phiz_fail(im->ctx, PHIZ_E_FORMAT,
+	                 "%s: does not fit the network: %zu tensors missing, %zu unexpected, %zu misshapen: "
+	                 "%s%s",
+	                 im->path, r->missing, r->unexpected, r->misshapen, some, i < r->text.size ? " ..." : "");
 }
 
 static enum phiz_status judge(struct importer *im)
@@ -213,8 +217,10 @@ static enum phiz_status judge(struct importer *im)
 	if (phiz_bytes_status(&r->text))
 		return phiz_bytes_status(&r->text);
 	if (!im->options->new_head && r->misshapen > 0 && has_other_head(im))
-		return phiz_fail(im->ctx, PHIZ_E_FORMAT, "%s: its head has %lld classes, the network %lld: ask for a new head, or for a "
-		                 "network of %lld classes", im->path, (long long)r->file_classes,
+		return phiz_fail(im->ctx, PHIZ_E_FORMAT,
+		                 "%s: its head has %lld classes, the network %lld: ask for a new head, or for a "
+		                 "network of %lld classes",
+		                 im->path, (long long)r->file_classes,
 		                 (long long)phiz_model_find(im->model, im->head_weight)->tensor->shape.dim[0],
 		                 (long long)r->file_classes);
 	if (r->misshapen > 0 || (!im->options->partial && (r->missing > 0 || r->unexpected > 0)))
@@ -333,8 +339,10 @@ static int count_blocks(const struct phiz_tensors *t, int layer)
 
 static enum phiz_status fail_guess(struct phiz_ctx *ctx, const char *path, const char *what)
 {
-	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s: not a resnet18, resnet34 or resnet50 of torchvision's: %s; name the network "
-	                 "with --net", path, what);
+	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED,
+	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's: %s; name the network "
+	                 "with --net",
+	                 path, what);
 }
 
 static enum phiz_status name_net(struct phiz_ctx *ctx, const char *path, struct phiz_net_guess *g)
@@ -357,8 +365,8 @@ static enum phiz_status name_net(struct phiz_ctx *ctx, const char *path, struct 
 			return PHIZ_OK;
 		}
 	}
-	snprintf(what, sizeof(what), "it has %d, %d, %d and %d %s blocks", g->blocks[0], g->blocks[1], g->blocks[2], g->blocks[3],
-	         g->bottleneck ? "bottleneck" : "basic");
+	snprintf(what, sizeof(what), "it has %d, %d, %d and %d %s blocks", g->blocks[0], g->blocks[1], g->blocks[2],
+	         g->blocks[3], g->bottleneck ? "bottleneck" : "basic");
 	return fail_guess(ctx, path, what);
 }
 
@@ -438,8 +446,10 @@ enum phiz_status phiz_export_state_dict(struct phiz_ctx *ctx, const struct phiz_
 	memset(&t, 0, sizeof(t));
 	for (i = 0; i < model->n_entries; i++)
 		if (ends_with(model->entry[i].name, ".folded_weight"))
-			return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s: the batch norms of this model are folded into its convolutions, so "
-			                 "PyTorch's network cannot load it: take the trained model, not the exported one", path);
+			return phiz_fail(ctx, PHIZ_E_UNSUPPORTED,
+			                 "%s: the batch norms of this model are folded into its convolutions, so "
+			                 "PyTorch's network cannot load it: take the trained model, not the exported one",
+			                 path);
 	status = phiz_tensors_add_meta(ctx, &t, "format", "pt"); /* what PyTorch's own readers look for */
 	for (i = 0; !status && i < model->n_entries; i++)
 		status = add_entry(ctx, &t, &model->entry[i]);

@@ -6,8 +6,8 @@
 #include "core/io/tensors.h"
 
 struct phiz_import_options {
-	/* The file's head (the last linear layer) may have another number of classes, or be missing: the model keeps its own.
-	 * The report says so. Else that is an error. */
+	/* The file's head (the last linear layer) may have another number of classes, or be missing: the model keeps its
+	 * own. The report says so. Else that is an error. */
 	bool new_head;
 	/* Other missing and unexpected tensors are only reported. A misshapen tensor is always an error. */
 	bool partial;

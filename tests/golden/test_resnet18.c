@@ -1,6 +1,6 @@
 /* label: full
- * ResNet-18 against PyTorch: logits, loss, all gradients, batch statistics after a step, ten steps of SGD. Needs the private
- * test data. */
+ * ResNet-18 against PyTorch: logits, loss, all gradients, batch statistics after a step, ten steps of SGD. Needs the
+ * private test data. */
 #include "support/support.h"
 
 #include <stdio.h>
@@ -161,9 +161,9 @@ static void check_gradient(struct fixture *f, struct phiz_plan *plan, const char
 	expect(name, fabs(sqrt(squares) - norm) / norm, 1e-3);
 }
 
-/* At the far end of the network a handful of ReLU and max-pool choices fall the other way by one rounding. PyTorch 1.13's own
- * float32 is 2.6e-4, 9.1e-4, 1.2e-3, 2.9e-3 and 3.3e-3 away from its float64, with oneDNN or without, NCHW or NHWC, on one
- * thread or two. */
+/* At the far end of the network a handful of ReLU and max-pool choices fall the other way by one rounding.
+ * PyTorch 1.13's own float32 is 2.6e-4, 9.1e-4, 1.2e-3, 2.9e-3 and 3.3e-3 away from its float64, with oneDNN or
+ * without, NCHW or NHWC, on one thread or two. */
 #define CONV1_LIMIT 4e-3
 
 static void training_step_agrees(void **state)
@@ -177,8 +177,8 @@ static void training_step_agrees(void **state)
 	struct phiz_graph *g = f.model->graph;
 
 	assert_ok(f.ctx, phiz_plan_forward(plan));
-	expect("train logits", relative(phiz_plan_tensor(plan, phiz_graph_output_at(g, 0))->data, want(&f, "train.logits.f64")),
-	       1e-4);
+	expect("train logits",
+	       relative(phiz_plan_tensor(plan, phiz_graph_output_at(g, 0))->data, want(&f, "train.logits.f64")), 1e-4);
 	expect("train loss", relative(phiz_plan_tensor(plan, loss)->data, want(&f, "train.loss.f64")), 1e-5);
 	assert_ok(f.ctx, phiz_plan_backward(plan, false, 1));
 	int parameters = 0;
@@ -190,8 +190,10 @@ static void training_step_agrees(void **state)
 	assert_int_equal(parameters, 62);
 	expect("fc.weight gradient", relative(phiz_plan_gradient(plan, phiz_graph_find_value(g, "fc.weight"))->data,
 	                                      want(&f, "train.grad.fc.weight.f32")), 1e-4);
-	expect("conv1.weight gradient", relative_norm(phiz_plan_gradient(plan, phiz_graph_find_value(g, "conv1.weight"))->data,
-	                                              want(&f, "train.grad.conv1.weight.f64")), CONV1_LIMIT);
+	expect("conv1.weight gradient",
+	       relative_norm(phiz_plan_gradient(plan, phiz_graph_find_value(g, "conv1.weight"))->data,
+	                     want(&f, "train.grad.conv1.weight.f64")),
+	       CONV1_LIMIT);
 	expect("layer4.1.conv2.weight gradient",
 	       relative(phiz_plan_gradient(plan, phiz_graph_find_value(g, "layer4.1.conv2.weight"))->data,
 	                want(&f, "train.grad.layer4.1.conv2.weight.first8.f32")), 1e-4);
@@ -239,7 +241,8 @@ static void ten_steps_agree(void **state)
 			struct phiz_tensor *t = f.model->entry[i].tensor;
 			if (!f.model->entry[i].trainable)
 				continue;
-			const float *g = phiz_plan_gradient(plan, phiz_graph_find_value(f.model->graph, f.model->entry[i].name))->data;
+			const float *g =
+				phiz_plan_gradient(plan, phiz_graph_find_value(f.model->graph, f.model->entry[i].name))->data;
 			float *w = t->data, *v = (float *)velocity->data + at;
 			for (int64_t k = 0; k < phiz_tensor_count(t); k++) {
 				v[k] = 0.9f * v[k] + (g[k] + 1e-4f * w[k]);

@@ -1,5 +1,5 @@
-/* Augmentation with every allocation failing once: NOMEM, nothing leaks, and an image that could not be changed is as it
- * was. */
+/* Augmentation with every allocation failing once: NOMEM, nothing leaks, and an image that could not be changed is as
+ * it was. */
 #include "support/support.h"
 
 #include "datasets/augment.h"

@@ -116,7 +116,8 @@ static void misfits(void **state)
 	(void)state;
 	rename_tensor("bn1.bias", "bn1.offset");
 	assert_fails(ctx, PHIZ_E_FORMAT, import(true, false));
-	assert_message(ctx, "x.pth: does not fit the network: 1 tensors missing, 1 unexpected, 0 misshapen: missing 'bn1.bias'; "
+	assert_message(ctx,
+	               "x.pth: does not fit the network: 1 tensors missing, 1 unexpected, 0 misshapen: missing 'bn1.bias'; "
 	               "unexpected 'bn1.offset'");
 	assert_string_equal(report.text.data, "missing 'bn1.bias'\nunexpected 'bn1.offset'\n");
 	assert_ok(ctx, import(true, true));
@@ -151,7 +152,8 @@ static void other_head(void **state)
 	assert_ok(ctx, import(true, false));
 	assert_true(report.head_kept && report.file_classes == 7);
 	assert_int_equal(report.loaded, model->n_entries - 2);
-	assert_string_equal(report.text.data, "new head: the file has 7 classes, the network 10: 'fc.weight' and its bias are not "
+	assert_string_equal(report.text.data,
+	                    "new head: the file has 7 classes, the network 10: 'fc.weight' and its bias are not "
 	                    "taken from the file\n");
 	assert_true(own == ((float *)phiz_model_find(model, "fc.weight")->tensor->data)[3]);
 	reshape("fc.bias", phiz_shape_1d(8), PHIZ_F32); /* damaged, not another number of classes */

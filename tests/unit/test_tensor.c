@@ -478,8 +478,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dtypes),          cmocka_unit_test(test_shapes),      cmocka_unit_test(test_tensors),
 		cmocka_unit_test(test_f16),             cmocka_unit_test(test_bf16),        cmocka_unit_test(test_convert_f64),
-		cmocka_unit_test(test_convert_others),  cmocka_unit_test(test_convert_i64), cmocka_unit_test(test_convert_arrays),
-		cmocka_unit_test(test_convert_refused), cmocka_unit_test(test_oom),
+		cmocka_unit_test(test_convert_others),  cmocka_unit_test(test_convert_i64),
+		cmocka_unit_test(test_convert_refused), cmocka_unit_test(test_convert_arrays),
+		cmocka_unit_test(test_oom),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

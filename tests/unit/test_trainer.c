@@ -1,5 +1,6 @@
 /* label: full
- * Training a small network on made-up pictures: breaking off and going on, keeping features, rolling back, complaining. */
+ * Training a small network on made-up pictures: breaking off and going on, keeping features, rolling back, complaining.
+ */
 #include "support/support.h"
 
 #include <stdio.h>
@@ -102,8 +103,8 @@ static void new_run(struct world *w, char run[400])
 	snprintf(run, 400, "%s/run%d", w->folder, w->runs++);
 }
 
-static enum phiz_status train(struct world *w, const struct phiz_recipe *r, const char *run, struct phiz_train_options *o,
-                              struct phiz_train_result *result)
+static enum phiz_status train(struct world *w, const struct phiz_recipe *r, const char *run,
+                              struct phiz_train_options *o, struct phiz_train_result *result)
 {
 	o->recipe = r;
 	o->dataset = w->dataset;
@@ -246,9 +247,10 @@ static void stop_and_go(struct world *w, const char *const *settings, int64_t st
 
 static const char *const plain[] = {NULL};
 static const char *const everything[] = {
-	"train.ema=0.9", "augment.mixup=0.4", "train.accumulate=2", "train.label_smoothing=0.1", "train.class_weights=balanced",
-	"train.clip_norm=1", "train.freeze=conv1, bn1, layer1, layer2", "freeze.unfreeze=layer2:1", "optimizer.groups=layer2:0.1",
-	"schedule.warmup_epochs=1", "schedule.per=step", "data.balance=yes", NULL};
+	"train.ema=0.9", "augment.mixup=0.4", "train.accumulate=2", "train.label_smoothing=0.1",
+	"train.class_weights=balanced", "train.clip_norm=1", "train.freeze=conv1, bn1, layer1, layer2",
+	"freeze.unfreeze=layer2:1", "optimizer.groups=layer2:0.1", "schedule.warmup_epochs=1", "schedule.per=step",
+	"data.balance=yes", NULL};
 static const char *const sgd[] = {"optimizer.name=sgd", "optimizer.nesterov=yes", "schedule.name=plateau",
                                   "schedule.plateau_patience=0", "freeze.bn=train", "train.freeze=all", NULL};
 static const char *const kept[] = {"train.freeze=all", "data.views=2", "train.epochs=5", NULL};
@@ -553,7 +555,8 @@ static void damage(struct world *w, const char *run, size_t keep, size_t flip)
 	phiz_bytes_free(&bytes);
 }
 
-static void refuse(struct world *w, const struct phiz_recipe *r, const char *run, enum phiz_status want, const char *text)
+static void refuse(struct world *w, const struct phiz_recipe *r, const char *run, enum phiz_status want,
+                   const char *text)
 {
 	struct phiz_train_options o = {0};
 	struct phiz_train_result result;
