@@ -203,7 +203,8 @@ enum phiz_status phiz_prover_end(struct phiz_prover *prover, struct phiz_export_
 	if (!(proof->logits <= proof->bounds.logits))
 		return phiz_fail(p->ctx, PHIZ_E_NUMERIC,
 		                 "the exported model is not the trained one: logits differ by %.3g of the largest, "
-		                 "allowed are %.3g; nothing was written (a higher --precision may do)", proof->logits, proof->bounds.logits);
+		                 "allowed are %.3g; nothing was written (a higher --precision may do)",
+		                 proof->logits, proof->bounds.logits);
 	if ((double)p->unexplained > proof->bounds.disagreements * (double)proof->pictures)
 		return phiz_fail(p->ctx, PHIZ_E_NUMERIC,
 		                 "the exported model is not the trained one: it decides otherwise on %lld of %lld pictures; "

@@ -42,11 +42,12 @@ static void show_progress(void *user, const struct phiz_train_progress *p)
 	char eta[32] = "";
 
 	if (isfinite(left))
-		snprintf(eta, sizeof eta, ", all done in %d:%02d:%02d", (int)(left / 3600), (int)(left / 60) % 60, (int)left % 60);
+		snprintf(eta, sizeof eta, ", all done in %d:%02d:%02d", (int)(left / 3600), (int)(left / 60) % 60,
+		         (int)left % 60);
 	phiz_progress_show(bar, (double)p->batch, (double)p->batches, p->batch == p->batches,
-	                   "epoch %" PRId64 "/%" PRId64 " %s  loss %.3f  accuracy %.1f %%  rate %.2g  %.1f images/s%s", p->epoch,
-	                   p->epochs, p->phase == PHIZ_PHASE_TRAIN ? "train" : "check", p->loss, 100 * p->top1, p->lr,
-	                   p->images_per_s, eta);
+	                   "epoch %" PRId64 "/%" PRId64 " %s  loss %.3f  accuracy %.1f %%  rate %.2g  %.1f images/s%s",
+	                   p->epoch, p->epochs, p->phase == PHIZ_PHASE_TRAIN ? "train" : "check", p->loss, 100 * p->top1,
+	                   p->lr, p->images_per_s, eta);
 	if (p->batch == p->batches) /* the next phase has a bar of its own */
 		phiz_progress_restart(bar);
 }
@@ -56,7 +57,8 @@ static void show_epoch(void *user, const struct phiz_epoch_record *r, bool best)
 	phiz_progress_clear(user);
 	if (phiz_quiet)
 		return;
-	fprintf(stderr, "epoch %3" PRId64 "  train loss %.4f  accuracy %5.1f %%", r->epoch, r->train_loss, 100 * r->train_top1);
+	fprintf(stderr, "epoch %3" PRId64 "  train loss %.4f  accuracy %5.1f %%", r->epoch, r->train_loss,
+	        100 * r->train_top1);
 	if (isfinite(r->val_loss))
 		fprintf(stderr, "  validation loss %.4f  accuracy %5.1f %%", r->val_loss, 100 * r->val_top1);
 	fprintf(stderr, "  %.1f s%s\n", r->seconds, best ? "  (best so far)" : "");
@@ -108,7 +110,8 @@ static void print_next(const struct settings *s, const struct phiz_train_result 
 /* Says how to go on after Ctrl-C. */
 static void print_resume(const struct settings *s, const char *recipe)
 {
-	fprintf(stderr, "phiz: broken off; the checkpoint stands. Go on with: phiz train %s --data %s%s%s%s%s --run %s --resume\n",
+	fprintf(stderr,
+	        "phiz: broken off; the checkpoint stands. Go on with: phiz train %s --data %s%s%s%s%s --run %s --resume\n",
 	        recipe, s->data, s->split ? " --split " : "", s->split ? s->split : "", s->val ? " --val " : "",
 	        s->val ? s->val : "", s->run);
 }
@@ -182,13 +185,17 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (s->describe)
 		return describe_keys(ctx);
 	if (n_args < 1 || !s->data || !s->run)
-		return phiz_usage(&phiz_verb_train, "%s is missing", n_args < 1 ? "RECIPE" : !s->data ? "--data DIR" : "--run DIR");
+		return phiz_usage(&phiz_verb_train, "%s is missing",
+		                  n_args < 1 ? "RECIPE"
+		                  : !s->data ? "--data DIR"
+		                             : "--run DIR");
 	phiz_progress_start(&bar);
 	enum phiz_status status = phiz_recipe_init(ctx, &recipe);
 	if (!status)
 		status = read_recipe(s, args[0], &recipe);
 	if (!status)
-		status = phiz_open_dataset(ctx, s->data, s->split, s->val, recipe.data.val, (uint64_t)recipe.train.seed, &dataset);
+		status = phiz_open_dataset(ctx, s->data, s->split, s->val, recipe.data.val, (uint64_t)recipe.train.seed,
+		                           &dataset);
 	if (!status)
 		status = first_model(ctx, s, &recipe, &model);
 	if (!status) {

@@ -3,8 +3,8 @@
 #include "core/base/error.h"
 #include "datasets/split.h"
 
-enum phiz_status phiz_open_dataset(struct phiz_ctx *ctx, const char *data, const char *split, const char *val, double share,
-                                   uint64_t seed, struct phiz_dataset **out)
+enum phiz_status phiz_open_dataset(struct phiz_ctx *ctx, const char *data, const char *split, const char *val,
+                                   double share, uint64_t seed, struct phiz_dataset **out)
 {
 	struct phiz_split_options o;
 

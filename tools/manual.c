@@ -75,8 +75,8 @@ void phiz_manual_print(void)
 	       "neon\n"
 	       ".TP\n.B OPENBLAS_CORETYPE\nwhich kernels OpenBLAS uses; phiz chooses where it is not set\n"
 	       ".SH FILES\nA model is one file, NAME.phiz: a safetensors file with the graph, labels, preprocessing and\n"
-	       "threshold in its metadata. A run of \\fBphiz train\\fR is a folder with recipe.cfg, log.jsonl, metrics.csv,\n"
-	       "curves.svg, last.phiz and best.phiz.\n");
+	       "threshold in its metadata. A run of \\fBphiz train\\fR is a folder with recipe.cfg, log.jsonl,\n"
+	       "metrics.csv, curves.svg, last.phiz and best.phiz.\n");
 }
 
 static void completion_case(const struct phiz_verb *v)

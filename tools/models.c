@@ -84,8 +84,8 @@ enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t
 }
 
 /* The network for the tensors: as asked for, or as it looks. */
-static enum phiz_status network_for(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path, const char *net,
-                                    int size, struct phiz_model **out)
+static enum phiz_status network_for(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path,
+                                    const char *net, int size, struct phiz_model **out)
 {
 	struct phiz_net_guess guess;
 
