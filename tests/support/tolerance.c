@@ -7,12 +7,15 @@
 
 /* Sums differ by the order of their terms, more the longer they are; elementwise ops by a rounding or two; ops that
  * move bytes not at all (but for what they add). */
-#define SUMS                                                                                           \
-	{{1e-14, 1e-14}, {2e-9, 1e-9}, {1e-7, 3e-7}, {3e-6, 2e-6}, {2e-2, 1e-2}, {3e-3, 2e-3}}
-#define STATISTICS                                                                                     \
-	{{1e-13, 1e-13}, {2e-8, 1e-8}, {5e-7, 5e-7}, {1e-5, 1e-5}, {4e-2, 2e-2}, {5e-3, 5e-3}}
-#define ELEMENT                                                                                        \
-	{{1e-16, 1e-15}, {2e-9, 1e-9}, {0, 3e-7}, {1e-7, 5e-7}, {1e-2, 1e-2}, {1e-3, 2e-3}}
+#define SUMS \
+	{[PRECISION_F64] = {1e-14, 1e-14}, [PRECISION_DIFFERENCE] = {2e-9, 1e-9}, [PRECISION_REFERENCE] = {1e-7, 3e-7}, \
+	 [PRECISION_F32] = {3e-6, 2e-6}, [PRECISION_BF16] = {2e-2, 1e-2}, [PRECISION_F16] = {3e-3, 2e-3}}
+#define STATISTICS \
+	{[PRECISION_F64] = {1e-13, 1e-13}, [PRECISION_DIFFERENCE] = {2e-8, 1e-8}, [PRECISION_REFERENCE] = {5e-7, 5e-7}, \
+	 [PRECISION_F32] = {1e-5, 1e-5}, [PRECISION_BF16] = {4e-2, 2e-2}, [PRECISION_F16] = {5e-3, 5e-3}}
+#define ELEMENT \
+	{[PRECISION_F64] = {1e-16, 1e-15}, [PRECISION_DIFFERENCE] = {2e-9, 1e-9}, [PRECISION_REFERENCE] = {0, 3e-7}, \
+	 [PRECISION_F32] = {1e-7, 5e-7}, [PRECISION_BF16] = {1e-2, 1e-2}, [PRECISION_F16] = {1e-3, 2e-3}}
 
 static const struct {
 	const struct phiz_op *op;
@@ -38,6 +41,7 @@ static const struct {
 	{&phiz_op_l2_normalize, STATISTICS},
 	{&phiz_op_softmax_cross_entropy, SUMS},
 	{&phiz_op_cast, ELEMENT},
+	{NULL, {[PRECISION_F32] = {1e-5, 0}, [PRECISION_F32_GRADIENT] = {1e-4, 0}}}, /* a whole network */
 };
 
 struct tolerance tolerance_of(const struct phiz_op *op, enum precision precision)
@@ -45,13 +49,13 @@ struct tolerance tolerance_of(const struct phiz_op *op, enum precision precision
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].op == op)
 			return table[i].tolerance[precision];
-	fail_msg("no tolerances for %s: add a row to tests/support/tolerance.c", op->name);
+	fail_msg("no tolerances for %s: add a row to tests/support/tolerance.c", op ? op->name : "networks");
 	return (struct tolerance){0, 0};
 }
 
 const char *precision_name(enum precision precision)
 {
-	static const char *const names[] = {"f64", "differences", "f32 reference", "f32", "bf16", "f16"};
+	static const char *const names[] = {"f64", "differences", "f32 reference", "f32", "f32 gradients", "bf16", "f16"};
 
 	return names[precision];
 }
@@ -80,31 +84,45 @@ static double used_by(double got, double want, double tolerance)
 	return fabs(got - want) / tolerance;
 }
 
-void tolerance_check(struct tolerance_use *use, const struct phiz_op *op, enum precision precision, const char *what,
-                     const struct phiz_tensor *got, const struct phiz_tensor *want)
+double tolerance_used(const struct phiz_op *op, enum precision precision, const struct phiz_tensor *got,
+                      const struct phiz_tensor *want, int64_t *at)
 {
 	struct tolerance tolerance = tolerance_of(op, precision);
-	double scale = largest(want);
+	double scale = largest(want), most = 0;
 	int64_t n = phiz_tensor_count(want);
 
 	assert_true(phiz_shape_equal(&got->shape, &want->shape));
-	use->compared++;
 	for (int64_t i = 0; i < n; i++) {
-		double g = op_get(got, i), w = op_get(want, i);
-		double used = used_by(g, w, tolerance.absolute * scale + tolerance.relative * fabs(w));
+		double w = op_get(want, i);
+		double used = used_by(op_get(got, i), w, tolerance.absolute * scale + tolerance.relative * fabs(w));
 
-		if (used > use->used) {
-			use->used = used;
-			snprintf(use->where, sizeof(use->where), "%s", what);
+		if (used > most) {
+			most = used;
+			if (at)
+				*at = i;
 		}
-		if (!(used <= 1))
-			fail_msg("%s: element %lld is %.9g, want %.9g: %.3g of the tolerance for %s", what, (long long)i, g, w,
-			         used, precision_name(precision));
 	}
+	return most;
+}
+
+void tolerance_check(struct tolerance_use *use, const struct phiz_op *op, enum precision precision, const char *what,
+                     const struct phiz_tensor *got, const struct phiz_tensor *want)
+{
+	int64_t at = 0;
+	double used = tolerance_used(op, precision, got, want, &at);
+
+	use->compared++;
+	if (used > use->used) {
+		use->used = used;
+		snprintf(use->where, sizeof(use->where), "%s", what);
+	}
+	if (!(used <= 1))
+		fail_msg("%s: element %lld is %.9g, want %.9g: %.3g of the tolerance for %s", what, (long long)at,
+		         op_get(got, at), op_get(want, at), used, precision_name(precision));
 }
 
 void tolerance_print(const struct tolerance_use *use, const struct phiz_op *op, enum precision precision)
 {
-	print_message("           %s %s: %.2g of the tolerance used (of %d tensors%s%s)\n", op->name,
+	print_message("           %s %s: %.2g of the tolerance used (of %d tensors%s%s)\n", op ? op->name : "network",
 	              precision_name(precision), use->used, use->compared, *use->where ? "; worst: " : "", use->where);
 }

@@ -11,6 +11,7 @@ enum precision {
 	PRECISION_DIFFERENCE, /* central differences in double against backward */
 	PRECISION_REFERENCE,  /* the float reference kernel, which sums in double, against double */
 	PRECISION_F32,        /* a float kernel that sums in float, against double */
+	PRECISION_F32_GRADIENT, /* gradients of whole networks: as F32, but for the way back */
 	PRECISION_BF16,       /* bf16 activations, float sums, against double */
 	PRECISION_F16,
 	PRECISIONS
@@ -21,6 +22,7 @@ enum precision {
 struct tolerance {
 	double absolute, relative;
 };
+/* op NULL: a whole network. */
 struct tolerance tolerance_of(const struct phiz_op *op, enum precision precision);
 const char *precision_name(enum precision precision);
 
@@ -31,7 +33,10 @@ struct tolerance_use {
 	char where[500];
 };
 
-/* Compares element by element (any two dtypes of floats); fails the test beyond the tolerance, naming `what`. */
+/* The largest part of the tolerance that an element of `got` uses (any two dtypes); *at: which, if not NULL. */
+double tolerance_used(const struct phiz_op *op, enum precision precision, const struct phiz_tensor *got,
+                      const struct phiz_tensor *want, int64_t *at);
+/* The same, kept in *use; fails the test beyond the tolerance, naming `what`. */
 void tolerance_check(struct tolerance_use *use, const struct phiz_op *op, enum precision precision, const char *what,
                      const struct phiz_tensor *got, const struct phiz_tensor *want);
 /* "conv2d f32: 0.31 of the tolerance used (of 48 tensors; worst: ...)" */
