@@ -14,9 +14,9 @@ extern "C" {
 #endif
 
 struct phiz_synth_options {
-	int people;       /* 1 .. 100000 */
-	int photos;       /* of each person, 1 .. 10000 */
-	int size;         /* side of the square picture in pixels, 32 .. 1024 */
+	int people; /* 1 .. 100000 */
+	int photos; /* of each person, 1 .. 10000 */
+	int size;   /* side of the square picture in pixels, 32 .. 1024 */
 	uint64_t seed;
 	int first_person; /* number of the first one: people of other ranges are other people (0 .. 1000000000) */
 	double burst;     /* chance that a photo is the near-duplicate of the one before it, 0 .. 0.9 */
@@ -37,11 +37,11 @@ enum phiz_synth_wear {
 
 /* What is to be seen, in pixels of the picture; (0, 0) is the upper left corner of the upper left pixel. */
 struct phiz_face_truth {
-	double x, y, w, h;      /* the face: chin to the upper forehead, cheek to cheek; clipped to the picture */
-	double landmark[5][2];  /* left eye, right eye, nose tip, left and right mouth corner, as seen in the picture */
+	double x, y, w, h;       /* the face: chin to the upper forehead, cheek to cheek; clipped to the picture */
+	double landmark[5][2];   /* left eye, right eye, nose tip, left and right mouth corner, as seen in the picture */
 	double yaw, pitch, roll; /* degrees; yaw > 0 looks to the right of the picture, pitch > 0 up, roll > 0 clockwise */
-	unsigned wear;          /* of enum phiz_synth_wear */
-	int burst;              /* the photo that opens the burst this one belongs to; its own number if none */
+	unsigned wear;           /* of enum phiz_synth_wear */
+	int burst;               /* the photo that opens the burst this one belongs to; its own number if none */
 };
 
 /* Renders photo `photo` (from 0) of person options->first_person + person (person from 0). out is created as RGB; with
@@ -65,8 +65,8 @@ struct phiz_synth_result {
  * as ours). DIR is made where it is missing. A folder that is not empty and not ours, or was made with other settings,
  * is refused (ARG); a larger number of people or photos extends it, and what is there is kept, so a run that was broken
  * off goes on where it stopped. progress and result may be NULL. Errors: ARG, IO, NOMEM, CANCELLED. */
-PHIZ_API enum phiz_status phiz_synth_write(struct phiz_ctx *ctx, const struct phiz_synth_options *options, const char *dir,
-                                           phiz_synth_progress_fn progress, void *user,
+PHIZ_API enum phiz_status phiz_synth_write(struct phiz_ctx *ctx, const struct phiz_synth_options *options,
+                                           const char *dir, phiz_synth_progress_fn progress, void *user,
                                            struct phiz_synth_result *result);
 
 /* A contact sheet: a row of columns pictures for each of `rows` people, gap pixels of white between them. */

@@ -85,7 +85,8 @@ static enum phiz_status neck_build(struct synth_stage *s)
 	for (int r = 0; r < NECK_ROWS; r++)
 		for (int c = 0; c < NECK_COLUMNS; c++) {
 			struct synth_vertex *v = &m->vertex[r * NECK_COLUMNS + c];
-			float y = -19.0f + 15.0f * (float)r / (NECK_ROWS - 1), a = SYNTH_PI * (2.0f * (float)c / (NECK_COLUMNS - 1) - 1.0f);
+			float y = -19.0f + 15.0f * (float)r / (NECK_ROWS - 1),
+				  a = SYNTH_PI * (2.0f * (float)c / (NECK_COLUMNS - 1) - 1.0f);
 			float rx, rz, middle, cord, apple;
 			struct v3 pos;
 			neck_ring(p, y, &rx, &rz, &middle);
@@ -107,8 +108,9 @@ struct ring {
 
 static struct ring ring_at(float t)
 {
-	static const struct ring RING[] = {{4.9f, 4.6f, -14.2f, 1.2f},   {7.2f, 6.2f, -15.7f, 1.4f}, {11.5f, 7.4f, -17.4f, 1.5f},
-	                                   {16.0f, 8.2f, -19.2f, 1.4f},  {19.2f, 8.8f, -21.6f, 1.0f}, {20.8f, 9.4f, -25.0f, 0.5f},
+	static const struct ring RING[] = {{4.9f, 4.6f, -14.2f, 1.2f},   {7.2f, 6.2f, -15.7f, 1.4f},
+	                                   {11.5f, 7.4f, -17.4f, 1.5f},  {16.0f, 8.2f, -19.2f, 1.4f},
+	                                   {19.2f, 8.8f, -21.6f, 1.0f},  {20.8f, 9.4f, -25.0f, 0.5f},
 	                                   {21.5f, 10.4f, -31.0f, 0.0f}, {22.0f, 11.5f, -60.0f, 0.0f}};
 	float at = synth_clamp(t, 0.0f, 0.9999f) * 7.0f, f = at - floorf(at);
 	const struct ring *a = &RING[(int)at], *b = a + 1;
@@ -153,10 +155,12 @@ struct band {
 
 static enum phiz_status collar_build(struct synth_stage *s)
 {
-	static const struct band BAND[SYNTH_CLOTHS] = {
-		{0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0}, {-12.9f, -15.6f, 0.5f, 2.2f, 0.16f, 0.5f, 1.6f},
-		{-11.2f, -16.6f, 0.35f, 1.2f, -0.05f, 0.35f, 0.0f}, {-13.0f, -17.4f, 0.9f, 3.4f, -0.03f, 1.1f, 3.2f},
-		{-13.0f, -15.7f, 0.5f, 2.2f, 0.16f, 0.5f, 1.5f}};
+	static const struct band BAND[SYNTH_CLOTHS] = {{0, 0, 0, 0, 0, 0, 0},
+	                                               {0, 0, 0, 0, 0, 0, 0},
+	                                               {-12.9f, -15.6f, 0.5f, 2.2f, 0.16f, 0.5f, 1.6f},
+	                                               {-11.2f, -16.6f, 0.35f, 1.2f, -0.05f, 0.35f, 0.0f},
+	                                               {-13.0f, -17.4f, 0.9f, 3.4f, -0.03f, 1.1f, 3.2f},
+	                                               {-13.0f, -15.7f, 0.5f, 2.2f, 0.16f, 0.5f, 1.5f}};
 	const struct band *b = &BAND[s->photo->cloth];
 	struct synth_mesh *m;
 	if (b->bulge == 0.0f)
@@ -168,7 +172,8 @@ static enum phiz_status collar_build(struct synth_stage *s)
 	for (int r = 0; r < COLLAR_ROWS; r++)
 		for (int c = 0; c < COLLAR_COLUMNS; c++) {
 			struct synth_vertex *v = &m->vertex[r * COLLAR_COLUMNS + c];
-			float t = (float)r / (COLLAR_ROWS - 1), w = 2.0f * (float)c / (COLLAR_COLUMNS - 1) - 1.0f, rx, rz, middle, off, y;
+			float t = (float)r / (COLLAR_ROWS - 1), w = 2.0f * (float)c / (COLLAR_COLUMNS - 1) - 1.0f, rx, rz, middle,
+				  off, y;
 			float a = SYNTH_PI + w * (SYNTH_PI - b->gap), front = cosf(a);
 			struct v3 pos;
 			y = synth_mix(b->bottom, b->top, t) - 0.9f * front - b->point * (1.0f - t) * synth_step(0.55f, 1.0f, front);
@@ -194,16 +199,14 @@ enum phiz_status synth_body_build(struct synth_stage *s)
 static float pattern_at(const struct synth_photo *f, float x, float y)
 {
 	switch (f->pattern) {
-	case SYNTH_STRIPES:
-		return sinf(y * 2.4f) > 0.1f ? 1.0f : 0.0f;
+	case SYNTH_STRIPES: return sinf(y * 2.4f) > 0.1f ? 1.0f : 0.0f;
 	case SYNTH_CHECKS:
 		return 0.5f * (sinf(x * 1.7f) > 0.3f ? 1.0f : 0.0f) + 0.5f * (sinf(y * 1.7f) > 0.3f ? 1.0f : 0.0f);
 	case SYNTH_DOTS: {
 		float dx = x / 1.6f - floorf(x / 1.6f) - 0.5f, dy = y / 1.6f - floorf(y / 1.6f) - 0.5f;
 		return dx * dx + dy * dy < 0.05f ? 1.0f : 0.0f;
 	}
-	default:
-		return 0.0f;
+	default: return 0.0f;
 	}
 }
 
@@ -254,9 +257,7 @@ struct v3 synth_cloth_colour(const struct synth_stage *s, const struct synth_ver
 				neck = synth_step(-0.1f, 0.1f, y - (-19.0f + 1.2f * fabsf(x)));
 		}
 		break;
-	default:
-		neck = synth_step(0.1f, 0.09f, t);
-		break;
+	default: neck = synth_step(0.1f, 0.09f, t); break;
 	}
 	return v3_mix(v3_scale(cloth, weave), skin, neck);
 }

@@ -37,12 +37,15 @@ static void occlude(const struct synth_photo *f, struct v3 *p, int size)
 		return;
 	for (int y = 0; y < size; y++)
 		for (int x = 0; x < size; x++) {
-			float u = ((float)x + 0.5f) / (float)size - f->occluder.x, v = ((float)y + 0.5f) / (float)size - f->occluder.y;
-			float wobble = 0.04f * synth_noise(u * 6.0f, v * 6.0f, f->noise + 70), d = sqrtf(u * u + v * v) + wobble, cover;
+			float u = ((float)x + 0.5f) / (float)size - f->occluder.x,
+				  v = ((float)y + 0.5f) / (float)size - f->occluder.y;
+			float wobble = 0.04f * synth_noise(u * 6.0f, v * 6.0f, f->noise + 70), d = sqrtf(u * u + v * v) + wobble,
+				  cover;
 			cover = synth_step(f->occluder.z + 0.035f, f->occluder.z - 0.035f, d);
 			if (cover > 0.0f)
 				p[y * size + x] = v3_mix(p[y * size + x],
-				                         v3_mul(v3_scale(f->occluder_colour, 0.7f + 0.5f * (0.3f - v)), v3_add(f->sky, v3_scale(f->key, 0.5f))),
+				                         v3_mul(v3_scale(f->occluder_colour, 0.7f + 0.5f * (0.3f - v)),
+				                                v3_add(f->sky, v3_scale(f->key, 0.5f))),
 				                         cover * 0.97f);
 		}
 }

@@ -6,20 +6,33 @@
 #include "datasets/synth_skin.h"
 
 static const struct synth_cut CUT[SYNTH_STYLES] = {
-	/*                  top   front side  back  capT  capS  lift  fwd   side  back  fringe wgt   curl  turns clump fuzz  str  start curtain knot */
-	[SYNTH_BALD] =      {0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,     0,    0,    0,    0,    0,    0,    0,    false, false},
-	[SYNTH_BUZZ] =      {0.6f, 0.6f, 0.4f, 0.4f, 0.14f,0.05f,0.8f, 0.3f, 0,    0,    0,     0,    0,    0,    0.5f, 0.4f, 2.6f, 0,    false, false},
-	[SYNTH_CROP] =      {3.4f, 3.2f, 1.2f, 1.2f, 0.8f, 0.25f,0.4f, 0.8f, 0.3f, 0,    0.5f,  0.5f, 0.0f, 0,    0.5f, 0.4f, 1.5f, 0.2f, false, false},
-	[SYNTH_SIDE_PART] = {6.0f, 5.6f, 1.6f, 1.5f, 1.0f, 0.3f, 0.4f, 0.15f,1.0f, 0.2f, -0.3f, 0.6f, 0.0f, 0,    0.45f,0.2f, 1.5f, 0.2f, false, false},
-	[SYNTH_SWEPT] =     {7.5f, 7.5f, 2.0f, 2.4f, 1.5f, 0.35f,0.26f,0,    0.15f,1.0f, -1.0f, 0.3f, 0.03f,1.0f, 0.5f, 0.18f,1.5f, 0.2f, false, false},
-	[SYNTH_CURLS] =     {5.0f, 4.8f, 3.0f, 3.2f, 2.0f, 0.8f, 0.5f, 0.25f,0.3f, 0,    0.35f, 0.5f, 0.6f, 1.9f, 0.5f, 1.0f, 1.7f, 0.55f,false, false},
-	[SYNTH_AFRO] =      {2.4f, 2.4f, 2.0f, 2.0f, 4.2f, 3.4f, 0.7f, 0,    0,    0,    0,     0.0f, 0.5f, 1.6f, 0.7f, 1.6f, 2.2f, 0.9f, false, false},
-	[SYNTH_PIXIE] =     {7.5f, 6.5f, 4.4f, 4.2f, 0.9f, 0.5f, 0.3f, 0.35f,0.8f, 0,    0.6f,  0.8f, 0.0f, 0,    0.55f,0.24f,1.5f, 0.2f, false, false},
-	[SYNTH_BOB] =       {18.f, 18.f, 14.f, 12.f, 0.9f, 0.8f, 0.25f,0,    1.0f, 0.1f, -0.15f,1.0f, 0.05f,0.7f, 0.55f,0.13f,1.3f, 0.2f, true,  false},
-	[SYNTH_FRINGE] =    {18.f, 6.8f, 15.f, 13.f, 0.9f, 0.8f, 0.2f, 0.2f, 0.9f, 0,    1.0f,  1.0f, 0.03f,0.7f, 0.5f, 0.10f,1.3f, 0.2f, true,  false},
-	[SYNTH_LONG] =      {34.f, 34.f, 29.f, 28.f, 0.7f, 0.7f, 0.2f, 0,    1.0f, 0.15f,-0.15f,1.1f, 0.05f,0.8f, 0.55f,0.10f,1.3f, 0.2f, true,  false},
-	[SYNTH_WAVES] =     {32.f, 31.f, 27.f, 26.f, 1.3f, 1.1f, 0.35f,0,    1.0f, 0.1f, -0.1f, 1.0f, 0.5f, 3.0f, 0.6f, 0.18f,1.3f, 0.2f, true,  false},
-	[SYNTH_BUN] =       {13.f, 13.f, 11.f, 10.f, 0.35f,0.3f, 0.1f, 0,    0,    1.0f, -1.0f, 0.0f, 0.0f, 0,    0.5f, 0.08f,1.5f, 0.2f, false, true},
+	/*                  top   front side  back  capT  capS  lift  fwd   side  back  fringe wgt   curl  turns clump fuzz
+       str  start curtain knot */
+	[SYNTH_BALD] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false},
+	[SYNTH_BUZZ] = {0.6f, 0.6f, 0.4f, 0.4f, 0.14f, 0.05f, 0.8f, 0.3f, 0,     0,
+                    0,    0,    0,    0,    0.5f,  0.4f,  2.6f, 0,    false, false},
+	[SYNTH_CROP] = {3.4f, 3.2f, 1.2f, 1.2f, 0.8f, 0.25f, 0.4f, 0.8f, 0.3f,  0,
+                    0.5f, 0.5f, 0.0f, 0,    0.5f, 0.4f,  1.5f, 0.2f, false, false},
+	[SYNTH_SIDE_PART] = {6.0f,  5.6f, 1.6f, 1.5f, 1.0f,  0.3f, 0.4f, 0.15f, 1.0f,  0.2f,
+                         -0.3f, 0.6f, 0.0f, 0,    0.45f, 0.2f, 1.5f, 0.2f,  false, false},
+	[SYNTH_SWEPT] = {7.5f,  7.5f, 2.0f,  2.4f, 1.5f, 0.35f, 0.26f, 0,    0.15f, 1.0f,
+                     -1.0f, 0.3f, 0.03f, 1.0f, 0.5f, 0.18f, 1.5f,  0.2f, false, false},
+	[SYNTH_CURLS] = {5.0f,  4.8f, 3.0f, 3.2f, 2.0f, 0.8f, 0.5f, 0.25f, 0.3f,  0,
+                     0.35f, 0.5f, 0.6f, 1.9f, 0.5f, 1.0f, 1.7f, 0.55f, false, false},
+	[SYNTH_AFRO] = {2.4f, 2.4f, 2.0f, 2.0f, 4.2f, 3.4f, 0.7f, 0,    0,     0,
+                    0,    0.0f, 0.5f, 1.6f, 0.7f, 1.6f, 2.2f, 0.9f, false, false},
+	[SYNTH_PIXIE] = {7.5f, 6.5f, 4.4f, 4.2f, 0.9f,  0.5f,  0.3f, 0.35f, 0.8f,  0,
+                     0.6f, 0.8f, 0.0f, 0,    0.55f, 0.24f, 1.5f, 0.2f,  false, false},
+	[SYNTH_BOB] = {18.f,   18.f, 14.f,  12.f, 0.9f,  0.8f,  0.25f, 0,    1.0f, 0.1f,
+                   -0.15f, 1.0f, 0.05f, 0.7f, 0.55f, 0.13f, 1.3f,  0.2f, true, false},
+	[SYNTH_FRINGE] = {18.f, 6.8f, 15.f,  13.f, 0.9f, 0.8f,  0.2f, 0.2f, 0.9f, 0,
+                      1.0f, 1.0f, 0.03f, 0.7f, 0.5f, 0.10f, 1.3f, 0.2f, true, false},
+	[SYNTH_LONG] = {34.f,   34.f, 29.f,  28.f, 0.7f,  0.7f,  0.2f, 0,    1.0f, 0.15f,
+                    -0.15f, 1.1f, 0.05f, 0.8f, 0.55f, 0.10f, 1.3f, 0.2f, true, false},
+	[SYNTH_WAVES] = {32.f,  31.f, 27.f, 26.f, 1.3f, 1.1f,  0.35f, 0,    1.0f, 0.1f,
+                     -0.1f, 1.0f, 0.5f, 3.0f, 0.6f, 0.18f, 1.3f,  0.2f, true, false},
+	[SYNTH_BUN] = {13.f,  13.f, 11.f, 10.f, 0.35f, 0.3f,  0.1f, 0,    0,     1.0f,
+                   -1.0f, 0.0f, 0.0f, 0,    0.5f,  0.08f, 1.5f, 0.2f, false, true},
 };
 
 void synth_cut_make(const struct synth_person *p, const struct synth_photo *f, struct synth_cut *cut)
@@ -89,7 +102,8 @@ static struct v3 keep_off_face(struct v3 at)
 }
 
 /* Which way the hair is combed at a place of the scalp. */
-static struct v3 combing(const struct synth_stage *s, const struct synth_cut *cut, struct v3 at, struct v3 out, float angle)
+static struct v3 combing(const struct synth_stage *s, const struct synth_cut *cut, struct v3 at, struct v3 out,
+                         float angle)
 {
 	const struct synth_person *p = s->person;
 	float part = (p->hair_part + s->photo->part_shift), top = synth_step(4.0f, 8.5f, at.y), front, side;
@@ -121,13 +135,14 @@ static float length_at(const struct synth_cut *cut, struct v3 at, float angle)
 	return synth_mix(synth_mix(cut->top, cut->front, front), side, low * (1.0f - 0.8f * front));
 }
 
-void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, float angle, float u, float layer, uint32_t id,
-                      struct synth_guide *g)
+void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, float angle, float u, float layer,
+                      uint32_t id, struct synth_guide *g)
 {
 	const struct synth_person *p = s->person;
 	struct v3 out, at = synth_skull(p, angle, u, &out), dir, comb, across;
 	uint32_t seed = p->noise + 60, day = s->photo->noise + 61;
-	float r1 = synth_hash01(id, 1, seed) - 0.5f, r2 = synth_hash01(id, 2, seed) - 0.5f, r3 = synth_hash01(id, 3, day) - 0.5f;
+	float r1 = synth_hash01(id, 1, seed) - 0.5f, r2 = synth_hash01(id, 2, seed) - 0.5f,
+		  r3 = synth_hash01(id, 3, day) - 0.5f;
 	float length = length_at(cut, at, angle) * (0.86f + 0.28f * synth_hash01(id, 4, seed)), step, cover, phase, thick;
 	float low = synth_step(7.0f, 2.5f, at.y);
 	comb = combing(s, cut, at, out, angle);
@@ -136,7 +151,8 @@ void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, 
 	comb = v3_mad(comb, out, cut->fuzz * 0.4f * r2);
 	cover = synth_mix(cut->cover_top, cut->cover_side, low);
 	thick = cover * (0.75f + 0.5f * layer);
-	dir = v3_unit(v3_mad(comb, out, cut->lift * (0.5f + 0.9f * layer) * (1.0f - 0.6f * low) * (cut->curtain ? 0.6f : 1.0f)));
+	dir = v3_unit(
+		v3_mad(comb, out, cut->lift * (0.5f + 0.9f * layer) * (1.0f - 0.6f * low) * (cut->curtain ? 0.6f : 1.0f)));
 	step = length / (SYNTH_GUIDE_POINTS - 1);
 	phase = 6.283f * synth_hash01(id, 5, seed);
 	g->out = out;
@@ -144,7 +160,8 @@ void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, 
 	g->id = id;
 	at = v3_mad(at, out, 0.05f + cut->start * cover);
 	for (int i = 0; i < SYNTH_GUIDE_POINTS; i++) {
-		float t = (float)i / (SYNTH_GUIDE_POINTS - 1), fall = cut->weight * step * fminf(0.42f * step, 1.0f) * (0.4f + t), off;
+		float t = (float)i / (SYNTH_GUIDE_POINTS - 1),
+			  fall = cut->weight * step * fminf(0.42f * step, 1.0f) * (0.4f + t), off;
 		g->point[i] = at;
 		off = thick * synth_clamp(t * 4.0f, 0.12f, 1.0f);
 		at = v3_mad(at, dir, step);
@@ -186,7 +203,8 @@ static enum phiz_status cap_build(struct synth_stage *s, const struct synth_cut 
 	for (int r = 0; r < rows; r++)
 		for (int c = 0; c < columns; c++) {
 			struct synth_vertex *v = &m->vertex[r * columns + c];
-			float a = SYNTH_PI * (2.0f * (float)c / (float)(columns - 1) - 1.0f), line = synth_hairline(p, a), low, thick, n;
+			float a = SYNTH_PI * (2.0f * (float)c / (float)(columns - 1) - 1.0f), line = synth_hairline(p, a), low,
+				  thick, n;
 			float u = synth_mix(-9.0f, SYNTH_U_HIGH, (float)r / (float)(rows - 1));
 			struct v3 out, at = synth_skull(p, a, u, &out);
 			low = synth_step(7.0f, 2.5f, at.y);
@@ -195,7 +213,7 @@ static enum phiz_status cap_build(struct synth_stage *s, const struct synth_cut 
 			thick *= 1.0f + (cut->curl > 0.2f ? 0.5f : 0.2f) * n;
 			if (cut->sideways > 0.5f) /* the parting */
 				thick *= 1.0f - 0.55f * synth_gauss(at.x - p->hair_part - s->photo->part_shift, 0.35f) *
-				                synth_step(3.0f, 8.0f, at.y) * synth_step(-4.0f, 2.0f, at.z);
+				                    synth_step(3.0f, 8.0f, at.y) * synth_step(-4.0f, 2.0f, at.z);
 			at = v3_mad(at, out, synth_mix(-2.2f, thick, synth_step(line - 0.1f, line + 0.5f + 0.7f * thick, at.y)));
 			v->rest = at;
 			v->pos = synth_to_view(s, at);
@@ -252,7 +270,8 @@ static enum phiz_status knot_build(struct synth_stage *s, const struct synth_cut
 		for (int c = 0; c < columns; c++) {
 			struct synth_vertex *v = &m->vertex[r * columns + c];
 			float a = SYNTH_PI * (2.0f * (float)c / (float)(columns - 1) - 1.0f);
-			float b = SYNTH_PI * ((float)r / (float)(rows - 1) - 0.5f), twist = 1.0f + 0.07f * sinf(3.0f * a + 5.0f * b);
+			float b = SYNTH_PI * ((float)r / (float)(rows - 1) - 0.5f),
+				  twist = 1.0f + 0.07f * sinf(3.0f * a + 5.0f * b);
 			float size = 2.5f + 0.9f * s->person->hair_len;
 			struct v3 d = v3(sinf(a) * cosf(b), sinf(b) * 0.85f, cosf(a) * cosf(b));
 			v->rest = v3_mad(high ? v3(0, 12.0f, -4.5f) : v3(0, 6.5f, -11.0f), d, size * twist);
@@ -285,7 +304,8 @@ static struct v3 tone_of(const struct synth_person *p, uint32_t id)
 }
 
 /* The hairs around a guide. */
-static void draw_lock(struct synth_stage *s, const struct synth_cut *cut, const struct synth_guide *g, int hairs, float width)
+static void draw_lock(struct synth_stage *s, const struct synth_cut *cut, const struct synth_guide *g, int hairs,
+                      float width)
 {
 	struct synth_strand strand;
 	struct v3 side = v3_unit(v3_cross(g->out, v3_sub(g->point[4], g->point[0]))), view = m3_apply(&s->head, g->out);
@@ -317,13 +337,16 @@ static void draw_lock(struct synth_stage *s, const struct synth_cut *cut, const 
 static void draw_head_hair(struct synth_stage *s, const struct synth_cut *cut)
 {
 	const struct synth_person *p = s->person;
-	int rows = (int)(17.0f * sqrtf(cut->strands)), columns = (int)(38.0f * sqrtf(cut->strands)), hairs = (int)(5.0f * s->detail + 2.5f);
+	int rows = (int)(17.0f * sqrtf(cut->strands)), columns = (int)(38.0f * sqrtf(cut->strands)),
+		hairs = (int)(5.0f * s->detail + 2.5f);
 	bool hat = (s->photo->wear & PHIZ_SYNTH_HAT) != 0;
 	for (int r = 0; r < rows; r++)
 		for (int c = 0; c < columns; c++) {
 			uint32_t id = (uint32_t)(r * columns + c);
-			float jx = synth_hash01(id, 31, p->noise), jy = synth_hash01(id, 32, p->noise), layer = synth_hash01(id, 33, p->noise);
-			float a = SYNTH_PI * (2.0f * ((float)c + jx) / (float)columns - 1.0f), y = -9.0f + 20.5f * ((float)r + jy) / (float)rows;
+			float jx = synth_hash01(id, 31, p->noise), jy = synth_hash01(id, 32, p->noise),
+				  layer = synth_hash01(id, 33, p->noise);
+			float a = SYNTH_PI * (2.0f * ((float)c + jx) / (float)columns - 1.0f),
+				  y = -9.0f + 20.5f * ((float)r + jy) / (float)rows;
 			struct v3 out, at;
 			struct synth_guide g;
 			y = y > 2.5f ? synth_mix(2.5f, 2.5f + 9.1f * p->head_h, (y - 2.5f) / 9.0f) : y;

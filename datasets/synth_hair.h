@@ -34,8 +34,8 @@ struct synth_guide {
 };
 
 /* Grows a hair from the scalp at (angle, u). layer 0..1. */
-void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, float angle, float u, float layer, uint32_t id,
-                      struct synth_guide *g);
+void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, float angle, float u, float layer,
+                      uint32_t id, struct synth_guide *g);
 /* Height parameter of the skull at height y (its inverse). */
 float synth_skull_u(const struct synth_person *p, float y);
 
@@ -48,7 +48,7 @@ struct synth_strand {
 	struct v3 out;       /* head space: the side it turns to the world */
 	float key, open;
 	float shine;
-	float lift;          /* nearness added, so that it is not lost in the surface below; cm */
+	float lift; /* nearness added, so that it is not lost in the surface below; cm */
 };
 
 void synth_strand_draw(struct synth_stage *s, const struct synth_strand *strand);

@@ -57,7 +57,8 @@ static float nose(const struct plan *n, float x, float y)
 	tip = ball(x, y, 0.0f, n->tip_y + 0.12f * p->nose_up, p->nose_out + 0.14f, p->nose_tip * 1.2f, p->nose_tip,
 	           p->nose_tip * 0.9f);
 	top = 0.45f + 0.4f * p->nose_out;
-	wing = (top + 0.3f) * synth_bump(ax, y, p->nose_alar - 0.05f, n->tip_y - 0.3f + 0.1f * p->nose_up, 1.12f, 0.98f) - 0.3f;
+	wing = (top + 0.3f) * synth_bump(ax, y, p->nose_alar - 0.05f, n->tip_y - 0.3f + 0.1f * p->nose_up, 1.12f, 0.98f) -
+	       0.3f;
 	h = synth_smax(h, fmaxf(tip, -0.35f), 0.35f);
 	return fmaxf(synth_smax(h, wing, 0.3f), 0.0f);
 }
@@ -76,7 +77,8 @@ static float mouth(const struct plan *n, float x, float y)
 		return 0.0f;
 	z = 0.42f * synth_bump(x, y, 0.0f, p->mouth_y + 0.2f, 4.2f, 3.1f);
 	z -= 0.34f * synth_bump(x, y, 0.0f, p->mouth_y - 1.75f, 2.6f, 0.95f);
-	z += (0.42f + 0.25f * p->chin_out) * synth_bump(x, y, 0.0f, -9.95f - 0.4f * p->chin_len, 2.5f + 0.5f * p->chin_w, 1.7f);
+	z += (0.42f + 0.25f * p->chin_out) *
+	     synth_bump(x, y, 0.0f, -9.95f - 0.4f * p->chin_len, 2.5f + 0.5f * p->chin_w, 1.7f);
 	z -= 0.16f * synth_bump(x, y, 0.0f, 0.5f * (n->base_y + p->mouth_y + p->lip_up), 0.42f, 1.0f);
 	t = fabsf(x) / p->mouth_w;
 	if (t > 1.25f)
@@ -102,7 +104,8 @@ static float relief(const struct plan *n, float x, float y)
 	float ax = fabsf(x), z = 0.0f, fold, d;
 	if (y > -2.6f && y < 5.0f) {
 		float ridge = y - (synth_brow_line(p, x) - 0.25f);
-		z += 0.55f * p->brow_ridge * synth_gauss(ridge, 0.7f) * synth_step(5.6f, 3.6f, ax) * synth_step(-0.4f, 1.2f, ax + 0.3f);
+		z += 0.55f * p->brow_ridge * synth_gauss(ridge, 0.7f) * synth_step(5.6f, 3.6f, ax) *
+		     synth_step(-0.4f, 1.2f, ax + 0.3f);
 		z += 0.25f * p->brow_ridge * synth_bump(x, y, 0.0f, 1.9f, 1.6f, 1.3f);
 		z -= (0.85f + 0.4f * p->eye_deep) * synth_bump(ax, y, p->eye_x - 0.15f, 0.2f, 2.6f, 1.9f);
 		z -= 0.3f * synth_bump(ax, y, 1.45f, 0.35f, 0.9f, 1.5f);
@@ -156,7 +159,8 @@ static float lids(const struct plan *n, float x, float y, float z)
 	float dx = fabsf(x) - p->eye_x, dy = y + 0.03f, d2 = dx * dx + dy * dy, top, crease, ex, upper, lower, inside;
 	if (d2 > 4.5f)
 		return z;
-	top = n->eye_z + (d2 < LID_RADIUS * LID_RADIUS ? sqrtf(LID_RADIUS * LID_RADIUS - d2) : -2.0f * (sqrtf(d2) - LID_RADIUS));
+	top = n->eye_z +
+	      (d2 < LID_RADIUS * LID_RADIUS ? sqrtf(LID_RADIUS * LID_RADIUS - d2) : -2.0f * (sqrtf(d2) - LID_RADIUS));
 	z = synth_smax(z, top, 0.22f);
 	inside = synth_eye_open(p, n->f, x, y, x < 0.0f ? -1 : 1, &ex, &upper, &lower);
 	if (fabsf(ex) < 1.15f) {
@@ -211,8 +215,9 @@ static void smile(const struct plan *n, struct v3 rest, struct v3 *pos)
 	above = synth_clamp((rest.y - line + 0.5f * SYNTH_LIP_GAP) / SYNTH_LIP_GAP, 0.0f, 1.0f);
 	if (n->f->teeth > 0.0f && ax < p->mouth_w) {
 		float arc = 1.0f - (ax / p->mouth_w) * (ax / p->mouth_w);
-		pos->y += n->f->teeth * arc * (above * 0.32f * synth_step(p->mouth_y + 2.3f, p->mouth_y + 0.6f, rest.y) -
-		                               (1.0f - above) * 0.36f * synth_step(p->mouth_y - 2.6f, p->mouth_y - 0.8f, rest.y));
+		pos->y += n->f->teeth * arc *
+		          (above * 0.32f * synth_step(p->mouth_y + 2.3f, p->mouth_y + 0.6f, rest.y) -
+		           (1.0f - above) * 0.36f * synth_step(p->mouth_y - 2.6f, p->mouth_y - 0.8f, rest.y));
 	}
 	if (n->f->pucker > 0.0f) {
 		float lips = synth_bump(ax, rest.y, 0.0f, p->mouth_y, 4.0f, 2.6f);
@@ -288,9 +293,9 @@ static float density_rows(const struct plan *n, float u)
 {
 	float d = 0.35f;
 	d += 0.9f * synth_step(-12.0f, -10.0f, u) * synth_step(4.5f, 2.5f, u);
-	d += 1.1f * synth_gauss(u, 0.75f);                                   /* eyes */
-	d += 1.3f * synth_gauss(u - (n->tip_y - 0.45f), 0.5f);               /* nostrils */
-	d += 1.2f * synth_gauss(u - n->p->mouth_y, 0.6f);                    /* lips */
+	d += 1.1f * synth_gauss(u, 0.75f);                     /* eyes */
+	d += 1.3f * synth_gauss(u - (n->tip_y - 0.45f), 0.5f); /* nostrils */
+	d += 1.2f * synth_gauss(u - n->p->mouth_y, 0.6f);      /* lips */
 	d += 5.0f * synth_gauss(u - n->p->mouth_y, 0.09f) * (n->f->open > 0.0f || n->f->teeth > 0.0f ? 1.0f : 0.0f);
 	return d;
 }

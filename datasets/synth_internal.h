@@ -13,8 +13,20 @@
 /* --- Identity: drawn once for a person (synth_person.c). --- */
 
 enum synth_style {
-	SYNTH_BALD, SYNTH_BUZZ, SYNTH_CROP, SYNTH_SIDE_PART, SYNTH_SWEPT, SYNTH_CURLS, SYNTH_AFRO, SYNTH_PIXIE,
-	SYNTH_BOB, SYNTH_FRINGE, SYNTH_LONG, SYNTH_WAVES, SYNTH_BUN, SYNTH_STYLES
+	SYNTH_BALD,
+	SYNTH_BUZZ,
+	SYNTH_CROP,
+	SYNTH_SIDE_PART,
+	SYNTH_SWEPT,
+	SYNTH_CURLS,
+	SYNTH_AFRO,
+	SYNTH_PIXIE,
+	SYNTH_BOB,
+	SYNTH_FRINGE,
+	SYNTH_LONG,
+	SYNTH_WAVES,
+	SYNTH_BUN,
+	SYNTH_STYLES
 };
 
 enum synth_beard { SYNTH_SHAVEN, SYNTH_STUBBLE, SYNTH_MOUSTACHE, SYNTH_GOATEE, SYNTH_FULL_BEARD };
@@ -28,7 +40,7 @@ struct synth_person {
 	float wear;   /* how marked the signs of age are, 0..1 */
 	float weight; /* -1 thin .. 1 heavy */
 	/* skull */
-	float head_w, head_d, head_h;              /* factors of breadth, depth and height above the eyes */
+	float head_w, head_d, head_h; /* factors of breadth, depth and height above the eyes */
 	float cheek_w, jaw_w, chin_w, chin_len, chin_out, jaw_square;
 	float brow_ridge, forehead_slope, cheekbone, cheek_full, temple;
 	/* eyes */
@@ -49,15 +61,15 @@ struct synth_person {
 	/* hair */
 	enum synth_style style;
 	enum synth_beard beard;
-	struct v3 hair;     /* colour, the grey ones aside */
+	struct v3 hair;      /* colour, the grey ones aside */
 	struct v3 hair_mean; /* with them */
-	float grey;         /* share of grey hairs */
-	float hairline;     /* height of the front hairline */
-	float recede;       /* how far the temples are bare */
+	float grey;          /* share of grey hairs */
+	float hairline;      /* height of the front hairline */
+	float recede;        /* how far the temples are bare */
 	float hair_len, hair_volume, hair_curl, hair_part, hair_fine;
 	/* habits */
 	float glasses_chance, lipstick_chance, smile_habit;
-	int frame;          /* of the glasses that are theirs */
+	int frame; /* of the glasses that are theirs */
 	struct v3 frame_colour;
 };
 
@@ -75,7 +87,14 @@ struct synth_light {
 };
 
 enum synth_scene {
-	SYNTH_WALL, SYNTH_STUDIO, SYNTH_BOKEH, SYNTH_FOLIAGE, SYNTH_SHELVES, SYNTH_WINDOW, SYNTH_STREET, SYNTH_SEASIDE,
+	SYNTH_WALL,
+	SYNTH_STUDIO,
+	SYNTH_BOKEH,
+	SYNTH_FOLIAGE,
+	SYNTH_SHELVES,
+	SYNTH_WINDOW,
+	SYNTH_STREET,
+	SYNTH_SEASIDE,
 	SYNTH_SCENES
 };
 
@@ -88,14 +107,14 @@ struct synth_photo {
 	float yaw, pitch, roll, body_yaw, body_roll;
 	float gaze_x, gaze_y; /* of the eyes in the head */
 	/* camera */
-	float distance;       /* cm */
-	float face_px;        /* pixels a centimetre at the face, for a picture of side 1 */
+	float distance;           /* cm */
+	float face_px;            /* pixels a centimetre at the face, for a picture of side 1 */
 	float offset_x, offset_y; /* of the face's middle from the picture's, for a picture of side 1 */
 	/* expression, each 0..1 but brow -1..1 */
 	float smile, open, teeth, brow, frown, squint, blink, pucker;
 	/* light */
 	struct v3 key_dir, key, sky, ground, window, window_dir;
-	float softness;       /* of the key's shadows */
+	float softness; /* of the key's shadows */
 	/* what is worn */
 	unsigned wear;
 	int frame;
@@ -114,8 +133,8 @@ struct synth_photo {
 	/* the camera's faults */
 	float exposure, contrast, saturation, warmth, tint;
 	float blur, motion, motion_angle, noise_amount, lowres, vignette;
-	int quality;          /* of the JPEG file */
-	int burst;            /* the photo that opened the burst */
+	int quality; /* of the JPEG file */
+	int burst;   /* the photo that opened the burst */
 };
 
 void synth_photo_draw(struct synth_photo *f, const struct synth_person *p, const struct phiz_synth_options *options,
@@ -136,7 +155,15 @@ void synth_pool_free(struct synth_pool *pool);
 /* --- Meshes (synth_mesh.c). --- */
 
 enum synth_material {
-	SYNTH_SKIN, SYNTH_EAR, SYNTH_NECK, SYNTH_SCALP, SYNTH_CURTAIN, SYNTH_CLOTH, SYNTH_FRAME, SYNTH_HAT, SYNTH_MASKED
+	SYNTH_SKIN,
+	SYNTH_EAR,
+	SYNTH_NECK,
+	SYNTH_SCALP,
+	SYNTH_CURTAIN,
+	SYNTH_CLOTH,
+	SYNTH_FRAME,
+	SYNTH_HAT,
+	SYNTH_MASKED
 };
 
 struct synth_vertex {
@@ -155,9 +182,9 @@ struct synth_vertex {
 struct synth_mesh {
 	enum synth_material material;
 	int rows, columns;
-	bool closed;      /* the last column joins the first (both are stored) */
+	bool closed; /* the last column joins the first (both are stored) */
 	bool two_sided;
-	bool casts;       /* shadows */
+	bool casts; /* shadows */
 	struct synth_vertex *vertex;
 };
 
@@ -175,10 +202,10 @@ struct synth_stage {
 	struct synth_pool pool;
 	const struct synth_person *person;
 	const struct synth_photo *photo;
-	int size;          /* of the screen, supersampled */
-	float detail;      /* 1 at 160 pixels; grids and strands follow it */
+	int size;     /* of the screen, supersampled */
+	float detail; /* 1 at 160 pixels; grids and strands follow it */
 	float focal, distance, centre_x, centre_y;
-	struct m3 head;    /* head space -> view space, about the neck's joint */
+	struct m3 head; /* head space -> view space, about the neck's joint */
 	struct v3 joint, place;
 	struct m3 body;
 	struct synth_light light[SYNTH_LIGHTS];
@@ -186,7 +213,7 @@ struct synth_stage {
 	int meshes;
 	struct synth_hit *hit;
 	struct v3 *colour;
-	float eye_z[2];    /* centre of the eyeballs in head space */
+	float eye_z[2];        /* centre of the eyeballs in head space */
 	struct v3 landmark[5]; /* head space, posed */
 };
 
@@ -207,12 +234,12 @@ struct v3 synth_light_at(const struct synth_stage *s, struct v3 normal, float ke
 /* --- Geometry. --- */
 
 /* The plan of the face that geometry and skin share: curves in rest coordinates. */
-float synth_lip_line(const struct synth_person *p, float x);      /* y where the lips meet */
-float synth_lip_upper(const struct synth_person *p, float x);     /* thickness of the upper lip's red */
+float synth_lip_line(const struct synth_person *p, float x);  /* y where the lips meet */
+float synth_lip_upper(const struct synth_person *p, float x); /* thickness of the upper lip's red */
 float synth_lip_lower(const struct synth_person *p, float x);
-float synth_brow_line(const struct synth_person *p, float x);     /* y of the brow's middle, |x| */
-float synth_hairline(const struct synth_person *p, float angle);  /* y of the hairline at an angle from the front */
-#define SYNTH_LIP_GAP 0.1f /* rest height over which the mouth opens */
+float synth_brow_line(const struct synth_person *p, float x);    /* y of the brow's middle, |x| */
+float synth_hairline(const struct synth_person *p, float angle); /* y of the hairline at an angle from the front */
+#define SYNTH_LIP_GAP 0.1f                                       /* rest height over which the mouth opens */
 
 /* The skull without features: u runs up from the pole below the chin to the crown, angle from the front. */
 struct v3 synth_skull(const struct synth_person *p, float angle, float u, struct v3 *normal);
@@ -238,8 +265,8 @@ float synth_eye_open(const struct synth_person *p, const struct synth_photo *f, 
 struct v3 synth_eyeball(const struct synth_stage *s, struct v3 pos, int side, struct v3 light, float lid_shadow);
 struct v3 synth_cloth_colour(const struct synth_stage *s, const struct synth_vertex *v);
 
-enum phiz_status synth_hair_build(struct synth_stage *s);  /* meshes below the strands */
-enum phiz_status synth_hair_draw(struct synth_stage *s);   /* strands: hair, brows, beard */
+enum phiz_status synth_hair_build(struct synth_stage *s); /* meshes below the strands */
+enum phiz_status synth_hair_draw(struct synth_stage *s);  /* strands: hair, brows, beard */
 void synth_glasses_lens(struct synth_stage *s);
 
 enum phiz_status synth_scene_paint(struct synth_stage *s); /* fills colour */

@@ -77,8 +77,8 @@ static void map_draw(struct shadow_map *map, const struct synth_mesh *m, int ste
 /* Share of the light that arrives, 0..1: the mean of a few places around, `spread` map cells apart. */
 static float map_ask(const struct shadow_map *map, struct v3 p, float bias, float spread)
 {
-	static const float PLACE[9][2] = {{0, 0}, {1, 0}, {-1, 0}, {0, 1}, {0, -1}, {0.7f, 0.7f}, {-0.7f, 0.7f},
-	                                  {0.7f, -0.7f}, {-0.7f, -0.7f}};
+	static const float PLACE[9][2] = {{0, 0},       {1, 0},        {-1, 0},       {0, 1},        {0, -1},
+	                                  {0.7f, 0.7f}, {-0.7f, 0.7f}, {0.7f, -0.7f}, {-0.7f, -0.7f}};
 	struct v3 at = map_place(map, p);
 	int open = 0, taps = spread > 0.0f ? 9 : 1;
 	for (int i = 0; i < taps; i++) {
@@ -102,13 +102,10 @@ static float wrap_of(enum synth_material material)
 	switch (material) {
 	case SYNTH_SKIN:
 	case SYNTH_EAR:
-	case SYNTH_NECK:
-		return 0.12f;
+	case SYNTH_NECK: return 0.12f;
 	case SYNTH_SCALP:
-	case SYNTH_CURTAIN:
-		return 0.3f;
-	default:
-		return 0.0f;
+	case SYNTH_CURTAIN: return 0.3f;
+	default: return 0.0f;
 	}
 }
 
@@ -126,8 +123,8 @@ static void light_mesh(const struct synth_stage *s, struct synth_mesh *m, const 
 		f = facing(v3_dot(n, l->dir), wrap);
 		if (f <= 0.0f)
 			continue;
-		open = map_ask(map, v3_mad(v->pos, n, 0.15f + 0.4f * cell), which == 0 ? 0.25f + cell * spread * 0.4f
-		                                                                  : 0.2f + cell * 0.6f, spread);
+		open = map_ask(map, v3_mad(v->pos, n, 0.15f + 0.4f * cell),
+		               which == 0 ? 0.25f + cell * spread * 0.4f : 0.2f + cell * 0.6f, spread);
 		v->light = v3_mad(v->light, l->colour, f * open);
 		if (which == 0)
 			v->key = open;

@@ -6,12 +6,12 @@
 
 /* First names from many places, by turns a woman's and a man's: even numbers are women. */
 static const char *const NAMES[] = {
-	"ada",    "bruno",  "chiara", "dmitri", "esra",   "farid",  "greta",  "hugo",   "ines",   "jomo",
-	"kavya",  "lars",   "mei",    "nikos",  "olga",   "pablo",  "qing",   "rashid", "sanna",  "tariq",
-	"uma",    "viktor", "wanda",  "xavier", "yuki",   "zoltan", "amara",  "bilal",  "carmen", "dinesh",
-	"elif",   "femi",   "gwen",   "haruto", "imani",  "jonas",  "katya",  "leon",   "malika", "nuno",
-	"odile",  "pedro",  "ruth",   "samir",  "thandi", "umut",   "vera",   "wei",    "ximena", "yusuf",
-	"zora",   "anton",  "bianca", "cosmo",  "dalia",  "emil",   "fatou",  "gabriel", "hanna", "idris",
+	"ada",   "bruno",  "chiara", "dmitri", "esra",   "farid",  "greta", "hugo",    "ines",   "jomo",
+	"kavya", "lars",   "mei",    "nikos",  "olga",   "pablo",  "qing",  "rashid",  "sanna",  "tariq",
+	"uma",   "viktor", "wanda",  "xavier", "yuki",   "zoltan", "amara", "bilal",   "carmen", "dinesh",
+	"elif",  "femi",   "gwen",   "haruto", "imani",  "jonas",  "katya", "leon",    "malika", "nuno",
+	"odile", "pedro",  "ruth",   "samir",  "thandi", "umut",   "vera",  "wei",     "ximena", "yusuf",
+	"zora",  "anton",  "bianca", "cosmo",  "dalia",  "emil",   "fatou", "gabriel", "hanna",  "idris",
 };
 #define NAME_COUNT (sizeof(NAMES) / sizeof(NAMES[0]))
 
@@ -73,7 +73,7 @@ static void draw_skull(struct synth_person *p, struct phiz_rng *r)
 
 static void draw_eyes(struct synth_person *p, struct phiz_rng *r)
 {
-	static const unsigned char IRIS[][3] = {{58, 34, 20},   {84, 50, 26},   {110, 72, 34}, {128, 104, 54},
+	static const unsigned char IRIS[][3] = {{58, 34, 20},   {84, 50, 26},   {110, 72, 34},  {128, 104, 54},
 	                                        {104, 118, 72}, {96, 122, 132}, {84, 120, 160}, {112, 128, 140}};
 	float man = p->female ? -0.5f : 0.5f, light = 1.0f - p->melanin * 1.5f;
 	int pick;
@@ -124,7 +124,7 @@ static void draw_skin(struct synth_person *p, struct phiz_rng *r)
 {
 	p->blood = synth_clamp(normal(r, 0.45f, 0.14f), 0.22f, 0.8f);
 	p->freckles = uniform(r, 0.0f, 1.0f) < 0.25f ? uniform(r, 0.3f, 1.0f) * synth_clamp(1.2f - 2.0f * p->melanin, 0, 1)
-	                                            : 0.0f;
+	                                             : 0.0f;
 	p->blotch = uniform(r, 0.2f, 0.9f);
 	p->shadow_eyes = synth_clamp(normal(r, 0.3f + 0.3f * p->wear, 0.2f), 0.0f, 1.0f);
 	p->oily = uniform(r, 0.2f, 1.0f);
@@ -138,7 +138,7 @@ static void draw_skin(struct synth_person *p, struct phiz_rng *r)
 
 static struct v3 hair_colour(float melanin, struct phiz_rng *r)
 {
-	static const unsigned char COLOUR[][3] = {{24, 20, 19}, {38, 28, 23}, {62, 43, 31}, {88, 60, 40},
+	static const unsigned char COLOUR[][3] = {{24, 20, 19},  {38, 28, 23},   {62, 43, 31},    {88, 60, 40},
 	                                          {122, 84, 54}, {168, 126, 78}, {206, 170, 116}, {142, 66, 32}};
 	float fair = synth_clamp(1.15f - 2.6f * melanin, 0.0f, 1.0f);
 	int pick = uniform(r, 0.0f, 1.0f) < fair ? 2 + (int)phiz_rng_below(r, 6) : (int)phiz_rng_below(r, 3);
@@ -148,10 +148,10 @@ static struct v3 hair_colour(float melanin, struct phiz_rng *r)
 
 static void draw_style(struct synth_person *p, struct phiz_rng *r, float pick)
 {
-	static const enum synth_style WOMEN[] = {SYNTH_LONG, SYNTH_BOB, SYNTH_WAVES, SYNTH_BUN, SYNTH_PIXIE, SYNTH_FRINGE,
-	                                         SYNTH_AFRO, SYNTH_LONG, SYNTH_WAVES, SYNTH_CURLS};
-	static const enum synth_style MEN[] = {SYNTH_CROP, SYNTH_SIDE_PART, SYNTH_BUZZ, SYNTH_SWEPT, SYNTH_CURLS, SYNTH_CROP,
-	                                       SYNTH_BALD, SYNTH_SIDE_PART, SYNTH_AFRO, SYNTH_PIXIE};
+	static const enum synth_style WOMEN[] = {SYNTH_LONG,   SYNTH_BOB,  SYNTH_WAVES, SYNTH_BUN,   SYNTH_PIXIE,
+	                                         SYNTH_FRINGE, SYNTH_AFRO, SYNTH_LONG,  SYNTH_WAVES, SYNTH_CURLS};
+	static const enum synth_style MEN[] = {SYNTH_CROP, SYNTH_SIDE_PART, SYNTH_BUZZ,      SYNTH_SWEPT, SYNTH_CURLS,
+	                                       SYNTH_CROP, SYNTH_BALD,      SYNTH_SIDE_PART, SYNTH_AFRO,  SYNTH_PIXIE};
 	p->style = p->female ? WOMEN[(int)(pick * 10.0f)] : MEN[(int)(pick * 10.0f)];
 	p->hairline = normal(r, p->female ? 6.4f : 6.6f, 0.35f);
 	p->recede = p->female ? 0.0f : synth_clamp(normal(r, 0.1f + 0.5f * p->wear, 0.3f), 0.0f, 1.0f);
@@ -170,16 +170,19 @@ static void draw_style(struct synth_person *p, struct phiz_rng *r, float pick)
 static void draw_beard(struct synth_person *p, struct phiz_rng *r)
 {
 	float t = uniform(r, 0.0f, 1.0f);
-	p->beard = t < 0.42f ? SYNTH_SHAVEN : t < 0.62f ? SYNTH_STUBBLE : t < 0.7f ? SYNTH_MOUSTACHE : t < 0.8f ? SYNTH_GOATEE
-	                                                                                          : SYNTH_FULL_BEARD;
+	p->beard = t < 0.42f   ? SYNTH_SHAVEN
+	           : t < 0.62f ? SYNTH_STUBBLE
+	           : t < 0.7f  ? SYNTH_MOUSTACHE
+	           : t < 0.8f  ? SYNTH_GOATEE
+	                       : SYNTH_FULL_BEARD;
 	if (p->female)
 		p->beard = SYNTH_SHAVEN;
 }
 
 static void draw_habits(struct synth_person *p, struct phiz_rng *r)
 {
-	static const unsigned char FRAME[][3] = {{20, 20, 22}, {70, 40, 24}, {110, 74, 40}, {150, 146, 140}, {170, 132, 70},
-	                                         {110, 22, 28}, {30, 50, 90}};
+	static const unsigned char FRAME[][3] = {{20, 20, 22},   {70, 40, 24},  {110, 74, 40}, {150, 146, 140},
+	                                         {170, 132, 70}, {110, 22, 28}, {30, 50, 90}};
 	float t = uniform(r, 0.0f, 1.0f);
 	int colour = (int)phiz_rng_below(r, 7);
 	p->glasses_chance = t < 0.55f ? 0.06f : t < 0.8f ? 0.45f : 0.85f;

@@ -29,7 +29,8 @@ static struct v3 colour_of(float hue, float saturation, float value)
 	float r = synth_clamp(fabsf(fmodf(hue, 6.0f) - 3.0f) - 1.0f, 0.0f, 1.0f);
 	float g = synth_clamp(2.0f - fabsf(fmodf(hue, 6.0f) - 2.0f), 0.0f, 1.0f);
 	float b = synth_clamp(2.0f - fabsf(fmodf(hue, 6.0f) - 4.0f), 0.0f, 1.0f);
-	return v3(synth_from_srgb(value * synth_mix(1.0f, r, saturation)), synth_from_srgb(value * synth_mix(1.0f, g, saturation)),
+	return v3(synth_from_srgb(value * synth_mix(1.0f, r, saturation)),
+	          synth_from_srgb(value * synth_mix(1.0f, g, saturation)),
 	          synth_from_srgb(value * synth_mix(1.0f, b, saturation)));
 }
 
@@ -160,8 +161,9 @@ static void draw_worn(struct synth_photo *f, const struct synth_person *p, struc
 	f->cloth = (enum synth_cloth)phiz_rng_below(r, SYNTH_CLOTHS);
 	f->pattern = chance(r, 0.62f) ? SYNTH_PLAIN : (enum synth_pattern)phiz_rng_below(r, SYNTH_PATTERNS);
 	f->cloth_a = colour_of(hue, uniform(r, 0.05f, 0.7f), powf(uniform(r, 0.0f, 1.0f), 0.8f) * 0.8f + 0.1f);
-	f->cloth_b = chance(r, 0.5f) ? v3(0.75f, 0.74f, 0.71f)
-	                             : colour_of(hue + uniform(r, 0.3f, 3.0f), uniform(r, 0.1f, 0.6f), uniform(r, 0.2f, 0.9f));
+	f->cloth_b = chance(r, 0.5f)
+	                 ? v3(0.75f, 0.74f, 0.71f)
+	                 : colour_of(hue + uniform(r, 0.3f, 3.0f), uniform(r, 0.1f, 0.6f), uniform(r, 0.2f, 0.9f));
 }
 
 static void draw_scene(struct synth_photo *f, struct phiz_rng *r)
@@ -172,7 +174,8 @@ static void draw_scene(struct synth_photo *f, struct phiz_rng *r)
 	f->scene_b = colour_of(hue + 6.0f + near, uniform(r, 0.05f, 0.5f), uniform(r, 0.15f, 0.7f));
 	f->scene_c = colour_of(uniform(r, 0.0f, 6.0f), uniform(r, 0.2f, 0.7f), uniform(r, 0.4f, 1.0f));
 	if (chance(r, 0.07f)) {
-		float angle = radians(uniform(r, 20.0f, 160.0f)) * (chance(r, 0.5f) ? 1.0f : -1.0f), radius = uniform(r, 0.16f, 0.3f);
+		float angle = radians(uniform(r, 20.0f, 160.0f)) * (chance(r, 0.5f) ? 1.0f : -1.0f),
+			  radius = uniform(r, 0.16f, 0.3f);
 		f->wear |= PHIZ_SYNTH_OCCLUDED;
 		f->occluder = v3(0.5f + 0.40f * sinf(angle), 0.56f + 0.36f * cosf(angle), radius);
 		f->occluder.y = fmaxf(f->occluder.y, 0.5f);
@@ -257,8 +260,9 @@ static struct v3 surroundings(const struct synth_photo *f, struct v3 d)
 void synth_photo_lights(const struct synth_photo *f, struct synth_light light[SYNTH_LIGHTS])
 {
 	static const struct v3 SIDE[SYNTH_LIGHTS - 1] = {
-		{0.0f, 0.15f, 1.0f}, {-0.75f, 0.3f, 0.65f}, {0.75f, 0.3f, 0.65f}, {0.0f, 0.9f, 0.45f}, {-1.0f, 0.1f, -0.15f},
-		{1.0f, 0.1f, -0.15f}, {0.0f, -0.85f, 0.6f}, {-0.45f, 0.75f, -0.5f}, {0.45f, 0.75f, -0.5f}};
+		{0.0f, 0.15f, 1.0f},  {-0.75f, 0.3f, 0.65f},  {0.75f, 0.3f, 0.65f},
+		{0.0f, 0.9f, 0.45f},  {-1.0f, 0.1f, -0.15f},  {1.0f, 0.1f, -0.15f},
+		{0.0f, -0.85f, 0.6f}, {-0.45f, 0.75f, -0.5f}, {0.45f, 0.75f, -0.5f}};
 	light[0].dir = f->key_dir;
 	light[0].colour = f->key;
 	for (int i = 1; i < SYNTH_LIGHTS; i++) {

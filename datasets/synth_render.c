@@ -25,7 +25,8 @@ enum phiz_status phiz_synth_check(struct phiz_ctx *ctx, const struct phiz_synth_
 		return phiz_fail(ctx, PHIZ_E_ARG, "sample people: want a first person from 0 to 1000000000, got %d",
 		                 options->first_person);
 	if (!(options->burst >= 0.0 && options->burst <= 0.9))
-		return phiz_fail(ctx, PHIZ_E_ARG, "sample people: want a chance of bursts from 0 to 0.9, got %g", options->burst);
+		return phiz_fail(ctx, PHIZ_E_ARG, "sample people: want a chance of bursts from 0 to 0.9, got %g",
+		                 options->burst);
 	return PHIZ_OK;
 }
 
@@ -94,8 +95,8 @@ static void truth_make(struct synth_stage *s, int size, struct phiz_face_truth *
 	truth->burst = f->burst;
 }
 
-enum phiz_status phiz_synth_render(struct phiz_ctx *ctx, const struct phiz_synth_options *options, int person, int photo,
-                                   struct phiz_image *out, struct phiz_face_truth *truth)
+enum phiz_status phiz_synth_render(struct phiz_ctx *ctx, const struct phiz_synth_options *options, int person,
+                                   int photo, struct phiz_image *out, struct phiz_face_truth *truth)
 {
 	enum phiz_status status = phiz_synth_check(ctx, options);
 	struct synth_person who;
@@ -107,7 +108,8 @@ enum phiz_status phiz_synth_render(struct phiz_ctx *ctx, const struct phiz_synth
 	if (status != PHIZ_OK)
 		return status;
 	if (person < 0 || photo < 0)
-		return phiz_fail(ctx, PHIZ_E_ARG, "sample people: want a person and a photo from 0, got %d and %d", person, photo);
+		return phiz_fail(ctx, PHIZ_E_ARG, "sample people: want a person and a photo from 0, got %d and %d", person,
+		                 photo);
 	number = (uint32_t)options->first_person + (uint32_t)person;
 	synth_person_draw(&who, options->seed, number);
 	synth_photo_draw(&how, &who, options, number, (uint32_t)photo);

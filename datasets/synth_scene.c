@@ -25,11 +25,14 @@ static void rectangle(struct canvas *c, float x0, float y0, float x1, float y1, 
 
 static void disc(struct canvas *c, float cx, float cy, float radius, struct v3 colour, float rim)
 {
-	int x0 = (int)synth_clamp((cx - radius) * SMALL, 0, SMALL), x1 = (int)synth_clamp((cx + radius) * SMALL + 1, 0, SMALL);
-	int y0 = (int)synth_clamp((cy - radius) * SMALL, 0, SMALL), y1 = (int)synth_clamp((cy + radius) * SMALL + 1, 0, SMALL);
+	int x0 = (int)synth_clamp((cx - radius) * SMALL, 0, SMALL),
+		x1 = (int)synth_clamp((cx + radius) * SMALL + 1, 0, SMALL);
+	int y0 = (int)synth_clamp((cy - radius) * SMALL, 0, SMALL),
+		y1 = (int)synth_clamp((cy + radius) * SMALL + 1, 0, SMALL);
 	for (int y = y0; y < y1; y++)
 		for (int x = x0; x < x1; x++) {
-			float dx = ((float)x + 0.5f) / SMALL - cx, dy = ((float)y + 0.5f) / SMALL - cy, d = sqrtf(dx * dx + dy * dy) / radius;
+			float dx = ((float)x + 0.5f) / SMALL - cx, dy = ((float)y + 0.5f) / SMALL - cy,
+				  d = sqrtf(dx * dx + dy * dy) / radius;
 			if (d < 1.0f)
 				c->pixel[y * SMALL + x] = v3_mad(c->pixel[y * SMALL + x], colour,
 				                                 synth_step(1.0f, 0.86f, d) * (1.0f - rim + rim * d));
@@ -48,11 +51,13 @@ static void paint_wall(struct canvas *c, const struct synth_photo *f)
 	float x0 = draw(c, -0.3f, 1.3f), fall = draw(c, 0.2f, 0.8f);
 	for (int y = 0; y < SMALL; y++)
 		for (int x = 0; x < SMALL; x++) {
-			float d = fabsf((float)x / SMALL - x0), n = synth_fractal((float)x * 0.06f, (float)y * 0.06f, 3, f->noise + 50);
+			float d = fabsf((float)x / SMALL - x0),
+				  n = synth_fractal((float)x * 0.06f, (float)y * 0.06f, 3, f->noise + 50);
 			c->pixel[y * SMALL + x] = v3_scale(f->scene_a, (1.0f - fall * 0.6f * d) * (1.0f + 0.10f * n));
 		}
 	if (draw(c, 0, 1) < 0.4f) { /* a picture on the wall */
-		float px = draw(c, -0.1f, 0.75f), py = draw(c, 0.0f, 0.3f), w = draw(c, 0.15f, 0.35f), h = draw(c, 0.15f, 0.35f);
+		float px = draw(c, -0.1f, 0.75f), py = draw(c, 0.0f, 0.3f), w = draw(c, 0.15f, 0.35f),
+			  h = draw(c, 0.15f, 0.35f);
 		rectangle(c, px - 0.02f, py - 0.02f, px + w + 0.02f, py + h + 0.02f, v3_scale(f->scene_b, 0.3f), 1.0f);
 		rectangle(c, px, py, px + w, py + h, f->scene_c, 1.0f);
 		rectangle(c, px, py + 0.5f * h, px + w, py + h, f->scene_b, 0.7f);
@@ -66,7 +71,8 @@ static void paint_studio(struct canvas *c, const struct synth_photo *f)
 		for (int x = 0; x < SMALL; x++) {
 			float dx = (float)x / SMALL - cx, dy = (float)y / SMALL - cy;
 			float n = synth_fractal((float)x * 0.05f, (float)y * 0.05f, 3, f->noise + 51);
-			c->pixel[y * SMALL + x] = v3_scale(f->scene_b, (0.25f + 1.1f * expf(-3.0f * tight * (dx * dx + dy * dy))) * (1.0f + 0.2f * n));
+			c->pixel[y * SMALL + x] = v3_scale(f->scene_b, (0.25f + 1.1f * expf(-3.0f * tight * (dx * dx + dy * dy))) *
+			                                                   (1.0f + 0.2f * n));
 		}
 }
 
@@ -138,17 +144,20 @@ static void paint_street(struct canvas *c, const struct synth_photo *f)
 	gradient(c, v3(0.62f, 0.74f, 0.92f), v3(0.85f, 0.85f, 0.84f));
 	while (x < 1.0f) {
 		float w = draw(c, 0.12f, 0.34f), top = draw(c, -0.1f, 0.4f), tone = draw(c, 0.2f, 0.8f);
-		struct v3 house = v3_scale(v3_mix(v3_mix(f->scene_a, v3(0.5f, 0.42f, 0.34f), 0.6f), f->scene_b, draw(c, 0, 0.6f)), tone);
+		struct v3 house = v3_scale(
+			v3_mix(v3_mix(f->scene_a, v3(0.5f, 0.42f, 0.34f), 0.6f), f->scene_b, draw(c, 0, 0.6f)), tone);
 		rectangle(c, x, top, x + w, horizon + 0.05f, house, 1.0f);
 		for (float wy = top + 0.05f; wy < horizon - 0.06f; wy += 0.11f)
 			for (float wx = x + 0.025f; wx < x + w - 0.03f; wx += 0.075f)
-				rectangle(c, wx, wy, wx + 0.035f, wy + 0.06f, v3_scale(v3(0.3f, 0.36f, 0.42f), draw(c, 0.2f, 1.4f)), 0.85f);
+				rectangle(c, wx, wy, wx + 0.035f, wy + 0.06f, v3_scale(v3(0.3f, 0.36f, 0.42f), draw(c, 0.2f, 1.4f)),
+				          0.85f);
 		x += w;
 	}
 	rectangle(c, 0, horizon, 1, 1.1f, v3(0.26f, 0.25f, 0.25f), 1.0f);
 	for (int i = 0; i < 7; i++) {
 		float px = draw(c, 0, 1), h = draw(c, 0.04f, 0.1f);
-		rectangle(c, px, horizon - h, px + draw(c, 0.05f, 0.18f), horizon + 0.05f, v3_scale(f->scene_c, draw(c, 0.1f, 0.8f)), 0.9f);
+		rectangle(c, px, horizon - h, px + draw(c, 0.05f, 0.18f), horizon + 0.05f,
+		          v3_scale(f->scene_c, draw(c, 0.1f, 0.8f)), 0.9f);
 	}
 }
 

@@ -11,7 +11,7 @@ static void between(const struct synth_mesh *m, const struct synth_hit *h, struc
 	const struct synth_vertex *v00 = &m->vertex[h->row * m->columns + h->column], *v10 = v00 + 1;
 	const struct synth_vertex *v01 = v00 + m->columns, *v11 = v01 + 1;
 	float w00 = (1 - h->a) * (1 - h->b), w10 = h->a * (1 - h->b), w01 = (1 - h->a) * h->b, w11 = h->a * h->b;
-#define BLEND(field) \
+#define BLEND(field)                                                                                                   \
 	out->field = v3_mad(v3_mad(v3_mad(v3_scale(v00->field, w00), v10->field, w10), v01->field, w01), v11->field, w11)
 #define BLEND1(field) out->field = v00->field * w00 + v10->field * w10 + v01->field * w01 + v11->field * w11
 	BLEND(rest);
@@ -35,7 +35,8 @@ static struct v3 to_eye(const struct synth_stage *s, struct v3 pos)
 static struct v3 glint(const struct synth_stage *s, const struct synth_vertex *v, float gloss, float sharp)
 {
 	struct v3 eye = to_eye(s, v->pos), half = v3_unit(v3_add(eye, s->light[0].dir)), c;
-	float nh = fmaxf(v3_dot(v->normal, half), 0.0f), nv = synth_clamp(v3_dot(v->normal, eye), 0.0f, 1.0f), rim = 1.0f - nv;
+	float nh = fmaxf(v3_dot(v->normal, half), 0.0f), nv = synth_clamp(v3_dot(v->normal, eye), 0.0f, 1.0f),
+		  rim = 1.0f - nv;
 	float broad = powf(nh, 14.0f * sharp) * 0.16f, narrow = powf(nh, 55.0f * sharp) * 0.24f;
 	float nl = synth_step(-0.05f, 0.3f, v3_dot(v->normal, s->light[0].dir));
 	c = v3_scale(s->light[0].colour, (broad + narrow) * gloss * v->key * nl);
@@ -52,7 +53,8 @@ static struct v3 shade_eyeball(const struct synth_stage *s, const struct synth_v
 	struct v3 at = v3_add(m3_undo(&s->head, v3_sub(v3_sub(v->pos, s->place), s->joint)), s->joint);
 	struct v3 centre = v3((float)side * p->eye_x, 0.0f, s->eye_z[0]), ray = v3_unit(v3_sub(at, camera));
 	struct v3 off = v3_sub(camera, centre), n, gaze, colour, light, view_n, cornea, eye, mirror;
-	float b = v3_dot(off, ray), c = v3_dot(off, off) - EYEBALL_RADIUS * EYEBALL_RADIUS, d = b * b - c, away, pupil, shadow;
+	float b = v3_dot(off, ray), c = v3_dot(off, off) - EYEBALL_RADIUS * EYEBALL_RADIUS, d = b * b - c, away, pupil,
+		  shadow;
 	float spark;
 	n = v3_unit(v3_sub(v3_mad(camera, ray, -b - (d > 0.0f ? sqrtf(d) : 0.0f)), centre));
 	gaze = v3_unit(v3(sinf(f->gaze_x) - 0.03f * (float)side, sinf(f->gaze_y), 1.0f));
@@ -61,7 +63,8 @@ static struct v3 shade_eyeball(const struct synth_stage *s, const struct synth_v
 	if (away < 1.12f) {
 		struct v3 offset = v3_sub(n, gaze);
 		float turn = atan2f(offset.y, offset.x), rays = synth_noise(turn * 7.0f, away * 1.5f, p->noise + 31);
-		struct v3 iris = v3_scale(p->iris, (0.85f + 0.45f * rays) * synth_mix(1.35f, 0.75f, synth_step(0.35f, 0.9f, away)));
+		struct v3 iris = v3_scale(p->iris,
+		                          (0.85f + 0.45f * rays) * synth_mix(1.35f, 0.75f, synth_step(0.35f, 0.9f, away)));
 		iris = v3_scale(iris, 1.0f - 0.6f * synth_step(0.78f, 1.02f, away));
 		pupil = 0.42f - 0.1f * synth_clamp(synth_luma(f->key), 0.0f, 1.0f);
 		iris = v3_mix(v3(0.004f, 0.004f, 0.004f), iris, synth_step(pupil - 0.05f, pupil + 0.05f, away));
@@ -69,7 +72,8 @@ static struct v3 shade_eyeball(const struct synth_stage *s, const struct synth_v
 	}
 	view_n = m3_apply(&s->head, n);
 	light = synth_light_at(s, view_n, 0.35f + 0.65f * v->key, 0.75f);
-	shadow = synth_mix(0.28f, 1.0f, synth_step(-0.02f, 0.42f, upper_gap)) * synth_mix(0.75f, 1.0f, synth_step(0.0f, 0.16f, lower_gap));
+	shadow = synth_mix(0.28f, 1.0f, synth_step(-0.02f, 0.42f, upper_gap)) *
+	         synth_mix(0.75f, 1.0f, synth_step(0.0f, 0.16f, lower_gap));
 	shadow *= 1.0f - 0.35f * synth_step(0.5f, 1.0f, fabsf(ex));
 	colour = v3_scale(v3_mul(colour, light), shadow);
 	/* The cornea stands out and mirrors the light. */
@@ -103,9 +107,12 @@ static struct v3 shade_mouth(const struct synth_stage *s, const struct synth_ver
 		tooth = ax < 0.86f ? ax / 0.86f : ax < 1.5f ? (ax - 0.86f) / 0.64f : ax < 2.2f ? (ax - 1.5f) / 0.7f : 0.5f;
 		if (ax < 0.86f)
 			tooth = fmaxf(tooth, 0.0f);
-		gap = 1.0f - 0.30f * (synth_gauss(1.0f - tooth, 0.06f) + (ax > 0.4f ? synth_gauss(tooth, 0.06f) : synth_gauss(ax, 0.03f)));
-		lit = (1.0f - 0.62f * synth_step(0.45f, 1.0f, fabsf(t))) * synth_mix(0.62f, 1.0f, synth_step(0.0f, 0.3f, from_lip));
-		colour = v3_mix(colour, v3_scale(v3(0.74f, 0.70f, 0.61f), gap * lit), synth_step(edge - 0.04f, edge + 0.05f, at.y));
+		gap = 1.0f - 0.30f * (synth_gauss(1.0f - tooth, 0.06f) +
+		                      (ax > 0.4f ? synth_gauss(tooth, 0.06f) : synth_gauss(ax, 0.03f)));
+		lit = (1.0f - 0.62f * synth_step(0.45f, 1.0f, fabsf(t))) *
+		      synth_mix(0.62f, 1.0f, synth_step(0.0f, 0.3f, from_lip));
+		colour = v3_mix(colour, v3_scale(v3(0.74f, 0.70f, 0.61f), gap * lit),
+		                synth_step(edge - 0.04f, edge + 0.05f, at.y));
 	}
 	return v3_mul(colour, light);
 }
@@ -131,7 +138,8 @@ static struct v3 shade_face(const struct synth_stage *s, struct synth_vertex *v)
 	}
 	synth_skin_face(s, v->rest, v->extra, &k);
 	if (s->detail > 0.7f && v->rest.z > 0.0f) { /* pores */
-		float grain = synth_noise(x * 7.0f, y * 7.0f, p->noise + 11), grain2 = synth_noise(x * 13.0f, y * 13.0f, p->noise + 12);
+		float grain = synth_noise(x * 7.0f, y * 7.0f, p->noise + 11),
+			  grain2 = synth_noise(x * 13.0f, y * 13.0f, p->noise + 12);
 		float rough = 0.018f + 0.03f * p->wear;
 		k.colour = v3_scale(k.colour, 1.0f + rough * (grain + grain2));
 		k.gloss *= 1.0f + 0.3f * grain2;
@@ -159,25 +167,18 @@ static struct v3 shade(const struct synth_stage *s, const struct synth_hit *h)
 	struct synth_vertex v;
 	between(m, h, &v);
 	switch (m->material) {
-	case SYNTH_SKIN:
-		return shade_face(s, &v);
-	case SYNTH_EAR:
-		return v3_scale(shade_plain_skin(s, &v, 0.22f), v.extra);
-	case SYNTH_NECK:
-		return shade_plain_skin(s, &v, 0.05f);
+	case SYNTH_SKIN: return shade_face(s, &v);
+	case SYNTH_EAR: return v3_scale(shade_plain_skin(s, &v, 0.22f), v.extra);
+	case SYNTH_NECK: return shade_plain_skin(s, &v, 0.05f);
 	case SYNTH_SCALP:
-	case SYNTH_CURTAIN:
-		return shade_hair_shell(s, &v);
-	case SYNTH_CLOTH:
-		return v3_mul(synth_cloth_colour(s, &v), v.light);
-	case SYNTH_FRAME:
-		return v3_add(v3_mul(s->photo->frame_colour, v.light), glint(s, &v, 1.6f, 2.0f));
+	case SYNTH_CURTAIN: return shade_hair_shell(s, &v);
+	case SYNTH_CLOTH: return v3_mul(synth_cloth_colour(s, &v), v.light);
+	case SYNTH_FRAME: return v3_add(v3_mul(s->photo->frame_colour, v.light), glint(s, &v, 1.6f, 2.0f));
 	case SYNTH_HAT: {
 		float rib = 0.85f + 0.15f * sinf(v.rest.x * 9.0f) * sinf(v.rest.y * 7.0f + 2.0f * sinf(v.rest.x * 9.0f));
 		return v3_mul(v3_scale(s->photo->hat, rib), v.light);
 	}
-	default:
-		return v3_mul(v3_scale(v3(0.62f, 0.70f, 0.74f), 0.92f + 0.08f * cosf(v.rest.y * 4.5f)), v.light);
+	default: return v3_mul(v3_scale(v3(0.62f, 0.70f, 0.74f), 0.92f + 0.08f * cosf(v.rest.y * 4.5f)), v.light);
 	}
 }
 

@@ -26,19 +26,19 @@ float synth_beard_mask(const struct synth_person *p, enum synth_beard beard, flo
 		keep = synth_step(0.05f, 0.35f, ax - p->mouth_w + fabsf(y - lips));
 	edge = -5.2f + 0.30f * (ax - 2.2f) + 0.06f * (ax - 2.2f) * (ax - 2.2f); /* the upper edge on the cheeks */
 	cheek = synth_step(edge + 0.5f, edge - 0.6f, y);
-	upper = synth_step(-p->nose_len - 0.75f, -p->nose_len - 1.15f, y) * synth_step(p->mouth_w + 0.55f, p->mouth_w - 0.1f, ax) *
-	        synth_step(lips - 0.4f, lips, y);
+	upper = synth_step(-p->nose_len - 0.75f, -p->nose_len - 1.15f, y) *
+	        synth_step(p->mouth_w + 0.55f, p->mouth_w - 0.1f, ax) * synth_step(lips - 0.4f, lips, y);
 	chin = synth_step(2.7f, 1.9f, ax) * synth_step(lips - 0.5f, lips - 1.2f, y);
 	switch (beard) {
-	case SYNTH_MOUSTACHE:
-		return keep * upper;
+	case SYNTH_MOUSTACHE: return keep * upper;
 	case SYNTH_GOATEE: {
 		float sides = synth_bump(ax, y, p->mouth_w + 0.25f, p->mouth_y - 0.6f, 0.75f, 2.2f);
 		return keep * fmaxf(fmaxf(upper, chin), synth_clamp(2.0f * sides, 0.0f, 1.0f));
 	}
 	default: {
 		float bare = synth_bump(ax, y, p->mouth_w - 0.4f, p->mouth_y - 1.2f, 1.2f, 0.7f) * 0.5f;
-		return keep * fmaxf(fmaxf(cheek * synth_step(1.9f, 3.0f, ax + fmaxf(0.0f, -7.0f - y)), upper), chin) * (1.0f - bare);
+		return keep * fmaxf(fmaxf(cheek * synth_step(1.9f, 3.0f, ax + fmaxf(0.0f, -7.0f - y)), upper), chin) *
+		       (1.0f - bare);
 	}
 	}
 }
@@ -81,8 +81,8 @@ static float lines(const struct synth_stage *s, float x, float y)
 	if (ax > p->eye_x + 1.3f && ax < p->eye_x + 3.2f && fabsf(y) < 1.6f) {
 		float dx = ax - p->eye_x - 0.8f, fan = (y + 0.1f) / dx, phase = fan / 0.36f;
 		float d = (phase - floorf(phase + 0.5f)) * 0.36f * dx;
-		deep += (0.35f + 0.65f * s->photo->smile) * synth_gauss(d, 0.06f) * synth_step(p->eye_x + 1.3f, p->eye_x + 1.7f, ax) *
-		        synth_step(p->eye_x + 3.2f, p->eye_x + 2.2f, ax);
+		deep += (0.35f + 0.65f * s->photo->smile) * synth_gauss(d, 0.06f) *
+		        synth_step(p->eye_x + 1.3f, p->eye_x + 1.7f, ax) * synth_step(p->eye_x + 3.2f, p->eye_x + 2.2f, ax);
 	}
 	if (ax < 1.0f && y > 1.0f && y < 3.0f) /* between the brows */
 		deep += (0.3f + 0.7f * s->photo->frown) * synth_gauss(ax - 0.38f, 0.07f) * synth_bump(0, y, 0, 2.0f, 1, 1.0f);
@@ -101,10 +101,12 @@ static void paint_lips(const struct synth_stage *s, float x, float y, struct syn
 	if (in <= 0.0f)
 		return;
 	t = synth_mix(0.95f, 1.0f, synth_step(line, line - 0.2f, y));
-	k->colour = v3_mix(k->colour, v3_scale(synth_skin_colour(p->melanin * 0.85f + 0.05f, p->blood + 0.35f + p->lip_red), t), in);
+	k->colour = v3_mix(k->colour,
+	                   v3_scale(synth_skin_colour(p->melanin * 0.85f + 0.05f, p->blood + 0.35f + p->lip_red), t), in);
 	/* Fine grooves. */
 	k->colour = v3_scale(k->colour, 1.0f - 0.10f * in * (0.5f + 0.5f * synth_noise(x * 9.0f, y * 1.2f, p->noise + 3)));
-	k->colour = v3_mix(k->colour, v3_scale(s->photo->lip_colour, synth_mix(0.9f, 0.55f, p->melanin)), in * s->photo->lipstick);
+	k->colour = v3_mix(k->colour, v3_scale(s->photo->lip_colour, synth_mix(0.9f, 0.55f, p->melanin)),
+	                   in * s->photo->lipstick);
 	k->gloss = synth_mix(k->gloss, 0.9f + 0.8f * s->photo->lipstick, in);
 	/* The line between the lips. */
 	k->colour = v3_scale(k->colour, 1.0f - 0.72f * in * synth_gauss(y - line, 0.055f));
@@ -118,7 +120,8 @@ static void paint_eye_region(const struct synth_stage *s, float x, float y, stru
 	int side = x < 0.0f ? -1 : 1;
 	if (fabsf(ax - p->eye_x) > 2.6f || fabsf(y) > 2.0f)
 		return;
-	k->colour = v3_scale(k->colour, 1.0f - 0.20f * p->shadow_eyes * synth_bump(ax, y, p->eye_x - 0.35f, -0.85f, 1.7f, 0.7f));
+	k->colour = v3_scale(k->colour,
+	                     1.0f - 0.20f * p->shadow_eyes * synth_bump(ax, y, p->eye_x - 0.35f, -0.85f, 1.7f, 0.7f));
 	in = synth_eye_open(p, f, x, y, side, &ex, &upper, &lower);
 	v = y - p->eye_tilt * (ax - p->eye_x);
 	if (fabsf(ex) > 1.18f)
@@ -144,8 +147,9 @@ static void paint_brow(const struct synth_stage *s, float x, float y, struct syn
 		return;
 	thick = p->brow_thick * 0.85f * synth_mix(1.0f, 0.35f, synth_clamp(t * t, 0, 1));
 	d = (y - synth_brow_line(p, x)) / thick;
-	k->colour = v3_mix(k->colour, c, 0.5f * p->brow_dense * synth_gauss(d, 0.55f) * synth_step(-0.06f, 0.1f, t) *
-	                   synth_step(1.08f, 0.7f, t));
+	k->colour = v3_mix(k->colour, c,
+	                   0.5f * p->brow_dense * synth_gauss(d, 0.55f) * synth_step(-0.06f, 0.1f, t) *
+	                       synth_step(1.08f, 0.7f, t));
 }
 
 void synth_skin_face(const struct synth_stage *s, struct v3 rest, float angle, struct synth_skin *k)
@@ -170,7 +174,8 @@ void synth_skin_face(const struct synth_stage *s, struct v3 rest, float angle, s
 	for (int i = 0; i < SYNTH_MOLES; i++)
 		if (p->mole[i].z > 0.0f)
 			melanin += 0.45f * synth_clamp(2.0f * synth_bump(x, y, p->mole[i].x, p->mole[i].y, p->mole[i].z * 1.4f,
-			                                                 p->mole[i].z * 1.4f), 0.0f, 1.0f);
+			                                                 p->mole[i].z * 1.4f),
+			                               0.0f, 1.0f);
 	melanin = fmaxf(melanin, 0.0f);
 	k->colour = synth_skin_colour(melanin, synth_clamp(blood, 0.0f, 1.4f));
 	k->gloss = (0.25f + 0.55f * p->oily) * (0.55f + 0.6f * synth_bump(ax, y, 0.0f, -1.0f, 2.4f, 6.0f) +
@@ -184,7 +189,8 @@ void synth_skin_face(const struct synth_stage *s, struct v3 rest, float angle, s
 		t *= 0.8f + 0.35f * synth_noise(across * 6.0f, y * 6.0f, p->noise + 4);
 		k->colour = v3_mix(k->colour, v3_scale(p->hair_mean, 0.7f), synth_clamp(t * shadow, 0.0f, 0.8f));
 		if (p->beard >= SYNTH_MOUSTACHE)
-			k->colour = v3_mix(k->colour, v3_scale(p->hair_mean, 0.55f), 0.8f * synth_beard_mask(p, p->beard, x, y, rest.z));
+			k->colour = v3_mix(k->colour, v3_scale(p->hair_mean, 0.55f),
+			                   0.8f * synth_beard_mask(p, p->beard, x, y, rest.z));
 	}
 	k->colour = v3_scale(k->colour, 1.0f - 0.20f * lines(s, x, y));
 	paint_brow(s, x, y, k);
@@ -198,7 +204,7 @@ void synth_skin_face(const struct synth_stage *s, struct v3 rest, float angle, s
 		k->colour = v3_mix(k->colour, v3_scale(p->hair_mean, 0.5f), cover);
 		k->gloss *= 1.0f - cover;
 	} else {
-		k->colour = v3_mix(k->colour, v3_scale(p->hair_mean, 0.8f), 0.28f * synth_scalp_mask(p, angle, y + 1.5f) *
-		                   synth_step(4.5f, 2.0f, y));
+		k->colour = v3_mix(k->colour, v3_scale(p->hair_mean, 0.8f),
+		                   0.28f * synth_scalp_mask(p, angle, y + 1.5f) * synth_step(4.5f, 2.0f, y));
 	}
 }

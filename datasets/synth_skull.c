@@ -7,8 +7,9 @@ struct slice {
 };
 
 static const struct slice SLICE[] = {
-	{-10.9f, 4.85f, 8.55f, -3.0f}, {-9.5f, 5.30f, 8.70f, -3.6f}, {-8.0f, 5.72f, 8.55f, -4.6f}, {-6.0f, 6.25f, 8.75f, -6.4f},
-	{-4.0f, 6.72f, 8.72f, -7.8f},  {-2.0f, 7.08f, 8.62f, -8.9f}, {0.0f, 7.38f, 8.72f, -9.6f},  {2.5f, 7.55f, 9.05f, -10.0f},
+	{-10.9f, 4.85f, 8.55f, -3.0f}, {-9.5f, 5.30f, 8.70f, -3.6f}, {-8.0f, 5.72f, 8.55f, -4.6f},
+	{-6.0f, 6.25f, 8.75f, -6.4f},  {-4.0f, 6.72f, 8.72f, -7.8f}, {-2.0f, 7.08f, 8.62f, -8.9f},
+	{0.0f, 7.38f, 8.72f, -9.6f},   {2.5f, 7.55f, 9.05f, -10.0f},
 };
 #define SLICES ((int)(sizeof(SLICE) / sizeof(SLICE[0])))
 
@@ -105,7 +106,8 @@ float synth_lip_line(const struct synth_person *p, float x)
 {
 	float t = synth_clamp(x / p->mouth_w, -1.3f, 1.3f);
 	/* The upper lip's middle hangs a little, the corners follow the person's habit. */
-	return p->mouth_y + p->mouth_curve * t * t - 0.07f * synth_gauss(t, 0.16f) + 0.04f * synth_gauss(fabsf(t) - 0.4f, 0.2f);
+	return p->mouth_y + p->mouth_curve * t * t - 0.07f * synth_gauss(t, 0.16f) +
+	       0.04f * synth_gauss(fabsf(t) - 0.4f, 0.2f);
 }
 
 float synth_lip_upper(const struct synth_person *p, float x)

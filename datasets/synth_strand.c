@@ -6,15 +6,16 @@
 #include "datasets/synth_skin.h"
 
 /* Hair shines along a band across its length (Kajiya and Kay). */
-static struct v3 hair_light(const struct synth_stage *s, const struct synth_strand *h, struct v3 tangent, struct v3 colour,
-                            struct v3 base)
+static struct v3 hair_light(const struct synth_stage *s, const struct synth_strand *h, struct v3 tangent,
+                            struct v3 colour, struct v3 base)
 {
 	struct v3 half = v3_unit(v3_add(s->light[0].dir, v3(0, 0, 1)));
 	float th = v3_dot(tangent, half), sh = sqrtf(fmaxf(1.0f - th * th, 0.0f)), band = sh * sh;
 	band *= band;
 	band *= band;
 	colour = v3_mul(colour, base);
-	colour = v3_mad(colour, v3_mul(v3_add(s->light[0].colour, s->photo->sky), h->root), 0.7f * h->key * h->shine * band);
+	colour = v3_mad(colour, v3_mul(v3_add(s->light[0].colour, s->photo->sky), h->root),
+	                0.7f * h->key * h->shine * band);
 	band *= band;
 	band *= band;
 	return v3_mad(colour, v3_add(s->light[0].colour, s->photo->sky), 0.06f * h->key * h->shine * band);
@@ -97,8 +98,8 @@ static const struct synth_vertex *vertex_over(const struct synth_mesh *m, float 
 }
 
 /* Hairs of the face are short: they lie on a vertex and run in a direction of the head's space. */
-static void short_hair(struct synth_stage *s, const struct synth_vertex *v, struct v3 offset, struct v3 along, float length,
-                       float curve, struct v3 colour, float width)
+static void short_hair(struct synth_stage *s, const struct synth_vertex *v, struct v3 offset, struct v3 along,
+                       float length, float curve, struct v3 colour, float width)
 {
 	struct synth_strand h;
 	struct v3 at = v3_add(m3_undo(&s->head, v3_sub(v3_sub(v->pos, s->place), s->joint)), s->joint);
@@ -146,7 +147,8 @@ static void draw_brows(struct synth_stage *s, const struct synth_mesh *m)
 			v = vertex_over(m, (float)side * x, y);
 			lean = synth_mix(1.1f, -0.35f, synth_step(0.0f, 0.55f, t)) - 0.5f * w;
 			short_hair(s, v, v3((float)side * x - v->rest.x, y - v->rest.y, 0), v3((float)side * 1.0f, lean, 0),
-			           0.5f + 0.25f * synth_hash01(id, 53, p->noise), 0.03f, face_hair_colour(p, id, 0.5f * p->grey), 0.038f);
+			           0.5f + 0.25f * synth_hash01(id, 53, p->noise), 0.03f, face_hair_colour(p, id, 0.5f * p->grey),
+			           0.038f);
 		}
 }
 
@@ -172,10 +174,12 @@ static void draw_beard(struct synth_stage *s, const struct synth_mesh *m)
 			for (int k = 0; k < hairs; k++) {
 				float jx = 0.3f * (synth_hash01(id, 55u + (uint32_t)k, p->noise) - 0.5f);
 				float jy = 0.3f * (synth_hash01(id, 58u + (uint32_t)k, p->noise) - 0.5f);
-				length = long_hair * (0.6f + 0.5f * synth_hash01(id, 61u + (uint32_t)k, p->noise)) * synth_mix(0.55f, 1.0f, mask);
+				length = long_hair * (0.6f + 0.5f * synth_hash01(id, 61u + (uint32_t)k, p->noise)) *
+				         synth_mix(0.55f, 1.0f, mask);
 				length *= synth_mix(1.0f, 0.55f, mid) * (1.0f + 0.5f * synth_step(-8.5f, -10.5f, y));
-				short_hair(s, v, v3(jx + start, jy, 0), v3(0.22f * x * (1.0f - 0.3f * mid) + 2.0f * jx, -1.0f, 0.1f), length,
-				           0.12f * length, face_hair_colour(p, id + (uint32_t)k, fminf(p->grey * 1.2f, 1.0f)), 0.06f);
+				short_hair(s, v, v3(jx + start, jy, 0), v3(0.22f * x * (1.0f - 0.3f * mid) + 2.0f * jx, -1.0f, 0.1f),
+				           length, 0.12f * length, face_hair_colour(p, id + (uint32_t)k, fminf(p->grey * 1.2f, 1.0f)),
+				           0.06f);
 			}
 		}
 }

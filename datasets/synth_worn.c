@@ -10,9 +10,10 @@ struct frame {
 	float rx, ry, power, thick, lift;
 };
 
-static const struct frame FRAME[] = {
-	{2.25f, 2.10f, 1.0f, 0.11f, 0.0f}, {2.5f, 1.65f, 0.55f, 0.13f, 0.0f}, {2.6f, 1.85f, 0.65f, 0.22f, 0.15f},
-	{2.45f, 1.75f, 0.85f, 0.10f, 0.0f}};
+static const struct frame FRAME[] = {{2.25f, 2.10f, 1.0f, 0.11f, 0.0f},
+                                     {2.5f, 1.65f, 0.55f, 0.13f, 0.0f},
+                                     {2.6f, 1.85f, 0.65f, 0.22f, 0.15f},
+                                     {2.45f, 1.75f, 0.85f, 0.10f, 0.0f}};
 
 static bool worn(const struct synth_stage *s)
 {
@@ -103,7 +104,8 @@ static bool within(const float *x, const float *y, int n, float px, float py)
 
 static void lens(struct synth_stage *s, int side)
 {
-	float x[RIM], y[RIM], near = 0.0f, low_x = 1e9f, high_x = -1e9f, low_y = 1e9f, high_y = -1e9f, last = (float)s->size - 1.0f;
+	float x[RIM], y[RIM], near = 0.0f, low_x = 1e9f, high_x = -1e9f, low_y = 1e9f, high_y = -1e9f,
+						  last = (float)s->size - 1.0f;
 	bool dark = (s->photo->wear & PHIZ_SYNTH_SUNGLASSES) != 0;
 	struct v3 shine = v3_mad(v3_scale(s->photo->sky, 0.5f), s->photo->window, 0.5f);
 	for (int i = 0; i < RIM; i++) {
@@ -122,7 +124,8 @@ static void lens(struct synth_stage *s, int side)
 			if (s->hit[at].z > near * 1.004f || !within(x, y, RIM, (float)px + 0.5f, (float)py + 0.5f))
 				continue;
 			/* A slanting band of sky. */
-			gleam = 0.025f + 0.11f * synth_gauss(u + 0.6f * v - 0.62f, 0.13f) + 0.06f * synth_gauss(u + 0.6f * v - 0.95f, 0.05f);
+			gleam = 0.025f + 0.11f * synth_gauss(u + 0.6f * v - 0.62f, 0.13f) +
+			        0.06f * synth_gauss(u + 0.6f * v - 0.95f, 0.05f);
 			if (dark)
 				s->colour[at] = v3_mul(s->colour[at], v3_scale(v3(0.09f, 0.08f, 0.075f), 0.6f + 1.2f * v));
 			s->colour[at] = v3_mad(v3_scale(s->colour[at], dark ? 1.0f : 0.94f), shine, gleam);

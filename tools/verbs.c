@@ -2,6 +2,7 @@
 #include "tools/tools.h"
 
 #ifdef PHIZ_HAVE_TRAIN
+extern const struct phiz_verb phiz_verb_data_synth;
 extern const struct phiz_verb phiz_verb_data_list;
 extern const struct phiz_verb phiz_verb_data_split;
 extern const struct phiz_verb phiz_verb_train;
@@ -13,6 +14,7 @@ extern const struct phiz_verb phiz_verb_bench;
 
 const struct phiz_verb *const phiz_verbs[] = {
 #ifdef PHIZ_HAVE_TRAIN
+	&phiz_verb_data_synth,
 	&phiz_verb_data_list,
 	&phiz_verb_data_split,
 	&phiz_verb_train,
