@@ -8,6 +8,8 @@
 #include "core/ops/kernel.h"
 #include "core/ops/rule.h"
 
+enum { TILE = 64 }; /* elements of a row that are summed side by side */
+
 /* The sizes and attributes, unpacked. */
 struct conv {
 	int64_t n, c, h, w, k, r, s, p, q; /* dims */
@@ -40,23 +42,27 @@ static void inside(int64_t start, int64_t step, int64_t taps, int64_t size, int6
 		*end = taps;
 }
 
-/* sum_c,r,s of one output, w at the filter's first weight. */
-static double convolve(const struct conv *v, const real *x, const real *w, int64_t p, int64_t q)
+/* sum_c,r,s of outputs q0 .. q0+count-1 of row p into sum; x at the group's first plane, w at the filter's first
+ * weight. */
+static void convolve(const struct conv *v, const real *x, const real *w, int64_t p, int64_t q0, int64_t count,
+                     double *sum)
 {
-	int64_t r0, r1, s0, s1, y0 = p * v->stride_h - v->top, x0 = q * v->stride_w - v->left;
-	double sum = 0;
+	int64_t r0, r1, from, to, y0 = p * v->stride_h - v->top;
 
+	for (int64_t j = 0; j < count; j++)
+		sum[j] = 0;
 	inside(y0, v->dilation_h, v->r, v->h, &r0, &r1);
-	inside(x0, v->dilation_w, v->s, v->w, &s0, &s1);
 	for (int64_t c = 0; c < v->cg; c++)
-		for (int64_t r = r0; r < r1; r++) {
-			const real *x_row = x + (c * v->h + y0 + r * v->dilation_h) * v->w + x0;
-			const real *w_row = w + (c * v->r + r) * v->s;
+		for (int64_t r = r0; r < r1; r++)
+			for (int64_t s = 0; s < v->s; s++) {
+				const real *row = x + (c * v->h + y0 + r * v->dilation_h) * v->w;
+				int64_t x0 = q0 * v->stride_w + s * v->dilation_w - v->left;
+				double weight = w[(c * v->r + r) * v->s + s];
 
-			for (int64_t s = s0; s < s1; s++)
-				sum += (double)x_row[s * v->dilation_w] * w_row[s];
-		}
-	return sum;
+				inside(x0, v->stride_w, count, v->w, &from, &to);
+				for (int64_t j = from; j < to; j++)
+					sum[j] += weight * row[x0 + j * v->stride_w];
+			}
 }
 
 enum phiz_status REF(phiz_conv2d_forward)(struct phiz_call *call)
@@ -67,22 +73,26 @@ enum phiz_status REF(phiz_conv2d_forward)(struct phiz_call *call)
 	real *y = call->out[0].data, slope = (real)attr[PHIZ_CONV2D_ACT_SLOPE].f;
 	struct conv v = conv_of(call);
 
-	for (int64_t i = 0; i < v.n * v.k; i++) {
-		int64_t n = i / v.k, k = i % v.k;
+	for (int64_t row = 0; row < v.n * v.k * v.p; row++) {
+		int64_t n = row / (v.k * v.p), k = row / v.p % v.k;
 		const real *x_group = x + (n * v.c + k / v.kg * v.cg) * v.h * v.w;
 
-		for (int64_t j = 0; j < v.p * v.q; j++) {
-			int64_t o = i * v.p * v.q + j;
-			double sum = convolve(&v, x_group, w + k * v.cg * v.r * v.s, j / v.q, j % v.q);
+		for (int64_t q = 0; q < v.q; q += TILE) {
+			int64_t o = row * v.q + q, count = v.q - q < TILE ? v.q - q : TILE;
+			double sum[TILE];
 
-			sum += (b ? (double)b[k] : 0) + (z ? (double)z[o] : 0);
-			y[o] = phiz_act_apply(attr[PHIZ_CONV2D_ACT].i, slope, (real)sum);
+			convolve(&v, x_group, w + k * v.cg * v.r * v.s, row % v.p, q, count, sum);
+			for (int64_t j = 0; j < count; j++) {
+				double e = sum[j] + (b ? (double)b[k] : 0) + (z ? (double)z[o + j] : 0);
+
+				y[o + j] = phiz_act_apply(attr[PHIZ_CONV2D_ACT].i, slope, (real)e);
+			}
 		}
 	}
 	return PHIZ_OK;
 }
 
-/* The output place that tap t brings to input place i, or -1: o*stride + t*dilation - pad = i. */
+/* The output row that tap t brings to input row i, or -1: o*stride + t*dilation - pad = i. */
 static int64_t output_of(int64_t i, int64_t pad, int64_t t, int64_t dilation, int64_t stride, int64_t size)
 {
 	int64_t o = i + pad - t * dilation;
@@ -90,34 +100,45 @@ static int64_t output_of(int64_t i, int64_t pad, int64_t t, int64_t dilation, in
 	return o < 0 || o % stride || o / stride >= size ? -1 : o / stride;
 }
 
-/* sum over filters k of the group and taps r,s of w[k,c,r,s] * dy[n,k,p,q] for one input element of channel c in its
- * group; w at the group's first filter, dy at the group's first plane. */
-static double gather(const struct conv *v, const real *w, const real *dy, int64_t c, int64_t h, int64_t i)
+/* sum over filters k of the group and taps r,s of w[k,c,r,s] * dy[n,k,p,q] for inputs x0 .. x0+count-1 of row h,
+ * channel c of the group, into sum; w at the group's first filter, dy at the group's first plane. */
+static void gather(const struct conv *v, const real *w, const real *dy, int64_t c, int64_t h, int64_t x0,
+                   int64_t count, double *sum)
 {
-	double sum = 0;
+	int64_t from, to;
 
-	for (int64_t r = 0; r < v->r; r++) {
-		int64_t p = output_of(h, v->top, r, v->dilation_h, v->stride_h, v->p);
+	for (int64_t j = 0; j < count; j++)
+		sum[j] = 0;
+	for (int64_t k = 0; k < v->kg; k++)
+		for (int64_t r = 0; r < v->r; r++) {
+			int64_t p = output_of(h, v->top, r, v->dilation_h, v->stride_h, v->p);
 
-		for (int64_t s = 0; p >= 0 && s < v->s; s++) {
-			int64_t q = output_of(i, v->left, s, v->dilation_w, v->stride_w, v->q);
+			for (int64_t s = 0; p >= 0 && s < v->s; s++) {
+				const real *row = dy + (k * v->p + p) * v->q;
+				int64_t first = s * v->dilation_w - v->left - x0; /* where output 0 lands */
+				double weight = w[((k * v->cg + c) * v->r + r) * v->s + s];
 
-			for (int64_t k = 0; q >= 0 && k < v->kg; k++)
-				sum += (double)w[((k * v->cg + c) * v->r + r) * v->s + s] * dy[(k * v->p + p) * v->q + q];
+				inside(first, v->stride_w, v->q, count, &from, &to);
+				for (int64_t q = from; q < to; q++)
+					sum[first + q * v->stride_w] += weight * row[q];
+			}
 		}
-	}
-	return sum;
 }
 
 static void backward_input(const struct conv *v, const real *w, const real *dy, real *dx, bool add)
 {
-	for (int64_t plane = 0; plane < v->n * v->c; plane++) {
-		int64_t n = plane / v->c, c = plane % v->c, k0 = c / v->cg * v->kg;
+	for (int64_t row = 0; row < v->n * v->c * v->h; row++) {
+		int64_t n = row / (v->c * v->h), c = row / v->h % v->c, k0 = c / v->cg * v->kg;
 		const real *w_group = w + k0 * v->cg * v->r * v->s, *dy_group = dy + (n * v->k + k0) * v->p * v->q;
-		real *d = dx + plane * v->h * v->w;
 
-		for (int64_t i = 0; i < v->h * v->w; i++)
-			phiz_put(&d[i], add, (real)gather(v, w_group, dy_group, c % v->cg, i / v->w, i % v->w));
+		for (int64_t x0 = 0; x0 < v->w; x0 += TILE) {
+			int64_t count = v->w - x0 < TILE ? v->w - x0 : TILE;
+			double sum[TILE];
+
+			gather(v, w_group, dy_group, c % v->cg, row % v->h, x0, count, sum);
+			for (int64_t j = 0; j < count; j++)
+				phiz_put(&dx[row * v->w + x0 + j], add, (real)sum[j]);
+		}
 	}
 }
 

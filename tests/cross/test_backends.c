@@ -1,6 +1,6 @@
 /* label: full
- * Whole networks one way and another: the CPU's instruction sets and the reference against double, rewritten graphs against
- * plain ones, one thread against several. */
+ * Whole networks one way and another: the CPU's instruction sets and the reference against double, rewritten graphs
+ * against plain ones, one thread against several. */
 #include "cross/cross_net.h"
 
 #include <stdio.h>
@@ -22,7 +22,11 @@ enum { NETS = sizeof(nets) / sizeof(nets[0]) };
 static const struct {
 	const char *word; /* of PHIZ_CPU */
 	unsigned needs;
-} cpus[] = {{"reference", 0}, {"sse2", 0}, {"avx2", PHIZ_CPU_AVX2}, {"avx512", PHIZ_CPU_AVX512}, {"neon", PHIZ_CPU_NEON}};
+} cpus[] = {{"reference", 0},
+            {"sse2", 0},
+            {"avx2", PHIZ_CPU_AVX2},
+            {"avx512", PHIZ_CPU_AVX512},
+            {"neon", PHIZ_CPU_NEON}};
 enum { CPUS = sizeof(cpus) / sizeof(cpus[0]) };
 
 static struct cross_options options_of(int net, bool training, bool rewritten, int image)
