@@ -1,0 +1,278 @@
+/* Sessions: the same answers as the plan of the unfused network, strangers, threads, no allocation, hostile models. */
+#include "support/support.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include <phiz/plan.h>
+#include <phiz/session.h>
+
+#include "core/base/alloc.h"
+#include "core/base/rng.h"
+#include "deploy/export.h"
+
+/* The small network with weights that say something: running statistics away from 0 and 1. */
+static struct phiz_model *make_model(struct phiz_ctx *ctx)
+{
+	struct phiz_model *m;
+	struct phiz_rng rng;
+
+	phiz_rng_init(&rng, 3, 0, 0, PHIZ_STREAM_TEST);
+	assert_ok(ctx, phiz_model_from_cfg(ctx, phiz_net_builtin("tiny"), "tiny", 10, 0, 5, &m));
+	for (size_t i = 0; i < m->n_entries; i++) {
+		bool var = strstr(m->entry[i].name, "running_var") != NULL, bn = strstr(m->entry[i].name, "bn") != NULL;
+		float *x = m->entry[i].tensor->data;
+		for (int64_t k = 0; bn && k < phiz_tensor_count(m->entry[i].tensor); k++)
+			x[k] = (float)phiz_rng_uniform(&rng, var ? 0.5 : -0.5, 1.5);
+	}
+	return m;
+}
+
+static void make_picture(struct phiz_ctx *ctx, int width, int height, uint64_t seed, struct phiz_image *image)
+{
+	struct phiz_rng rng;
+
+	phiz_rng_init(&rng, seed, 0, 0, PHIZ_STREAM_TEST);
+	assert_ok(ctx, phiz_image_create(ctx, width, height, 3, image));
+	for (int i = 0; i < width * height * 3; i++)
+		image->data[i] = (uint8_t)phiz_rng_below(&rng, 256);
+}
+
+/* Logits of the network as it was trained, layer by layer, with the reference kernels. */
+static void reference_logits(struct phiz_ctx *ctx, const struct phiz_model *m, const struct phiz_image *image, float *out)
+{
+	struct phiz_plan_options o = {.backend = phiz_backend_reference(), .loss = PHIZ_NONE};
+	struct phiz_plan *plan;
+
+	assert_ok(ctx, phiz_plan_create(ctx, m->graph, &o, &plan));
+	assert_ok(ctx, phiz_preproc_run(ctx, &m->preproc, image,
+	                                phiz_plan_tensor(plan, phiz_graph_find_value(m->graph, "image"))->data));
+	assert_ok(ctx, phiz_plan_forward(plan));
+	memcpy(out, phiz_plan_tensor(plan, phiz_graph_output_at(m->graph, 0))->data, 10 * sizeof *out);
+	phiz_plan_free(&plan);
+}
+
+static void answers_are_the_networks(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_model *m = make_model(ctx), *copy;
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	struct phiz_image image;
+	float want[10];
+	static const int sizes[][2] = {{64, 64}, {1, 1}, {37, 211}, {300, 50}};
+
+	assert_ok(ctx, phiz_model_clone(m, &copy));
+	assert_ok(ctx, phiz_runtime_adopt(ctx, copy, &runtime));
+	assert_ok(ctx, phiz_session_create(runtime, ctx, NULL, &session));
+	for (int i = 0; i < 4; i++) {
+		make_picture(ctx, sizes[i][0], sizes[i][1], (uint64_t)i, &image);
+		reference_logits(ctx, m, &image, want);
+		assert_ok(ctx, phiz_session_run(session, image.data, image.width, image.height, 3 * (size_t)image.width));
+		const struct phiz_result *r = phiz_session_result(session);
+		test_close_f32("logits", r->logits, want, 10, 1e-5, 1e-4);
+		assert_true(r->known);
+		assert_int_equal(r->n_candidates, 10);
+		double sum = 0;
+		for (int c = 0; c < 10; c++) {
+			sum += r->candidate[c].confidence;
+			assert_true(c == 0 || r->candidate[c].confidence <= r->candidate[c - 1].confidence);
+			assert_string_equal(r->candidate[c].name, m->label[r->candidate[c].index]);
+		}
+		assert_true(fabs(sum - 1) < 1e-12);
+		assert_string_equal(r->name, r->candidate[0].name);
+		phiz_image_free(ctx, &image);
+	}
+	phiz_session_free(&session);
+	phiz_runtime_close(&runtime);
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
+static void below_the_threshold_is_unknown(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_model *m = make_model(ctx);
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	struct phiz_image image;
+
+	m->threshold.set = true;
+	m->threshold.value = 0.9999;
+	make_picture(ctx, 64, 64, 1, &image);
+	assert_ok(ctx, phiz_runtime_adopt(ctx, m, &runtime));
+	assert_ok(ctx, phiz_session_create(runtime, ctx, NULL, &session));
+	assert_ok(ctx, phiz_session_run(session, image.data, 64, 64, 192));
+	assert_false(phiz_session_result(session)->known);
+	assert_string_equal(phiz_session_result(session)->name, "unknown");
+	assert_true(phiz_session_result(session)->confidence < 0.9999);
+	phiz_image_free(ctx, &image);
+	phiz_session_free(&session);
+	phiz_runtime_close(&runtime);
+	test_ctx_done(&ctx);
+}
+
+/* Rows with padding, and a second picture of the same size: nothing is asked of the system, and padding is not read. */
+static void runs_allocate_nothing(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	struct phiz_image image;
+	struct phiz_memory_stats before, after;
+	uint8_t padded[50 * 170];
+	float plain[10];
+
+	make_picture(ctx, 50, 50, 1, &image);
+	for (int y = 0; y < 50; y++) {
+		memset(padded + y * 170, 255 - y, 170);
+		memcpy(padded + y * 170, image.data + y * 150, 150);
+	}
+	assert_ok(ctx, phiz_runtime_adopt(ctx, make_model(ctx), &runtime));
+	assert_ok(ctx, phiz_session_create(runtime, ctx, NULL, &session));
+	assert_ok(ctx, phiz_session_run(session, image.data, 50, 50, 150));
+	memcpy(plain, phiz_session_result(session)->logits, sizeof plain);
+	phiz_ctx_memory(ctx, &before);
+	for (int i = 0; i < 5; i++) {
+		assert_ok(ctx, phiz_session_run(session, padded, 50, 50, 170));
+		assert_memory_equal(plain, phiz_session_result(session)->logits, sizeof plain);
+	}
+	phiz_ctx_memory(ctx, &after);
+	assert_int_equal(before.allocations, after.allocations);
+	assert_int_equal(before.live_bytes, after.live_bytes);
+	assert_fails(ctx, PHIZ_E_ARG, phiz_session_run(session, padded, 50, 50, 149));
+	assert_fails(ctx, PHIZ_E_ARG, phiz_session_run(session, padded, 0, 50, 150));
+	phiz_image_free(ctx, &image);
+	phiz_session_free(&session);
+	phiz_runtime_close(&runtime);
+	test_ctx_done(&ctx);
+}
+
+struct worker {
+	const struct phiz_runtime *runtime;
+	struct phiz_ctx *ctx;
+	const struct phiz_image *image;
+	float logits[10];
+	enum phiz_status status;
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct phiz_session *session = NULL;
+
+	w->status = phiz_session_create(w->runtime, w->ctx, NULL, &session);
+	for (int i = 0; i < 20 && !w->status; i++)
+		w->status = phiz_session_run(session, w->image->data, 64, 64, 192);
+	if (!w->status)
+		memcpy(w->logits, phiz_session_result(session)->logits, sizeof w->logits);
+	phiz_session_free(&session);
+	return NULL;
+}
+
+static void threads_share_a_model(void **state)
+{
+	(void)state;
+	enum { THREADS = 3 };
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_model *m = make_model(ctx);
+	struct phiz_runtime *runtime;
+	struct phiz_image image[THREADS];
+	struct worker w[THREADS];
+	pthread_t thread[THREADS];
+	float want[10];
+
+	assert_ok(ctx, phiz_runtime_adopt(ctx, m, &runtime));
+	for (int i = 0; i < THREADS; i++) {
+		make_picture(ctx, 64, 64, (uint64_t)i, &image[i]);
+		w[i] = (struct worker){.runtime = runtime, .image = &image[i]};
+		assert_ok(ctx, phiz_ctx_fork(ctx, &w[i].ctx));
+		assert_int_equal(pthread_create(&thread[i], NULL, work, &w[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(w[i].status, PHIZ_OK);
+		reference_logits(ctx, phiz_runtime_model(runtime), &image[i], want);
+		test_close_f32("logits", w[i].logits, want, 10, 1e-5, 1e-4);
+		phiz_image_free(ctx, &image[i]);
+		phiz_ctx_free(&w[i].ctx);
+	}
+	phiz_runtime_close(&runtime);
+	test_ctx_done(&ctx);
+}
+
+/* fp16 and bf16 stay within their bounds; a model whose weights were changed does not pass for its original. */
+static void exports_are_proved(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_model *m = make_model(ctx), *exported;
+	struct phiz_prover *prover;
+	struct phiz_export_proof proof;
+	struct phiz_image image;
+
+	make_picture(ctx, 64, 64, 9, &image);
+	for (int precision = 0; precision < 3; precision++) {
+		assert_ok(ctx, phiz_export_model(m, (enum phiz_precision)precision, &exported));
+		assert_ok(ctx, phiz_prover_begin(ctx, m, exported, (enum phiz_precision)precision, &prover));
+		assert_fails(ctx, PHIZ_E_ARG, phiz_prover_end(prover, &proof));
+		assert_ok(ctx, phiz_prover_add(prover, &image));
+		assert_ok(ctx, phiz_prover_end(prover, &proof));
+		printf("           %s: %.1e of %.0e\n", phiz_precision_name((enum phiz_precision)precision), proof.logits,
+		       proof.bounds.logits);
+		phiz_prover_free(&prover);
+		((float *)phiz_model_find(exported, "fc.bias")->tensor->data)[0] += 1;
+		assert_ok(ctx, phiz_prover_begin(ctx, m, exported, (enum phiz_precision)precision, &prover));
+		assert_ok(ctx, phiz_prover_add(prover, &image));
+		assert_fails(ctx, PHIZ_E_NUMERIC, phiz_prover_end(prover, &proof));
+		phiz_prover_free(&prover);
+		phiz_model_free(&exported);
+	}
+	phiz_image_free(ctx, &image);
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
+static enum phiz_status open_and_run(struct phiz_ctx *ctx, void *user)
+{
+	struct phiz_model *copy;
+	struct phiz_runtime *runtime = NULL;
+	struct phiz_session *session = NULL;
+	uint8_t pixels[8 * 8 * 3] = {0};
+	enum phiz_status status = phiz_model_clone(user, &copy);
+
+	if (!status)
+		status = phiz_runtime_adopt(ctx, copy, &runtime);
+	if (!status)
+		status = phiz_session_create(runtime, ctx, NULL, &session);
+	if (!status)
+		status = phiz_session_run(session, pixels, 8, 8, 24);
+	phiz_session_free(&session);
+	phiz_runtime_close(&runtime);
+	return status;
+}
+
+static void memory_may_run_out_anywhere(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_model *m = make_model(ctx);
+
+	test_every_oom(ctx, open_and_run, m);
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_are_the_networks), cmocka_unit_test(below_the_threshold_is_unknown),
+		cmocka_unit_test(runs_allocate_nothing),    cmocka_unit_test(threads_share_a_model),
+		cmocka_unit_test(exports_are_proved),       cmocka_unit_test(memory_may_run_out_anywhere),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
