@@ -44,7 +44,8 @@ static void show_progress(void *user, const struct phiz_train_progress *p)
 	if (isfinite(left))
 		snprintf(eta, sizeof eta, ", all done in %d:%02d:%02d", (int)(left / 3600), (int)(left / 60) % 60,
 		         (int)left % 60);
-	phiz_progress_show(bar, (double)p->batch, (double)p->batches, p->batch == p->batches,
+	phiz_progress_show(bar, (double)p->batch, (double)p->batches,
+	                   bar->terminal && p->batch == p->batches,
 	                   "epoch %" PRId64 "/%" PRId64 " %s  loss %.3f  accuracy %.1f %%  rate %.2g  %.1f images/s%s",
 	                   p->epoch, p->epochs, p->phase == PHIZ_PHASE_TRAIN ? "train" : "check", p->loss, 100 * p->top1,
 	                   p->lr, p->images_per_s, eta);

@@ -8,6 +8,7 @@ extern const struct phiz_verb phiz_verb_data_split;
 extern const struct phiz_verb phiz_verb_train;
 #endif
 extern const struct phiz_verb phiz_verb_import;
+extern const struct phiz_verb phiz_verb_export;
 extern const struct phiz_verb phiz_verb_predict;
 extern const struct phiz_verb phiz_verb_info;
 extern const struct phiz_verb phiz_verb_bench;
@@ -20,6 +21,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_train,
 #endif
 	&phiz_verb_import,
+	&phiz_verb_export,
 	&phiz_verb_predict,
 	&phiz_verb_info,
 	&phiz_verb_bench,
