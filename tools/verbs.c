@@ -6,6 +6,7 @@ extern const struct phiz_verb phiz_verb_data_synth;
 extern const struct phiz_verb phiz_verb_data_list;
 extern const struct phiz_verb phiz_verb_data_split;
 extern const struct phiz_verb phiz_verb_train;
+extern const struct phiz_verb phiz_verb_eval;
 #endif
 extern const struct phiz_verb phiz_verb_import;
 extern const struct phiz_verb phiz_verb_export;
@@ -19,6 +20,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_data_list,
 	&phiz_verb_data_split,
 	&phiz_verb_train,
+	&phiz_verb_eval,
 #endif
 	&phiz_verb_import,
 	&phiz_verb_export,

@@ -1,0 +1,219 @@
+/* phiz eval: how good a model is, and the threshold that keeps strangers out. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "datasets/split.h"
+#include "tools/models.h"
+#include "tools/tools.h"
+#include "train/report.h"
+
+struct settings {
+	const char *data, *split, *part, *strangers, *report, *against;
+	double far;
+	bool json, write_threshold, strict;
+};
+
+static const struct phiz_option options[] = {
+	PHIZ_OPTION(struct settings, "--data", TEXT, data, "DIR", 0, 0, "photos, a folder per person"),
+	PHIZ_OPTION(struct settings, "--split", TEXT, split, "CSV", 0, 0,
+	            "take only the photos of one part of this split (phiz data split); its strangers are used too"),
+	PHIZ_OPTION(struct settings, "--part", TEXT, part, "PART", 0, 0, "with --split: val, test or train (default val)"),
+	PHIZ_OPTION(struct settings, "--strangers", TEXT, strangers, "DIR|LIST", 0, 0,
+	            "photos of people whom the model does not know: a folder, or a text file with a path on each line"),
+	PHIZ_OPTION(struct settings, "--far", REAL, far, "RATE", 0, 1,
+	            "share of strangers that may be taken for somebody (default 0.01)"),
+	PHIZ_OPTION(struct settings, "--report", TEXT, report, "DIR", 0, 0, "write report.html and its data here"),
+	PHIZ_OPTION(struct settings, "--write-threshold", FLAG, write_threshold, NULL, 0, 0,
+	            "store the threshold in the model's file: below it, phiz predict says unknown"),
+	PHIZ_OPTION(struct settings, "--against", TEXT, against, "MODEL2", 0, 0, "compare with another model, photo by photo"),
+	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
+	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
+};
+
+struct bar {
+	struct phiz_progress progress;
+	const char *model;
+};
+
+static void show_progress(void *user, size_t done, size_t total, double top1)
+{
+	struct bar *bar = user;
+
+	phiz_progress_show(&bar->progress, (double)done, (double)total, done == total, "%s: %zu of %zu photos  accuracy %.1f %%",
+	                   phiz_path_base(bar->model), done, total, isfinite(top1) ? 100 * top1 : 0);
+}
+
+static enum phiz_status open_photos(struct phiz_ctx *ctx, const struct settings *s, struct phiz_dataset **out)
+{
+	struct phiz_scan_options o = {.min_people = 1, .allow_empty = true};
+	enum phiz_status status = s->split ? phiz_split_read(ctx, s->split, s->data, out)
+	                                   : phiz_dataset_scan(ctx, s->data, &o, out);
+
+	if (!status && s->strangers)
+		status = phiz_dataset_add_strangers(ctx, *out, s->strangers);
+	return status;
+}
+
+static enum phiz_status evaluate(struct phiz_ctx *ctx, const struct settings *s, const char *what, enum phiz_part part,
+                                 const struct phiz_dataset *dataset, struct phiz_eval **out)
+{
+	struct phiz_model *model = NULL;
+	struct bar bar;
+	char *path = NULL;
+	enum phiz_status status = phiz_find_model_file(ctx, what, &path);
+
+	if (!status)
+		status = phiz_model_read(ctx, path, &model);
+	if (!status) {
+		struct phiz_eval_options o = {
+			.path = path, .dataset = dataset, .part = part, .far = s->far, .strict = s->strict,
+			.cancel = &phiz_interrupted, .progress = show_progress, .user = &bar,
+		};
+		phiz_progress_start(&bar.progress);
+		bar.model = path;
+		status = phiz_eval_run(ctx, model, &o, out);
+		phiz_progress_clear(&bar.progress);
+	}
+	phiz_model_free(&model);
+	phiz_free(ctx, path);
+	return status;
+}
+
+static void print_share(const char *what, double share, struct phiz_interval i, const char *more)
+{
+	printf("%-18s %6.2f %%  (95 %% interval %.1f to %.1f)%s\n", what, 100 * share, 100 * i.low, 100 * i.high, more);
+}
+
+static void print_text(const struct settings *s, const struct phiz_eval_report *r)
+{
+	const struct phiz_eval *e = r->eval;
+	const struct phiz_accuracy *a = &e->accuracy;
+
+	printf("%s: %" PRId64 " photos of known people, %" PRId64 " of strangers", e->path, a->photos, e->strangers);
+	if (e->n_errors)
+		printf(", %zu could not be read", e->n_errors);
+	printf("\n");
+	print_share("named rightly", a->top1, a->top1_interval, "");
+	print_share("among the first 5", a->top5, a->top5_interval, "");
+	printf("%-18s %6.4f    (mean over people)\n", "macro F1", a->macro_f1);
+	printf("%-18s %6.4f    (how far confidence is from accuracy; 0 is best)\n", "ECE", a->ece);
+	if (e->strangers) {
+		printf("%-18s %6.4f    for at most %.3g %% of strangers%s\n", "threshold", e->point.value, 100 * s->far,
+		       r->threshold_stored ? "; stored in the model" : "");
+		print_share("  strangers in", e->point.far, e->point.far_interval, "");
+		print_share("  known, named", e->point.tar, e->point.tar_interval, "");
+		printf("%-18s %6.4f    EER %.2f %%\n", "AUC", e->roc.auc, 100 * e->roc.eer);
+	}
+	printf("%-18s %6.1f ms a photo, %.1f ms of it in the network\n", "time", 1e3 * e->seconds / (double)e->count,
+	       1e3 * e->network_seconds / (double)e->count);
+	if (r->against)
+		printf("%-18s %+6.2f points for %s: %" PRId64 " photos that only it names rightly, %" PRId64
+		       " that only %s does, McNemar p = %.3g\n", "against", 100 * r->comparison->difference, r->against->path,
+		       r->comparison->only_b, r->comparison->only_a, e->path, r->comparison->p);
+	if (s->report)
+		printf("report: %s/report.html\n", s->report);
+}
+
+static enum phiz_status print_json(struct phiz_ctx *ctx, const struct phiz_eval_report *r)
+{
+	struct phiz_bytes text;
+
+	phiz_bytes_init(&text, ctx);
+	enum phiz_status status = phiz_eval_report_summary(r, &text);
+	if (!status)
+		printf("%s\n", text.data);
+	phiz_bytes_free(&text);
+	return status;
+}
+
+static enum phiz_status finish(struct phiz_ctx *ctx, const struct settings *s, struct phiz_eval_report *r)
+{
+	enum phiz_status status = PHIZ_OK;
+
+	if (s->write_threshold) {
+		status = phiz_eval_store_threshold(r->eval);
+		r->threshold_stored = !status;
+	}
+	if (!status && s->report)
+		status = phiz_eval_report_write(r, s->report);
+	if (!status && s->json)
+		status = print_json(ctx, r);
+	else if (!status)
+		print_text(s, r);
+	return status;
+}
+
+static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args);
+
+static const struct settings defaults = {.far = 0.01};
+
+const struct phiz_verb phiz_verb_eval = {
+	"eval", "how good a model is, and the threshold that keeps strangers out",
+	"MODEL --data DIR [--split CSV [--part val]] [--strangers DIR|LIST] [--far RATE] --report DIR [--json]",
+	"MODEL is a .phiz file, a checkpoint or the folder of a run. The folders of DIR carry\n"
+	"the names of the model's people; without --split all their photos are judged. With\n"
+	"strangers, the smallest threshold is found at which at most --far of them are taken\n"
+	"for somebody; tar is the share of the known people's photos that are accepted and\n"
+	"named rightly there. --report writes report.html (one file, for any browser),\n"
+	"report.json, predictions.csv, confusion.png, reliability.svg and roc.svg. --json\n"
+	"prints images, top1, top5, macro_f1, threshold, far, tar and more; shares are 0 to 1,\n"
+	"and what needs strangers is null without them. A photo that cannot be read is named\n"
+	"and left out (errors counts them).",
+	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 1, 1, run,
+};
+
+static int check_usage(const struct settings *s, enum phiz_part *part)
+{
+	*part = s->split ? PHIZ_PART_VAL : PHIZ_PART_TRAIN; /* a scan without a split calls everything training */
+	if (!s->data)
+		return phiz_usage(&phiz_verb_eval, "--data DIR is missing");
+	if (!s->report && !s->json)
+		return phiz_usage(&phiz_verb_eval, "want --report DIR or --json, or both");
+	if (s->part && !s->split)
+		return phiz_usage(&phiz_verb_eval, "--part belongs to --split CSV");
+	if (s->part && (!phiz_part_parse(s->part, part) || *part > PHIZ_PART_TEST))
+		return phiz_usage(&phiz_verb_eval, "--part %s: want train, val or test", s->part);
+	return 0;
+}
+
+static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
+{
+	const struct settings *s = settings;
+	struct phiz_dataset *dataset = NULL;
+	struct phiz_eval *eval = NULL, *against = NULL;
+	struct phiz_comparison comparison = {0};
+	enum phiz_part part;
+	int usage = check_usage(s, &part);
+
+	(void)n_args;
+	if (usage)
+		return usage;
+	enum phiz_status status = open_photos(ctx, s, &dataset);
+	if (!status)
+		status = evaluate(ctx, s, args[0], part, dataset, &eval);
+	if (!status && s->against)
+		status = evaluate(ctx, s, s->against, part, dataset, &against);
+	if (!status && against)
+		status = phiz_compare(ctx, eval, against, &comparison);
+	if (!status) {
+		struct phiz_eval_report r = {
+			.eval = eval, .against = against, .comparison = against ? &comparison : NULL, .data = s->data,
+			.split = s->split, .part = s->split ? phiz_part_name(part) : NULL, .strangers = s->strangers,
+			.date = (int64_t)time(NULL),
+		};
+		status = finish(ctx, s, &r);
+	}
+	if (status)
+		phiz_report(ctx);
+	phiz_comparison_free(ctx, &comparison);
+	phiz_eval_free(&against);
+	phiz_eval_free(&eval);
+	phiz_dataset_free(ctx, &dataset);
+	return status ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
+}
