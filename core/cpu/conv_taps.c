@@ -5,10 +5,10 @@
 #include "core/base/thread.h"
 #include "core/ops/ops.h"
 
-/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it;
- * BLOCK_DEPTH columns of all filters stay in the second level while the panels of about BLOCK_COLUMNS pixels pass by.
- */
-enum { TILE_DEPTH = 192, BLOCK_DEPTH = 640, BLOCK_COLUMNS = 192, BLOCK_VECTORS = 32 };
+/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it; BLOCK_DEPTH
+ * columns of all filters stay in the second level while the panels of a block of pixels pass by. A block has
+ * BLOCK_PANELS full panels, the last one of a product up to half as many more. */
+enum { TILE_DEPTH = 192, BLOCK_DEPTH = 640, BLOCK_PANELS = 4, BLOCK_VECTORS = BLOCK_PANELS * PHIZ_PANEL_VECTORS * 3 / 2 };
 
 /* How the work is cut. It changes no sum: each output pixel is summed in the same order under any cut. */
 struct cut {
@@ -16,8 +16,7 @@ struct cut {
 	int block_channels;   /* packed at a time */
 	int tile_depth;
 	int64_t columns;      /* output pixels of all images */
-	int64_t block;        /* columns of a block, a multiple of lanes */
-	int64_t blocks;
+	int64_t block, blocks; /* columns of a block, but for the last, which takes the rest */
 	int row_step, row_blocks; /* rows of a piece */
 };
 
@@ -50,20 +49,17 @@ static int cut_depth(int depth, int limit, int unit)
 static void cut_work(const struct phiz_taps *t, const struct phiz_conv_micro *micro, int groups, int threads,
                      struct cut *cut)
 {
-	int width = BLOCK_COLUMNS * micro->lanes / PHIZ_MAX_LANES;
 	cut->taps = t->taps_y * t->taps_x;
 	cut->depth = t->channels * cut->taps;
-	cut->block_channels = cut_depth(cut->depth, BLOCK_DEPTH > cut->taps ? BLOCK_DEPTH : cut->taps, cut->taps) /
-	                      cut->taps;
+	cut->block_channels = cut_depth(cut->depth, BLOCK_DEPTH > cut->taps ? BLOCK_DEPTH : cut->taps, cut->taps) / cut->taps;
 	cut->tile_depth = cut_depth(cut->block_channels * cut->taps, TILE_DEPTH, 1);
 	cut->columns = t->images * t->p * t->q;
 	if (cut->columns < 1) /* a residue class may be empty */
 		cut->columns = 1;
-	cut->blocks = (cut->columns + width / 2) / width;
+	cut->block = (int64_t)BLOCK_PANELS * PHIZ_PANEL_VECTORS * micro->lanes;
+	cut->blocks = (cut->columns + cut->block / 2) / cut->block;
 	if (cut->blocks < 1)
 		cut->blocks = 1;
-	cut->block = round_up((cut->columns + cut->blocks - 1) / cut->blocks, micro->lanes);
-	cut->blocks = (cut->columns + cut->block - 1) / cut->block;
 	/* Few pixels, as in the last layers of one image: then the filters are shared out too. */
 	int64_t pieces = cut->blocks * groups, wanted = threads > 1 ? 4 * (int64_t)threads : 1;
 	int64_t split = pieces < wanted ? (wanted + pieces - 1) / pieces : 1;
@@ -74,23 +70,32 @@ static void cut_work(const struct phiz_taps *t, const struct phiz_conv_micro *mi
 	cut->row_blocks = (t->rows + cut->row_step - 1) / cut->row_step;
 }
 
-/* Of one worker: the lanes of a block's vectors, a tile for pixels that are not neighbours, a packed panel. */
-static size_t worker_bytes(const struct cut *cut, const struct phiz_conv_micro *micro, size_t *tile, size_t *packed)
+/* Scratch memory of one worker. */
+struct scratch {
+	struct phiz_lanes *lanes; /* of a block's vectors */
+	float *packed;            /* a panel */
+	float *apart;             /* sums of panels whose pixels are not neighbours: panel x filter x pixel */
+};
+
+static size_t worker_bytes(const struct cut *cut, const struct phiz_taps *t, const struct phiz_conv_micro *micro,
+                           char *memory, struct scratch *out)
 {
-	size_t bytes = sizeof(struct phiz_lanes) * BLOCK_VECTORS;
-	*tile = bytes;
-	bytes += sizeof(float) * (size_t)(micro->rows * PHIZ_PANEL_VECTORS * micro->lanes);
-	*packed = bytes;
-	bytes += sizeof(float) * (size_t)(cut->block_channels * cut->taps) * (size_t)(PHIZ_PANEL_VECTORS * micro->lanes);
+	size_t packed = (sizeof(struct phiz_lanes) * BLOCK_VECTORS + 63) & ~(size_t)63, apart, bytes;
+	apart = packed + sizeof(float) * (size_t)(cut->block_channels * cut->taps) * PHIZ_PANEL_VECTORS * (size_t)micro->lanes;
+	bytes = apart + sizeof(float) * (size_t)t->rows * BLOCK_VECTORS * (size_t)micro->lanes;
+	if (out) {
+		out->lanes = (struct phiz_lanes *)(void *)memory;
+		out->packed = (float *)(void *)(memory + packed);
+		out->apart = (float *)(void *)(memory + apart);
+	}
 	return (bytes + 63) & ~(size_t)63;
 }
 
 size_t phiz_taps_workspace(const struct phiz_taps *t, const struct phiz_conv_micro *micro, int threads)
 {
 	struct cut cut;
-	size_t tile, packed;
 	cut_work(t, micro, 1, threads, &cut);
-	return worker_bytes(&cut, micro, &tile, &packed) * (size_t)threads;
+	return worker_bytes(&cut, t, micro, NULL, NULL) * (size_t)threads;
 }
 
 /* Offsets of lanes count from the first image of their block. */
@@ -118,7 +123,7 @@ static void describe_lanes(const struct phiz_taps *t, int64_t first, int count, 
 			continue;
 		v->offset[i] = (int32_t)((n - image) * t->in_image + (int64_t)v->y[i] * t->width + v->x[i]);
 		if (i == 0 || q == 0) {
-			v->run[v->runs].offset = v->offset[i] - i;
+			v->run[v->runs].offset = v->offset[i] - (int64_t)i * t->stride_x;
 			v->run[v->runs++].lanes = 0;
 		}
 		v->run[v->runs - 1].lanes |= 1u << i;
@@ -131,13 +136,6 @@ static void describe_lanes(const struct phiz_taps *t, int64_t first, int count, 
 		n++;
 	}
 }
-
-/* What a tile's columns are in the output. */
-struct place {
-	int64_t first;   /* column */
-	int count;
-	bool neighbours; /* in memory, in one image */
-};
 
 static void locate(const struct phiz_taps *t, int64_t column, float **out, int64_t *left_in_row)
 {
@@ -154,73 +152,73 @@ static float activate(float x, int act, float slope)
 	return act == PHIZ_ACT_RELU ? 0 : x * slope;
 }
 
-/* Takes a tile of sums to pixels that are not neighbours. */
-static void scatter(const struct phiz_taps *t, const struct phiz_tile *tile, const struct place *place, int row,
-                    int rows)
+/* A stretch of `count` sums to pixels in one row of the image of filter `row`. */
+static void finish_stretch(const struct phiz_taps *t, const float *sum, float *to, int64_t count, int row)
 {
-	int64_t column = place->first, end = place->first + place->count;
-	for (int64_t done = 0; column < end; ) {
-		float *out;
-		int64_t run;
-		locate(t, column, &out, &run);
-		run = run < end - column ? run : end - column;
-		for (int r = 0; r < rows; r++) {
-			const float *from = tile->c + r * tile->ldc + done;
-			float *to = out + (row + r) * t->out_plane;
-			const float *residual = t->residual ? t->residual + (to - t->out) : NULL;
-			float bias = t->bias ? t->bias[row + r] : 0;
-			for (int64_t i = 0; i < run; i++) {
-				float sum = from[i];
-				if (tile->add)
-					sum += to[i * t->out_col];
-				if (tile->finish) {
-					sum += bias;
-					if (residual)
-						sum += residual[i * t->out_col];
-					sum = activate(sum, t->act, t->slope);
-				}
-				to[i * t->out_col] = sum;
-			}
-		}
-		done += run;
-		column += run;
+	const int64_t step = t->out_col;
+	if (!t->add && !t->bias && !t->residual && t->act == PHIZ_ACT_NONE) {
+		for (int64_t i = 0; i < count; i++)
+			to[i * step] = sum[i];
+		return;
+	}
+	const float *residual = t->residual ? t->residual + (to - t->out) : NULL;
+	float bias = t->bias ? t->bias[row] : 0;
+	for (int64_t i = 0; i < count; i++) {
+		float v = sum[i];
+		if (t->add)
+			v += to[i * step];
+		v += bias;
+		if (residual)
+			v += residual[i * step];
+		to[i * step] = activate(v, t->act, t->slope);
 	}
 }
 
-/* One panel against the filters row..row_end-1. */
-static void run_panel(const struct phiz_taps *t, const struct phiz_conv_micro *micro, const struct place *place,
-                      struct phiz_tile *tile, const float *a, int row, int row_end, float *apart)
+/* A panel of a block: `count` columns from column `first`. */
+struct panel {
+	int64_t first;
+	int count, vectors;
+	float *out;   /* of its first column, filter 0, where its columns are neighbours in the output; else NULL */
+	float *apart; /* else its sums gather here, a row of vectors per filter */
+};
+
+/* Takes the sums of a panel to pixels that are not neighbours. */
+static void scatter(const struct phiz_taps *t, const struct panel *panel, int lanes, int row, int row_end)
 {
-	int vectors = (place->count + micro->lanes - 1) / micro->lanes;
-	tile->last_lanes = place->count - (vectors - 1) * micro->lanes;
-	struct phiz_tile part = *tile;
-	float *out = NULL;
-	int64_t unused;
-	if (place->neighbours)
-		locate(t, place->first, &out, &unused);
-	else
-		part.add = part.finish = false;
-	for (int kind = 0; row < row_end; ) {
+	int64_t width = (int64_t)panel->vectors * lanes;
+	for (int64_t done = 0, run; done < panel->count; done += run) {
+		float *out;
+		locate(t, panel->first + done, &out, &run);
+		run = run < panel->count - done ? run : panel->count - done;
+		for (int r = row; r < row_end; r++)
+			finish_stretch(t, panel->apart + (r - row) * width + done, out + r * t->out_plane, run, r);
+	}
+}
+
+/* One slice of depth of a panel against the filters row..row_end-1; `first`, `last`: it is the first or last slice. */
+static void run_panel(const struct phiz_taps *t, const struct phiz_conv_micro *micro, const struct panel *panel,
+                      const struct phiz_tile *slice, bool first, bool last, int row, int row_end)
+{
+	struct phiz_tile tile = *slice;
+	int64_t width = (int64_t)panel->vectors * micro->lanes;
+	tile.ldc = panel->out ? t->out_plane : width;
+	tile.last_lanes = panel->out ? panel->count - (panel->vectors - 1) * micro->lanes : micro->lanes;
+	tile.add = !first || (panel->out && t->add);
+	tile.finish = last && panel->out && (t->bias || t->residual || t->act != PHIZ_ACT_NONE);
+	for (int kind = 0, r = row; r < row_end; ) {
 		int rows = micro->row_count[kind];
-		if (rows > row_end - row) {
+		if (rows > row_end - r) {
 			kind++;
 			continue;
 		}
-		part.a = a + row * t->lda;
-		if (place->neighbours) {
-			part.c = out + row * t->out_plane;
-			part.ldc = t->out_plane;
-			part.bias = t->bias ? t->bias + row : NULL;
-			part.residual = t->residual ? t->residual + (part.c - t->out) : NULL;
-			micro->tile[kind][vectors - 1](&part);
-		} else {
-			part.c = tile->c = apart;
-			part.ldc = tile->ldc = (int64_t)vectors * micro->lanes;
-			part.last_lanes = micro->lanes;
-			micro->tile[kind][vectors - 1](&part);
-			scatter(t, tile, place, row, rows);
+		tile.a = slice->a + r * t->lda;
+		tile.c = panel->out ? panel->out + r * t->out_plane : panel->apart + (r - row) * width;
+		if (tile.finish) {
+			tile.bias = t->bias ? t->bias + r : NULL;
+			tile.residual = t->residual ? t->residual + (tile.c - t->out) : NULL;
 		}
-		row += rows;
+		micro->tile[kind][panel->vectors - 1](&tile);
+		r += rows;
 	}
 }
 
@@ -232,45 +230,59 @@ static bool neighbours(const struct phiz_taps *t, int64_t first, int count)
 	return t->out_row == t->q || first % t->q + count <= t->q;
 }
 
+/* Cuts a block's columns into panels; returns how many. */
+static int list_panels(const struct phiz_taps *t, int64_t first, int columns, int lanes, int rows, float *apart,
+                       struct panel *list)
+{
+	int n = 0, vectors = (columns + lanes - 1) / lanes;
+	for (int v = 0; v < vectors; n++) {
+		struct panel *panel = &list[n];
+		int left = vectors - v;
+		*panel = (struct panel){.first = first + v * lanes, .apart = apart + (int64_t)v * lanes * rows};
+		panel->vectors = left == PHIZ_PANEL_VECTORS + 1 ? 2 : at_most(left, PHIZ_PANEL_VECTORS);
+		panel->count = at_most(columns - v * lanes, panel->vectors * lanes);
+		int64_t unused;
+		if (neighbours(t, panel->first, panel->count))
+			locate(t, panel->first, &panel->out, &unused);
+		v += panel->vectors;
+	}
+	return n;
+}
+
 /* One block of columns against a range of filters. */
 static void run_block(const struct run *run, const struct phiz_taps *t, int64_t block, int row, int row_end, int worker)
 {
 	const struct phiz_conv_micro *micro = run->micro;
 	const struct cut *cut = &run->cut;
-	size_t tile_at, packed_at;
-	worker_bytes(cut, micro, &tile_at, &packed_at);
-	char *memory = run->workspace + (size_t)worker * run->per_worker;
-	struct phiz_lanes *lanes = (struct phiz_lanes *)(void *)memory;
-	float *apart = (float *)(void *)(memory + tile_at), *packed = (float *)(void *)(memory + packed_at);
-	int64_t first = block * cut->block, plane = (int64_t)t->p * t->q, image = first / plane;
-	int columns = (int)(cut->columns - first < cut->block ? cut->columns - first : cut->block);
-	int vectors = (columns + micro->lanes - 1) / micro->lanes;
-	for (int v = 0; v < vectors; v++)
+	struct scratch scratch;
+	worker_bytes(cut, t, micro, run->workspace + (size_t)worker * run->per_worker, &scratch);
+	struct panel panel[BLOCK_VECTORS];
+	int64_t first = block * cut->block, image = first / ((int64_t)t->p * t->q);
+	int columns = (int)(block == cut->blocks - 1 ? cut->columns - first : cut->block);
+	int n = list_panels(t, first, columns, micro->lanes, row_end - row, scratch.apart, panel);
+	for (int v = 0; v * micro->lanes < columns; v++)
 		describe_lanes(t, first + v * micro->lanes, at_most(columns - v * micro->lanes, micro->lanes), image,
-		               micro->lanes, lanes + v);
+		               micro->lanes, scratch.lanes + v);
 	struct phiz_taps local = *t;
 	local.in += image * t->in_image;
 	for (int c0 = 0; c0 < t->channels; c0 += cut->block_channels) {
 		int c1 = at_most(c0 + cut->block_channels, t->channels), depth = (c1 - c0) * cut->taps;
-		for (int v = 0, wide; v < vectors; v += wide) {
-			wide = vectors - v == PHIZ_PANEL_VECTORS + 1 ? 2 : at_most(vectors - v, PHIZ_PANEL_VECTORS);
-			struct place place = {first + v * micro->lanes,
-			                      at_most(columns - v * micro->lanes, wide * micro->lanes), false};
-			place.neighbours = neighbours(t, place.first, place.count);
-			micro->pack(&local, lanes + v, wide, c0, c1, packed);
+		for (int i = 0; i < n; i++) {
+			int64_t width = (int64_t)panel[i].vectors * micro->lanes;
+			micro->pack(&local, scratch.lanes + (panel[i].first - first) / micro->lanes, panel[i].vectors, c0, c1,
+			            scratch.packed);
 			for (int d = 0; d < depth; d += cut->tile_depth) {
-				int64_t from = (int64_t)c0 * cut->taps + d;
-				struct phiz_tile tile = {.depth = at_most(cut->tile_depth, depth - d),
-				                         .lda = t->lda,
-				                         .b = packed + (int64_t)d * wide * micro->lanes,
-				                         .add = t->add || from > 0,
-				                         .act = t->act,
-				                         .slope = t->slope};
-				tile.finish = from + tile.depth == cut->depth;
-				run_panel(t, micro, &place, &tile, t->a + from, row, row_end, apart);
+				int from = c0 * cut->taps + d;
+				struct phiz_tile slice = {.depth = at_most(cut->tile_depth, depth - d), .a = t->a + from,
+				                          .lda = t->lda, .b = scratch.packed + d * width, .act = t->act,
+				                          .slope = t->slope};
+				run_panel(t, micro, &panel[i], &slice, from == 0, from + slice.depth == cut->depth, row, row_end);
 			}
 		}
 	}
+	for (int i = 0; i < n; i++)
+		if (!panel[i].out)
+			scatter(t, &panel[i], micro->lanes, row, row_end);
 }
 
 static void run_pieces(void *arg, int64_t begin, int64_t end, int worker)
@@ -297,10 +309,9 @@ void phiz_taps_run(struct phiz_ctx *ctx, const struct phiz_taps *t, int groups, 
                    void *workspace)
 {
 	struct run run = {.t = t, .micro = micro, .groups = groups, .workspace = workspace};
-	size_t tile, packed;
 	if (t->images * t->p * t->q * t->rows == 0)
 		return;
 	cut_work(t, micro, groups, phiz_ctx_threads(ctx), &run.cut);
-	run.per_worker = worker_bytes(&run.cut, micro, &tile, &packed);
+	run.per_worker = worker_bytes(&run.cut, t, micro, NULL, NULL);
 	phiz_parallel_for(ctx, run.cut.blocks * groups * run.cut.row_blocks, 1, run_pieces, &run);
 }

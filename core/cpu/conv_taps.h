@@ -45,9 +45,9 @@ struct phiz_taps {
 struct phiz_lanes {
 	int32_t y[PHIZ_MAX_LANES], x[PHIZ_MAX_LANES]; /* p * stride_y, q * stride_x */
 	int32_t offset[PHIZ_MAX_LANES];               /* of (y, x) from phiz_taps.in, image included */
-	int runs;                                     /* stretches of lanes whose pixels are neighbours in memory */
+	int runs;                                     /* stretches of lanes of one row of pixels */
 	struct {
-		int64_t offset; /* of lane 0, were it part of the run */
+		int64_t offset; /* of lane 0, were it part of the run; the next lane is stride_x further on */
 		uint32_t lanes; /* bit i: lane i is part of it */
 	} run[PHIZ_MAX_LANES];
 };

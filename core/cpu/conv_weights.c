@@ -12,6 +12,7 @@ enum { PANEL_BYTES = 16 << 20, BLOCK_PIXELS = 160, MAX_STRETCHES = BLOCK_PIXELS 
 struct run {
 	const struct phiz_conv_weights *w;
 	const struct phiz_weights_micro *micro;
+	const phiz_weight_tile_fn *tile;
 	int group, taps, width, panels; /* width: of a panel */
 	int channel_step, channel_pieces;
 	int64_t chunk;               /* images whose gradients are turned at a time */
@@ -28,6 +29,16 @@ static int64_t round_up(int64_t n, int64_t unit)
 static int64_t plane(const struct phiz_conv_weights *w)
 {
 	return (int64_t)w->p * w->q;
+}
+
+static bool is_wide(const struct phiz_conv_weights *w, const struct phiz_weights_micro *micro)
+{
+	return w->channels <= micro->wide_rows && w->filters >= micro->wide_vectors * micro->lanes;
+}
+
+static int full_width(const struct phiz_conv_weights *w, const struct phiz_weights_micro *micro)
+{
+	return (is_wide(w, micro) ? micro->wide_vectors : micro->vectors) * micro->lanes;
 }
 
 static size_t sum_bytes(const struct phiz_conv_weights *w, int width)
@@ -47,7 +58,7 @@ static int64_t chunk_images(const struct phiz_conv_weights *w, int width, int64_
 size_t phiz_conv_weights_workspace(const struct phiz_conv_weights *w, const struct phiz_weights_micro *micro,
                                    int threads)
 {
-	int width = micro->vectors * micro->lanes;
+	int width = full_width(w, micro);
 	int64_t one, chunk = chunk_images(w, width, &one);
 	(void)threads;
 	return sum_bytes(w, width) + (size_t)(one * chunk);
@@ -141,7 +152,7 @@ static void do_block(const struct run *run, const struct block *block, int panel
 			struct phiz_weight_tile tile = {in + c * w->in_plane, w->in_plane, w->stride_x, panel_data(run, panel),
 			                                sum_data(run, panel, tap, c, width), list, n};
 			if (width == run->width)
-				run->micro->tile[rows - 1](&tile);
+				run->tile[rows - 1](&tile);
 			else
 				run->micro->narrow[rows - 1](&tile);
 			c += rows;
@@ -207,10 +218,11 @@ static void cut_channels(struct run *run, int threads)
 void phiz_conv_weights_run(struct phiz_ctx *ctx, const struct phiz_conv_weights *w,
                            const struct phiz_weights_micro *micro, void *workspace)
 {
-	int width = micro->vectors * micro->lanes;
+	int width = full_width(w, micro);
 	int64_t one;
 	struct run run = {.w = w, .micro = micro, .taps = w->taps_y * w->taps_x, .width = width, .sum = workspace,
 	                  .panels = (w->filters + width - 1) / width, .chunk = chunk_images(w, width, &one)};
+	run.tile = is_wide(w, micro) ? micro->wide : micro->tile;
 	run.panel = (float *)(void *)((char *)workspace + sum_bytes(w, width));
 	if (w->channels == 0 || w->filters == 0)
 		return;

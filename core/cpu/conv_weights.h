@@ -44,13 +44,18 @@ struct phiz_weight_tile {
 
 #define PHIZ_WEIGHT_ROWS 8
 
+typedef void (*phiz_weight_tile_fn)(const struct phiz_weight_tile *t);
+
 struct phiz_weights_micro {
 	int lanes;
 	int rows;    /* of the largest tile, <= PHIZ_WEIGHT_ROWS */
 	int vectors; /* of a panel */
 	/* tile[r - 1]: a tile of r rows, r <= rows; narrow: of a panel one vector wide. */
-	void (*tile[PHIZ_WEIGHT_ROWS])(const struct phiz_weight_tile *t);
-	void (*narrow[PHIZ_WEIGHT_ROWS])(const struct phiz_weight_tile *t);
+	phiz_weight_tile_fn tile[PHIZ_WEIGHT_ROWS], narrow[PHIZ_WEIGHT_ROWS];
+	/* Few channels, such as an image's 3, want wider panels to keep the processor busy: up to wide_rows channels take
+	 * panels of wide_vectors. 0: never. */
+	int wide_rows, wide_vectors;
+	phiz_weight_tile_fn wide[PHIZ_WEIGHT_ROWS];
 	/* to[i][j] = from[j * plane + i] for i < pixels, j < filters; 0 for filters <= j < width. */
 	void (*turn)(const float *from, int64_t plane, int64_t pixels, int filters, int width, float *to);
 };

@@ -16,7 +16,7 @@ unsigned phiz_cpu_features(void)
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 		features |= PHIZ_CPU_AVX2;
 	if ((features & PHIZ_CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("bmi2"))
 		features |= PHIZ_CPU_AVX512;
 	return features;
 }

@@ -9,7 +9,7 @@
 /* Bits of struct phiz_kernel's `features`. A bit is set only where the operating system keeps the registers too. */
 enum {
 	PHIZ_CPU_AVX2 = 1u << 0,   /* with FMA and F16C */
-	PHIZ_CPU_AVX512 = 1u << 1, /* F, BW, VL and DQ: Skylake-X and later, Zen 4 and later */
+	PHIZ_CPU_AVX512 = 1u << 1, /* F, BW, VL and DQ, with BMI2: Skylake-X and later, Zen 4 and later */
 	PHIZ_CPU_NEON = 1u << 2
 };
 

@@ -1,7 +1,7 @@
 /* Inner loops of convolution for AVX-512: tiles of 8 filters x 48 pixels in 24 registers. */
 #include <immintrin.h>
 
-#include "core/cpu/conv2d.h"
+#include "core/cpu/conv.h"
 #include "core/cpu/features.h"
 #include "core/cpu/kernels.h"
 #include "core/ops/ops.h"
@@ -105,6 +105,29 @@ INLINE void pack_runs(const float *in, int64_t plane, const struct phiz_lanes *l
 	}
 }
 
+/* Every second element of 32 from `from`, where the lane's bit is set. */
+INLINE __m512 load_even(const float *from, __mmask16 lanes)
+{
+	const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+	__mmask16 low = (__mmask16)_pdep_u32(lanes, 0x5555), high = (__mmask16)_pdep_u32(lanes >> 8, 0x5555);
+	return _mm512_permutex2var_ps(_mm512_maskz_loadu_ps(low, from), even, _mm512_maskz_loadu_ps(high, from + LANES));
+}
+
+/* As pack_runs, for a horizontal stride of 2. */
+INLINE void pack_even(const float *in, int64_t plane, const struct phiz_lanes *lanes, __mmask16 valid, int channels,
+                      float *b, int64_t step)
+{
+	for (int64_t c = 0; c < channels; c++, b += step) {
+		__m512 v = _mm512_setzero_ps();
+		for (int i = 0; i < lanes->runs; i++) {
+			__mmask16 mask = valid & (__mmask16)lanes->run[i].lanes;
+			if (mask)
+				v = _mm512_or_ps(v, load_even(in + lanes->run[i].offset + c * plane, mask));
+		}
+		_mm512_store_ps(b, v);
+	}
+}
+
 INLINE void pack_gather(const float *in, int64_t plane, const struct phiz_lanes *lanes, __mmask16 valid, int channels,
                         float *b, int64_t step)
 {
@@ -125,6 +148,8 @@ static void pack(const struct phiz_taps *t, const struct phiz_lanes *lanes, int 
 			float *to = b + i * width + v * LANES;
 			if (t->stride_x == 1)
 				pack_runs(in, t->in_plane, lanes + v, valid, c1 - c0, to, taps * width);
+			else if (t->stride_x == 2)
+				pack_even(in, t->in_plane, lanes + v, valid, c1 - c0, to, taps * width);
 			else
 				pack_gather(in, t->in_plane, lanes + v, valid, c1 - c0, to, taps * width);
 		}
@@ -139,21 +164,7 @@ static const struct phiz_conv_micro taps = {
 
 static const struct phiz_conv_inner inner = {&taps, &phiz_weights_avx512};
 
-static size_t workspace(const struct phiz_call *call, bool backward, int threads)
-{
-	return phiz_conv2d_workspace(call, backward, threads, &inner);
-}
-
-static enum phiz_status forward(struct phiz_call *call)
-{
-	return phiz_conv2d_forward(call, &inner);
-}
-
-static enum phiz_status backward(struct phiz_call *call)
-{
-	return phiz_conv2d_backward(call, &inner);
-}
-
-const struct phiz_kernel phiz_cpu_conv2d_f32_avx512 = {
-	"conv2d", "implicit_gemm.avx512", PHIZ_F32, PHIZ_CPU_AVX512, phiz_conv2d_supports, workspace, forward, backward,
-};
+#define PHIZ_CONV_SUFFIX(op) phiz_cpu_##op##_f32_avx512
+#define PHIZ_CONV_TEXT "implicit_gemm.avx512"
+#define PHIZ_CONV_FEATURES PHIZ_CPU_AVX512
+#include "core/cpu/x86/conv_rows.h"

@@ -8,7 +8,7 @@
 
 INLINE void tile(const int R, const int V, const struct phiz_weight_tile *t)
 {
-	__m512 sum[PHIZ_WEIGHT_ROWS][2];
+	__m512 sum[PHIZ_WEIGHT_ROWS][4];
 	for (int r = 0; r < R; r++)
 		for (int v = 0; v < V; v++)
 			sum[r][v] = _mm512_setzero_ps();
@@ -17,7 +17,7 @@ INLINE void tile(const int R, const int V, const struct phiz_weight_tile *t)
 		const float *in = t->in + t->stretch[s].in;
 		const float *b = t->panel + t->stretch[s].dout * V * LANES;
 		for (int64_t n = t->stretch[s].count; n > 0; n--) {
-			__m512 gradient[2];
+			__m512 gradient[4];
 			for (int v = 0; v < V; v++)
 				gradient[v] = _mm512_load_ps(b + v * LANES);
 			for (int r = 0; r < R; r++) {
@@ -40,6 +40,7 @@ INLINE void tile(const int R, const int V, const struct phiz_weight_tile *t)
 	static void tile_##r##x##v(const struct phiz_weight_tile *t) { tile(r, v, t); }
 #define TILES(v) TILE(1, v) TILE(2, v) TILE(3, v) TILE(4, v) TILE(5, v) TILE(6, v) TILE(7, v) TILE(8, v)
 TILES(1) TILES(2)
+TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4)
 
 /* Turns 16 x 16 floats in registers: first pairs of rows, then of pairs, within and across 128-bit lanes. */
 INLINE void turn_square(__m512 m[LANES])
@@ -86,8 +87,13 @@ static void turn(const float *from, int64_t plane, int64_t pixels, int filters, 
 }
 
 const struct phiz_weights_micro phiz_weights_avx512 = {
-	LANES, 8, 2,
-	{tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2},
-	{tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1},
-	turn,
+	.lanes = LANES,
+	.rows = 8,
+	.vectors = 2,
+	.tile = {tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2},
+	.narrow = {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1},
+	.wide_rows = 4,
+	.wide_vectors = 4,
+	.wide = {tile_1x4, tile_2x4, tile_3x4, tile_4x4},
+	.turn = turn,
 };

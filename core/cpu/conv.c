@@ -1,39 +1,91 @@
-#include "core/cpu/conv2d.h"
+#include "core/cpu/conv.h"
 
 #include <string.h>
 
 #include "core/base/thread.h"
-#include "core/ops/ops.h"
+#include "core/ops/kernel.h"
 
-void phiz_conv_shape_get(const struct phiz_call *call, struct phiz_conv_shape *out)
+void phiz_conv_of_conv2d(const struct phiz_call *call, struct phiz_conv *out)
 {
 	const int64_t *in = call->in[PHIZ_CONV2D_INPUT].shape.dim, *filter = call->in[PHIZ_CONV2D_WEIGHT].shape.dim;
 	const int64_t *to = call->out[0].shape.dim;
 	const union phiz_attr *attr = call->node->attr;
-	out->n = in[0];
-	out->c = (int)in[1];
-	out->h = (int)in[2];
-	out->w = (int)in[3];
-	out->k = (int)filter[0];
-	out->r = (int)filter[2];
-	out->s = (int)filter[3];
-	out->p = (int)to[2];
-	out->q = (int)to[3];
-	out->groups = (int)attr[PHIZ_CONV2D_GROUPS].i;
-	out->stride_h = (int)attr[PHIZ_CONV2D_STRIDE_H].i;
-	out->stride_w = (int)attr[PHIZ_CONV2D_STRIDE_W].i;
-	out->pad_h = (int)attr[PHIZ_CONV2D_PAD_TOP].i;
-	out->pad_w = (int)attr[PHIZ_CONV2D_PAD_LEFT].i;
-	out->dilation_h = (int)attr[PHIZ_CONV2D_DILATION_H].i;
-	out->dilation_w = (int)attr[PHIZ_CONV2D_DILATION_W].i;
-	out->act = (int)attr[PHIZ_CONV2D_ACT].i;
-	out->slope = (float)attr[PHIZ_CONV2D_ACT_SLOPE].f;
+	*out = (struct phiz_conv){
+		.ctx = call->ctx,
+		.n = in[0],
+		.c = (int)in[1],
+		.h = (int)in[2],
+		.w = (int)in[3],
+		.k = (int)filter[0],
+		.r = (int)filter[2],
+		.s = (int)filter[3],
+		.p = (int)to[2],
+		.q = (int)to[3],
+		.groups = (int)attr[PHIZ_CONV2D_GROUPS].i,
+		.stride_h = (int)attr[PHIZ_CONV2D_STRIDE_H].i,
+		.stride_w = (int)attr[PHIZ_CONV2D_STRIDE_W].i,
+		.pad_h = (int)attr[PHIZ_CONV2D_PAD_TOP].i,
+		.pad_w = (int)attr[PHIZ_CONV2D_PAD_LEFT].i,
+		.dilation_h = (int)attr[PHIZ_CONV2D_DILATION_H].i,
+		.dilation_w = (int)attr[PHIZ_CONV2D_DILATION_W].i,
+		.act = (int)attr[PHIZ_CONV2D_ACT].i,
+		.slope = (float)attr[PHIZ_CONV2D_ACT_SLOPE].f,
+		.in = phiz_in(call, PHIZ_CONV2D_INPUT),
+		.weight = phiz_in(call, PHIZ_CONV2D_WEIGHT),
+		.bias = phiz_in(call, PHIZ_CONV2D_BIAS),
+		.residual = phiz_in(call, PHIZ_CONV2D_RESIDUAL),
+		.dout = call->dout[0].data,
+		.out = call->out[0].data,
+		.din = phiz_din(call, PHIZ_CONV2D_INPUT),
+		.dweight = phiz_din(call, PHIZ_CONV2D_WEIGHT),
+		.dbias = phiz_din(call, PHIZ_CONV2D_BIAS),
+		.add_din = phiz_adds(call, PHIZ_CONV2D_INPUT),
+		.add_dweight = phiz_adds(call, PHIZ_CONV2D_WEIGHT),
+		.add_dbias = phiz_adds(call, PHIZ_CONV2D_BIAS),
+		.workspace = call->workspace,
+	};
 }
 
-static void forward_taps(const struct phiz_call *call, const struct phiz_conv_shape *d, struct phiz_taps *t)
+void phiz_conv_of_linear(const struct phiz_call *call, struct phiz_conv *out)
+{
+	const int64_t *in = call->in[PHIZ_LINEAR_INPUT].shape.dim, *filter = call->in[PHIZ_LINEAR_WEIGHT].shape.dim;
+	*out = (struct phiz_conv){
+		.ctx = call->ctx,
+		.n = in[0],
+		.c = (int)in[1],
+		.h = 1,
+		.w = 1,
+		.k = (int)filter[0],
+		.r = 1,
+		.s = 1,
+		.p = 1,
+		.q = 1,
+		.groups = 1,
+		.stride_h = 1,
+		.stride_w = 1,
+		.dilation_h = 1,
+		.dilation_w = 1,
+		.act = (int)call->node->attr[PHIZ_LINEAR_ACT].i,
+		.slope = (float)call->node->attr[PHIZ_LINEAR_ACT_SLOPE].f,
+		.in = phiz_in(call, PHIZ_LINEAR_INPUT),
+		.weight = phiz_in(call, PHIZ_LINEAR_WEIGHT),
+		.bias = phiz_in(call, PHIZ_LINEAR_BIAS),
+		.dout = call->dout[0].data,
+		.out = call->out[0].data,
+		.din = phiz_din(call, PHIZ_LINEAR_INPUT),
+		.dweight = phiz_din(call, PHIZ_LINEAR_WEIGHT),
+		.dbias = phiz_din(call, PHIZ_LINEAR_BIAS),
+		.add_din = phiz_adds(call, PHIZ_LINEAR_INPUT),
+		.add_dweight = phiz_adds(call, PHIZ_LINEAR_WEIGHT),
+		.add_dbias = phiz_adds(call, PHIZ_LINEAR_BIAS),
+		.workspace = call->workspace,
+	};
+}
+
+static void forward_taps(const struct phiz_conv *d, struct phiz_taps *t)
 {
 	*t = (struct phiz_taps){
-		.in = call->in[PHIZ_CONV2D_INPUT].data,
+		.in = d->in,
 		.in_image = (int64_t)d->c * d->h * d->w,
 		.in_plane = (int64_t)d->h * d->w,
 		.height = d->h,
@@ -47,10 +99,10 @@ static void forward_taps(const struct phiz_call *call, const struct phiz_conv_sh
 		.step_x = d->dilation_w,
 		.stride_y = d->stride_h,
 		.stride_x = d->stride_w,
-		.a = call->in[PHIZ_CONV2D_WEIGHT].data,
+		.a = d->weight,
 		.lda = (int64_t)(d->c / d->groups) * d->r * d->s,
 		.rows = d->k / d->groups,
-		.out = call->out[0].data,
+		.out = d->out,
 		.images = d->n,
 		.out_image = (int64_t)d->k * d->p * d->q,
 		.out_plane = (int64_t)d->p * d->q,
@@ -58,13 +110,11 @@ static void forward_taps(const struct phiz_call *call, const struct phiz_conv_sh
 		.out_col = 1,
 		.p = d->p,
 		.q = d->q,
+		.bias = d->bias,
+		.residual = d->residual,
 		.act = d->act,
 		.slope = d->slope,
 	};
-	if (call->n_in > PHIZ_CONV2D_BIAS)
-		t->bias = call->in[PHIZ_CONV2D_BIAS].data;
-	if (call->n_in > PHIZ_CONV2D_RESIDUAL)
-		t->residual = call->in[PHIZ_CONV2D_RESIDUAL].data;
 	/* Sums of a deep product rest in `out` between its parts. */
 	if (t->residual && t->residual == t->out) {
 		t->residual = NULL;
@@ -102,8 +152,7 @@ static struct residue find_residue(int first, int size, int filter, int stride, 
 }
 
 struct backward_run {
-	const struct phiz_call *call;
-	const struct phiz_conv_shape *d;
+	const struct phiz_conv *d;
 	struct residue y, x;
 	int first_y, first_x;
 	float *turned;
@@ -113,9 +162,8 @@ struct backward_run {
 static void turn_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct backward_run *run = arg;
-	const struct phiz_conv_shape *d = run->d;
+	const struct phiz_conv *d = run->d;
 	const struct residue *y = &run->y, *x = &run->x;
-	const float *weight = run->call->in[PHIZ_CONV2D_WEIGHT].data;
 	int kg = d->k / d->groups, cg = d->c / d->groups, taps = y->taps * x->taps;
 	(void)worker;
 	for (int g = (int)(begin / cg); g < d->groups && (int64_t)g * cg < end; g++) {
@@ -123,7 +171,7 @@ static void turn_pieces(void *arg, int64_t begin, int64_t end, int worker)
 		int c1 = end < (int64_t)(g + 1) * cg ? (int)(end - (int64_t)g * cg) : cg;
 		for (int k = 0; k < kg; k++)
 			for (int c = c0; c < c1; c++) {
-				const float *from = weight + (((int64_t)g * kg + k) * cg + c) * d->r * d->s;
+				const float *from = d->weight + (((int64_t)g * kg + k) * cg + c) * d->r * d->s;
 				float *to = run->turned + (((int64_t)g * cg + c) * kg + k) * taps;
 				for (int i = 0; i < y->taps; i++)
 					for (int j = 0; j < x->taps; j++)
@@ -136,21 +184,19 @@ static void turn_pieces(void *arg, int64_t begin, int64_t end, int worker)
 static void zero_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct backward_run *run = arg;
-	const struct phiz_conv_shape *d = run->d;
-	float *din = run->call->din[PHIZ_CONV2D_INPUT].data;
+	const struct phiz_conv *d = run->d;
 	(void)worker;
 	for (int64_t plane = begin; plane < end; plane++)
 		for (int y = run->first_y; y < d->h; y += d->stride_h)
 			for (int x = run->first_x; x < d->w; x += d->stride_w)
-				din[(plane * d->h + y) * d->w + x] = 0;
+				d->din[(plane * d->h + y) * d->w + x] = 0;
 }
 
 static void backward_taps(const struct backward_run *run, struct phiz_taps *t)
 {
-	const struct phiz_call *call = run->call;
-	const struct phiz_conv_shape *d = run->d;
+	const struct phiz_conv *d = run->d;
 	*t = (struct phiz_taps){
-		.in = call->dout[0].data,
+		.in = d->dout,
 		.in_image = (int64_t)d->k * d->p * d->q,
 		.in_plane = (int64_t)d->p * d->q,
 		.height = d->p,
@@ -174,13 +220,13 @@ static void backward_taps(const struct backward_run *run, struct phiz_taps *t)
 		.out_col = d->stride_w,
 		.p = run->y.pixels,
 		.q = run->x.pixels,
-		.add = (call->accumulate & 1u << PHIZ_CONV2D_INPUT) != 0,
+		.add = d->add_din,
 	};
-	if (call->din[PHIZ_CONV2D_INPUT].data)
-		t->out = (float *)call->din[PHIZ_CONV2D_INPUT].data + (int64_t)run->first_y * d->w + run->first_x;
+	if (d->din)
+		t->out = d->din + (int64_t)run->first_y * d->w + run->first_x;
 }
 
-static size_t turned_bytes(const struct phiz_conv_shape *d)
+static size_t turned_bytes(const struct phiz_conv *d)
 {
 	size_t bytes = sizeof(float) * (size_t)d->k * (size_t)(d->c / d->groups) * (size_t)d->r * (size_t)d->s;
 	return (bytes + 63) & ~(size_t)63;
@@ -188,46 +234,45 @@ static size_t turned_bytes(const struct phiz_conv_shape *d)
 
 static void pick_class(struct backward_run *run, int first_y, int first_x)
 {
-	const struct phiz_conv_shape *d = run->d;
+	const struct phiz_conv *d = run->d;
 	run->first_y = first_y;
 	run->first_x = first_x;
 	run->y = find_residue(first_y, d->h, d->r, d->stride_h, d->pad_h, d->dilation_h);
 	run->x = find_residue(first_x, d->w, d->s, d->stride_w, d->pad_w, d->dilation_w);
 }
 
-static void backward_input(struct phiz_call *call, const struct phiz_conv_shape *d, const struct phiz_conv_inner *inner)
+static void backward_input(const struct phiz_conv *d, const struct phiz_conv_inner *inner)
 {
-	struct backward_run run = {.call = call, .d = d, .turned = call->workspace};
-	void *rest = (char *)call->workspace + turned_bytes(d);
-	bool add = (call->accumulate & 1u << PHIZ_CONV2D_INPUT) != 0;
+	struct backward_run run = {.d = d, .turned = (float *)(void *)d->workspace};
+	void *rest = d->workspace + turned_bytes(d);
 	for (int class = 0; class < d->stride_h * d->stride_w; class++) {
 		struct phiz_taps t;
 		pick_class(&run, class / d->stride_w, class % d->stride_w);
 		if (!run.y.pixels || !run.x.pixels)
 			continue;
 		if (run.y.taps * run.x.taps == 0) {
-			if (!add)
-				phiz_parallel_for(call->ctx, d->n * d->c, 64, zero_pieces, &run);
+			if (!d->add_din)
+				phiz_parallel_for(d->ctx, d->n * d->c, 64, zero_pieces, &run);
 			continue;
 		}
-		phiz_parallel_for(call->ctx, d->c, 16, turn_pieces, &run);
+		phiz_parallel_for(d->ctx, d->c, 16, turn_pieces, &run);
 		backward_taps(&run, &t);
-		phiz_taps_run(call->ctx, &t, d->groups, inner->taps, rest);
+		phiz_taps_run(d->ctx, &t, d->groups, inner->taps, rest);
 	}
 }
 
 /* --- Gradients of filters and bias --- */
 
-static void weights_problem(const struct phiz_call *call, const struct phiz_conv_shape *d, struct phiz_conv_weights *w)
+static void weights_problem(const struct phiz_conv *d, struct phiz_conv_weights *w)
 {
 	*w = (struct phiz_conv_weights){
-		.in = call->in[PHIZ_CONV2D_INPUT].data,
+		.in = d->in,
 		.in_image = (int64_t)d->c * d->h * d->w,
 		.in_plane = (int64_t)d->h * d->w,
 		.height = d->h,
 		.width = d->w,
 		.channels = d->c / d->groups,
-		.dout = call->dout[0].data,
+		.dout = d->dout,
 		.dout_image = (int64_t)d->k * d->p * d->q,
 		.images = d->n,
 		.filters = d->k / d->groups,
@@ -242,8 +287,8 @@ static void weights_problem(const struct phiz_call *call, const struct phiz_conv
 		.pad_y = d->pad_h,
 		.pad_x = d->pad_w,
 		.groups = d->groups,
-		.dw = call->din[PHIZ_CONV2D_WEIGHT].data,
-		.add = (call->accumulate & 1u << PHIZ_CONV2D_WEIGHT) != 0,
+		.dw = d->dweight,
+		.add = d->add_dweight,
 	};
 }
 
@@ -265,92 +310,78 @@ static double sum_plane(const float *x, int64_t count)
 
 static void bias_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
-	const struct phiz_call *call = arg;
-	const int64_t *dim = call->out[0].shape.dim, plane = dim[2] * dim[3];
-	const float *dout = call->dout[0].data;
-	float *db = call->din[PHIZ_CONV2D_BIAS].data;
+	const struct phiz_conv *d = arg;
+	int64_t plane = (int64_t)d->p * d->q;
 	(void)worker;
 	for (int64_t k = begin; k < end; k++) {
-		double sum = call->accumulate & 1u << PHIZ_CONV2D_BIAS ? (double)db[k] : 0;
-		for (int64_t n = 0; n < dim[0]; n++)
-			sum += sum_plane(dout + (n * dim[1] + k) * plane, plane);
-		db[k] = (float)sum;
+		double sum = d->add_dbias ? (double)d->dbias[k] : 0;
+		for (int64_t n = 0; n < d->n; n++)
+			sum += sum_plane(d->dout + (n * d->k + k) * plane, plane);
+		d->dbias[k] = (float)sum;
 	}
 }
 
-void phiz_conv2d_backward_bias(struct phiz_call *call)
+void phiz_conv_backward_bias(const struct phiz_conv *d)
 {
-	phiz_parallel_for(call->ctx, call->out[0].shape.dim[1], 4, bias_pieces, call);
+	struct phiz_conv copy = *d;
+	phiz_parallel_for(d->ctx, d->k, 4, bias_pieces, &copy);
 }
 
-/* --- The kernel --- */
+/* --- The whole --- */
 
-bool phiz_conv2d_supports(const struct phiz_call *call)
+bool phiz_conv_fits(const struct phiz_conv *d)
 {
-	struct phiz_conv_shape d;
 	struct phiz_taps t;
-	phiz_conv_shape_get(call, &d);
-	forward_taps(call, &d, &t);
+	forward_taps(d, &t);
 	if (!phiz_taps_fits(&t))
 		return false;
 	/* The gradient of the input reads the output's image and writes the input's. */
-	t.in_image = (int64_t)d.k * d.p * d.q;
-	t.channels = d.k / d.groups;
-	t.p = d.h / d.stride_h;
-	t.q = d.w / d.stride_w;
+	t.in_image = (int64_t)d->k * d->p * d->q;
+	t.channels = d->k / d->groups;
+	t.p = d->h / d->stride_h;
+	t.q = d->w / d->stride_w;
 	return phiz_taps_fits(&t);
 }
 
-size_t phiz_conv2d_workspace(const struct phiz_call *call, bool backward, int threads,
-                             const struct phiz_conv_inner *inner)
+size_t phiz_conv_workspace(const struct phiz_conv *d, bool backward, int threads, const struct phiz_conv_inner *inner)
 {
-	struct phiz_conv_shape d;
 	struct phiz_taps t;
 	struct phiz_conv_weights w;
 	size_t most = 0;
-	phiz_conv_shape_get(call, &d);
 	if (!backward) {
-		forward_taps(call, &d, &t);
+		forward_taps(d, &t);
 		return phiz_taps_workspace(&t, inner->taps, threads);
 	}
-	struct backward_run run = {.call = call, .d = &d};
-	for (int class = 0; class < d.stride_h * d.stride_w; class++) {
-		pick_class(&run, class / d.stride_w, class % d.stride_w);
+	struct backward_run run = {.d = d};
+	for (int class = 0; class < d->stride_h * d->stride_w; class++) {
+		pick_class(&run, class / d->stride_w, class % d->stride_w);
 		if (run.y.taps * run.x.taps == 0)
 			continue;
 		backward_taps(&run, &t);
-		size_t bytes = turned_bytes(&d) + phiz_taps_workspace(&t, inner->taps, threads);
+		size_t bytes = turned_bytes(d) + phiz_taps_workspace(&t, inner->taps, threads);
 		most = bytes > most ? bytes : most;
 	}
-	weights_problem(call, &d, &w);
+	weights_problem(d, &w);
 	size_t bytes = phiz_conv_weights_workspace(&w, inner->weights, threads);
 	return bytes > most ? bytes : most;
 }
 
-enum phiz_status phiz_conv2d_forward(struct phiz_call *call, const struct phiz_conv_inner *inner)
+void phiz_conv_forward(const struct phiz_conv *d, const struct phiz_conv_inner *inner)
 {
-	struct phiz_conv_shape d;
 	struct phiz_taps t;
-	phiz_conv_shape_get(call, &d);
-	forward_taps(call, &d, &t);
-	phiz_taps_run(call->ctx, &t, d.groups, inner->taps, call->workspace);
-	return PHIZ_OK;
+	forward_taps(d, &t);
+	phiz_taps_run(d->ctx, &t, d->groups, inner->taps, d->workspace);
 }
 
-enum phiz_status phiz_conv2d_backward(struct phiz_call *call, const struct phiz_conv_inner *inner)
+void phiz_conv_backward(const struct phiz_conv *d, const struct phiz_conv_inner *inner)
 {
-	struct phiz_conv_shape d;
-	if (!call->dout[0].data)
-		return PHIZ_OK;
-	phiz_conv_shape_get(call, &d);
-	if (call->din[PHIZ_CONV2D_INPUT].data)
-		backward_input(call, &d, inner);
-	if (call->din[PHIZ_CONV2D_WEIGHT].data) {
+	if (d->din)
+		backward_input(d, inner);
+	if (d->dweight) {
 		struct phiz_conv_weights w;
-		weights_problem(call, &d, &w);
-		phiz_conv_weights_run(call->ctx, &w, inner->weights, call->workspace);
+		weights_problem(d, &w);
+		phiz_conv_weights_run(d->ctx, &w, inner->weights, d->workspace);
 	}
-	if (call->n_in > PHIZ_CONV2D_BIAS && call->din[PHIZ_CONV2D_BIAS].data)
-		phiz_conv2d_backward_bias(call);
-	return PHIZ_OK;
+	if (d->dbias)
+		phiz_conv_backward_bias(d);
 }

@@ -1,0 +1,42 @@
+/* The rows of conv2d and linear for the instruction set of the file that includes this, which has defined its `inner`,
+ * PHIZ_CONV_SUFFIX(op), PHIZ_CONV_TEXT and PHIZ_CONV_FEATURES. */
+
+static size_t conv2d_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	return phiz_conv2d_workspace(call, backward, threads, &inner);
+}
+
+static enum phiz_status conv2d_forward(struct phiz_call *call)
+{
+	return phiz_conv2d_forward(call, &inner);
+}
+
+static enum phiz_status conv2d_backward(struct phiz_call *call)
+{
+	return phiz_conv2d_backward(call, &inner);
+}
+
+const struct phiz_kernel PHIZ_CONV_SUFFIX(conv2d) = {
+	"conv2d", PHIZ_CONV_TEXT, PHIZ_F32, PHIZ_CONV_FEATURES, phiz_conv2d_supports, conv2d_workspace, conv2d_forward,
+	conv2d_backward,
+};
+
+static size_t linear_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	return phiz_linear_workspace(call, backward, threads, &inner);
+}
+
+static enum phiz_status linear_forward(struct phiz_call *call)
+{
+	return phiz_linear_forward(call, &inner);
+}
+
+static enum phiz_status linear_backward(struct phiz_call *call)
+{
+	return phiz_linear_backward(call, &inner);
+}
+
+const struct phiz_kernel PHIZ_CONV_SUFFIX(linear) = {
+	"linear", PHIZ_CONV_TEXT, PHIZ_F32, PHIZ_CONV_FEATURES, phiz_linear_supports, linear_workspace, linear_forward,
+	linear_backward,
+};
