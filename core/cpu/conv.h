@@ -1,5 +1,5 @@
-/* Convolution on top of the tap products (conv_taps.h, conv_weights.h); each instruction set makes its rows of the kernel
- * table from these with its inner loops. A linear layer is the convolution of images of one pixel. */
+/* Convolution on top of the tap products (conv_taps.h, conv_weights.h); each instruction set makes its rows of the
+ * kernel table from these with its inner loops. A linear layer is the convolution of images of one pixel. */
 #ifndef PHIZ_CPU_CONV_H
 #define PHIZ_CPU_CONV_H
 

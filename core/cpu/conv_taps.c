@@ -5,10 +5,15 @@
 #include "core/base/thread.h"
 #include "core/ops/ops.h"
 
-/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it; BLOCK_DEPTH
- * columns of all filters stay in the second level while the panels of a block of pixels pass by. A block has
- * BLOCK_PANELS full panels, the last one of a product up to half as many more. */
-enum { TILE_DEPTH = 192, BLOCK_DEPTH = 640, BLOCK_PANELS = 4, BLOCK_VECTORS = BLOCK_PANELS * PHIZ_PANEL_VECTORS * 3 / 2 };
+/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it;
+ * BLOCK_DEPTH columns of all filters stay in the second level while the panels of a block of pixels pass by. A block
+ * has BLOCK_PANELS full panels, the last one of a product up to half as many more. */
+enum {
+	TILE_DEPTH = 192,
+	BLOCK_DEPTH = 640,
+	BLOCK_PANELS = 4,
+	BLOCK_VECTORS = BLOCK_PANELS * PHIZ_PANEL_VECTORS * 3 / 2
+};
 
 /* How the work is cut. It changes no sum: each output pixel is summed in the same order under any cut. */
 struct cut {
@@ -51,7 +56,8 @@ static void cut_work(const struct phiz_taps *t, const struct phiz_conv_micro *mi
 {
 	cut->taps = t->taps_y * t->taps_x;
 	cut->depth = t->channels * cut->taps;
-	cut->block_channels = cut_depth(cut->depth, BLOCK_DEPTH > cut->taps ? BLOCK_DEPTH : cut->taps, cut->taps) / cut->taps;
+	cut->block_channels = cut_depth(cut->depth, BLOCK_DEPTH > cut->taps ? BLOCK_DEPTH : cut->taps, cut->taps) /
+	                      cut->taps;
 	cut->tile_depth = cut_depth(cut->block_channels * cut->taps, TILE_DEPTH, 1);
 	cut->columns = t->images * t->p * t->q;
 	if (cut->columns < 1) /* a residue class may be empty */
@@ -80,9 +86,10 @@ struct scratch {
 static size_t worker_bytes(const struct cut *cut, const struct phiz_taps *t, const struct phiz_conv_micro *micro,
                            char *memory, struct scratch *out)
 {
-	size_t packed = (sizeof(struct phiz_lanes) * BLOCK_VECTORS + 63) & ~(size_t)63, apart, bytes;
-	apart = packed + sizeof(float) * (size_t)(cut->block_channels * cut->taps) * PHIZ_PANEL_VECTORS * (size_t)micro->lanes;
-	bytes = apart + sizeof(float) * (size_t)t->rows * BLOCK_VECTORS * (size_t)micro->lanes;
+	size_t lanes = (size_t)micro->lanes, depth = (size_t)(cut->block_channels * cut->taps);
+	size_t packed = (sizeof(struct phiz_lanes) * BLOCK_VECTORS + 63) & ~(size_t)63;
+	size_t apart = packed + sizeof(float) * depth * PHIZ_PANEL_VECTORS * lanes;
+	size_t bytes = apart + sizeof(float) * (size_t)t->rows * BLOCK_VECTORS * lanes;
 	if (out) {
 		out->lanes = (struct phiz_lanes *)(void *)memory;
 		out->packed = (float *)(void *)(memory + packed);
