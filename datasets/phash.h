@@ -13,12 +13,16 @@
  * lightly graded copy in fewer than 10. */
 struct phiz_phash {
 	uint64_t bit[4];
-	bool valid; /* false: the photo could not be read */
+	int8_t step[PHIZ_PHASH_BITS]; /* the differences themselves, in grey levels, saturated */
+	bool valid;                   /* false: the photo could not be read */
 };
 
 enum phiz_status phiz_phash_image(struct phiz_ctx *ctx, const struct phiz_image *image, struct phiz_phash *out);
 /* How many bits differ, 0..256. */
 int phiz_phash_distance(const struct phiz_phash *a, const struct phiz_phash *b);
+/* Of all the contrast in both photos, the share that goes the other way in the other, 0..1: the distance with each bit
+ * weighed by its step, so that noise in a plain background does not count. Two plain photos: 0. */
+double phiz_phash_contrary(const struct phiz_phash *a, const struct phiz_phash *b);
 
 /* Hashes of all samples, decoded on the context's threads; (*out)[i] is sample i's; free with phiz_free. A photo that
  * cannot be read is logged by name (WARN), counted in *n_bad and has valid = false; with strict it is the error that is
@@ -40,8 +44,9 @@ struct phiz_pairs {
 
 struct phiz_similar_options {
 	int near;  /* two photos whose hashes differ in at most so many bits show the same moment; -1: 10 */
-	int burst; /* the same for two of one person whose names differ only in a number and are neighbours in that
-	              sequence (IMG_0041.jpg, IMG_0042.jpg); -1: 40 */
+	/* So do two of one person whose names differ only in a number and are neighbours in that sequence (IMG_0041.jpg,
+	 * IMG_0042.jpg), if at most this share of their contrast is contrary; -1: 0.1 */
+	double burst;
 };
 
 /* All such pairs, sorted by (a, b); of photos with equal hashes only neighbours are paired (a chain). O(n^2)
