@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+# label: full
+"""A run that is killed with SIGKILL at twenty random moments, and resumed each time, ends with the weights of the run that
+was left alone: with one thread, with two, and with another number of threads after each kill."""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+PHIZ = os.path.join(os.environ["PHIZ_BUILD"], "tools", "phiz")
+KILLS = 20
+SETTINGS = ["train.epochs=10", "train.batch=8", "train.ema=0.9", "augment.mixup=0.2", "data.size=32",
+            "output.checkpoint_seconds=0.05", "schedule.warmup_epochs=1", "train.seed=7"]
+
+
+def command(data, run, threads):
+    words = [PHIZ, "train", "tiny", "--data", data, "--run", run, "--resume", "--quiet", "--json", "--threads", str(threads)]
+    for setting in SETTINGS:
+        words += ["--set", setting]
+    return words
+
+
+def finish(data, run, threads):
+    out = subprocess.run(command(data, run, threads), capture_output=True, text=True, timeout=600)
+    if out.returncode:
+        sys.exit(f"{run}: {out.stderr}")
+    return json.loads(out.stdout)
+
+
+def killed(data, run, threads, after):
+    """Starts or resumes the run and kills it after so many seconds; False: it was done before."""
+    process = subprocess.Popen(command(data, run, threads), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        process.wait(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    if process.returncode:
+        sys.exit(f"{run}: {process.stderr.read()}")
+    return False
+
+
+def main():
+    rng = random.Random(int(os.environ.get("PHIZ_TEST_SEED", time.time())))
+    with tempfile.TemporaryDirectory() as folder:
+        data = os.path.join(folder, "people")
+        subprocess.run([PHIZ, "data", "synth", data, "--people", "4", "--photos", "14", "--size", "48", "--quiet"], check=True)
+        began = time.time()
+        alone = finish(data, os.path.join(folder, "alone1"), 1)
+        seconds = time.time() - began
+        two = finish(data, os.path.join(folder, "alone2"), 2)
+        assert alone["weights_sha256"] == two["weights_sha256"], "one thread and two give other weights"
+        kills = runs = 0
+        while kills < KILLS:
+            run = os.path.join(folder, f"run{runs}")
+            threads = (1, 2, None)[runs % 3]
+            here = 0
+            while killed(data, run, threads or rng.choice((1, 2)), rng.uniform(0.02, 0.5) * seconds):
+                kills += 1
+                here += 1
+                if here == KILLS // 2:
+                    break
+            result = finish(data, run, threads or 1)
+            assert result["weights_sha256"] == alone["weights_sha256"], \
+                f"killed {here} times, threads {threads or 'changing'}: other weights than the run that was left alone"
+            for name in ("train_loss", "val_top1", "best_val_top1", "epochs", "steps"):
+                assert result[name] == alone[name], f"{name}: {result[name]} after kills, {alone[name]} alone"
+            with open(os.path.join(run, "metrics.csv")) as got, open(os.path.join(folder, "alone1", "metrics.csv")) as want:
+                # epoch, steps, losses and accuracies, rate; not the seconds
+                assert [l.split(",")[:7] for l in got] == [l.split(",")[:7] for l in want], "metrics.csv differs"
+            left = [f for f in os.listdir(run) if "tmp" in f]
+            assert not left, f"left behind: {left}"
+            runs += 1
+        print(f"{kills} kills in {runs} runs: the same weights each time ({alone['weights_sha256'][:12]}...)")
+
+
+main()
