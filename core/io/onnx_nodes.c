@@ -1,5 +1,5 @@
-/* What each of our operators becomes in ONNX, opset 13. Most are one node; a fused residual and activation follow as nodes
- * of their own; what ONNX words otherwise (poolings that round up, l2 normalisation) becomes several. */
+/* What each of our operators becomes in ONNX, opset 13. Most are one node; a fused residual and activation follow as
+ * nodes of their own; what ONNX words otherwise (poolings that round up, l2 normalisation) becomes several. */
 #include <string.h>
 
 #include "core/base/alloc.h"
@@ -124,7 +124,8 @@ static void attr_ints(struct phiz_onnx *o, const char *name, const int64_t *v, i
 
 /* ---- Inputs that are parameters ---- */
 
-static void store(struct phiz_onnx *o, const struct phiz_node *node, int i, const struct phiz_shape *shape, const char *name)
+static void store(struct phiz_onnx *o, const struct phiz_node *node, int i, const struct phiz_shape *shape,
+                  const char *name)
 {
 	const struct phiz_tensor *t = input_value(o, node, i)->tensor;
 
@@ -185,8 +186,8 @@ static const char *constant(struct phiz_onnx *o, const struct phiz_node *node, c
 	return cast;
 }
 
-static const char *whole_numbers(struct phiz_onnx *o, const struct phiz_node *node, const char *suffix, const int64_t *v,
-                                 int n)
+static const char *whole_numbers(struct phiz_onnx *o, const struct phiz_node *node, const char *suffix,
+                                 const int64_t *v, int n)
 {
 	const char *name = new_name(o, node, suffix);
 	struct phiz_shape shape = phiz_shape_1d(n);
@@ -269,10 +270,10 @@ static void add_batch_norm(struct phiz_onnx *o, const struct phiz_node *node)
 	int i;
 
 	for (i = 0; i < PHIZ_BATCH_NORM_INPUTS; i++) {
-		if (input_value(o, node, i))
-			name[i] = input_name(o, node, i);
-		else
-			name[i] = constant(o, node, i == PHIZ_BATCH_NORM_WEIGHT ? "ones" : "zeros", channels, i == PHIZ_BATCH_NORM_WEIGHT);
+		bool one = i == PHIZ_BATCH_NORM_WEIGHT;
+
+		name[i] = input_value(o, node, i) ? input_name(o, node, i)
+		                                  : constant(o, node, one ? "ones" : "zeros", channels, one);
 	}
 	begin(o, "BatchNormalization", node->name);
 	for (i = 0; i < PHIZ_BATCH_NORM_INPUTS; i++)
@@ -331,7 +332,8 @@ static void add_prelu(struct phiz_onnx *o, const struct phiz_node *node)
 	for (d = 0; d < shape.ndim; d++)
 		shape.dim[d] = d ? 1 : slope->type.shape.dim[0];
 	if (!slope->tensor) {
-		o->status = phiz_fail(o->ctx, PHIZ_E_UNSUPPORTED, "%s: prelu %s: its slope is no parameter", o->path, node->name);
+		o->status = phiz_fail(o->ctx, PHIZ_E_UNSUPPORTED, "%s: prelu %s: its slope is no parameter", o->path,
+		                      node->name);
 		return;
 	}
 	store(o, node, PHIZ_PRELU_WEIGHT, &shape, name);
@@ -342,7 +344,7 @@ static void add_prelu(struct phiz_onnx *o, const struct phiz_node *node)
 	end(o, output_name(o, node));
 }
 
-/* How far the last window reaches beyond the padded input: ceil_mode as explicit padding, because runtimes differ in it. */
+/* How far the last window reaches beyond the padded input: ceil_mode becomes padding, because runtimes differ in it. */
 static int64_t overhang(const struct phiz_node *node, int64_t in_size, int64_t out_size, int side)
 {
 	const union phiz_attr *a = node->attr;
@@ -533,5 +535,6 @@ void phiz_onnx_add_node(struct phiz_onnx *o, const struct phiz_node *node)
 			add_with_axis(o, node, rows[i].with_axis);
 		return;
 	}
-	o->status = phiz_fail(o->ctx, PHIZ_E_UNSUPPORTED, "%s: %s %s has no form in ONNX", o->path, node->op->name, node->name);
+	o->status = phiz_fail(o->ctx, PHIZ_E_UNSUPPORTED, "%s: %s %s has no form in ONNX", o->path, node->op->name,
+	                      node->name);
 }

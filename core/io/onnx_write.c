@@ -1,4 +1,4 @@
-/* The ONNX file: a ModelProto. Nodes and the like are made in memory; the tensors go from the model straight to disk. */
+/* The ONNX file: a ModelProto. Nodes and the like are made in memory; tensors go from the model straight to disk. */
 #include "core/io/onnx.h"
 
 #include <string.h>
@@ -89,7 +89,8 @@ static void add_dims(struct phiz_bytes *out, struct phiz_ctx *ctx, const struct 
 }
 
 /* ValueInfoProto of an input or output. */
-static void add_value(struct phiz_bytes *out, struct phiz_ctx *ctx, int field, const struct phiz_value *v, const char *doc)
+static void add_value(struct phiz_bytes *out, struct phiz_ctx *ctx, int field, const struct phiz_value *v,
+                      const char *doc)
 {
 	struct phiz_bytes shape, tensor, type, info;
 
@@ -172,7 +173,8 @@ static void add_head(struct phiz_bytes *out, struct phiz_ctx *ctx, const struct 
 
 static enum phiz_status fail_large(const struct phiz_onnx *o)
 {
-	return phiz_fail(o->ctx, PHIZ_E_LIMIT, "%s: the model is larger than the 2 GiB that an ONNX file can have", o->path);
+	return phiz_fail(o->ctx, PHIZ_E_LIMIT, "%s: the model is larger than the 2 GiB that an ONNX file can have",
+	                 o->path);
 }
 
 /* Bytes of the graph, or LIMIT. */

@@ -61,4 +61,5 @@ for name in names:
     assert used <= 1, f"{name}: {used:.2f} of the tolerance"
     alone = one[name].astype(np.float32).ravel()
     assert np.allclose(alone, g.ravel()[:alone.size], rtol=1e-4, atol=1e-5), name
-print(f"           {len(names)} outputs, {len(model.graph.node)} nodes: at most {worst[1]:.3g} of the tolerance ({worst[0]})")
+print(f"           {len(names)} outputs, {len(model.graph.node)} nodes: at most {worst[1]:.3g} of the tolerance "
+      f"({worst[0]})")

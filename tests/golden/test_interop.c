@@ -1,4 +1,4 @@
-/* phiz's files in the hands of others: PyTorch loads an exported state dict, the safetensors package opens a model file. */
+/* Our files in the hands of others: PyTorch loads an exported state dict, the safetensors package opens a model. */
 #include "support/support.h"
 
 #include <stdio.h>

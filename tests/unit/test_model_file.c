@@ -359,6 +359,24 @@ static void hostile_metadata(void **state)
 	phiz_model_free(&m);
 }
 
+/* Files that a script made from the format's description (tests/fuzz/make_corpus.py). */
+static void made_by_others(void **state)
+{
+	static const char *const names[] = {"trained", "checkpoint", "optimized_fp16", "operators"};
+	char name[128], file[1024];
+	struct phiz_model *m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(name, sizeof(name), "tests/fuzz/corpus/model/%s.phiz", names[i]);
+		assert_ok(ctx, phiz_model_verify(ctx, test_source(name, file)));
+		assert_ok(ctx, phiz_model_read(ctx, file, &m));
+		assert_true(phiz_graph_n_nodes(m->graph) > 3);
+		phiz_model_free(&m);
+	}
+}
+
 /* A comma for a point must not get into files, nor be asked for by readers. */
 static void numbers_as_text(void **state)
 {
@@ -384,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(damage, begin, done),
 		cmocka_unit_test_setup_teardown(not_models, begin, done),
 		cmocka_unit_test_setup_teardown(hostile_metadata, begin, done),
+		cmocka_unit_test_setup_teardown(made_by_others, begin, done),
 		cmocka_unit_test_setup_teardown(numbers_as_text, begin, done),
 	};
 
