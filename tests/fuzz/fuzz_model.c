@@ -1,5 +1,5 @@
 /* Any bytes as a model file (and, with extra tensors, as a checkpoint), its sums left unchecked so that the graph and
- * the texts behind them are reached. A model that is taken is verified, planned, run, optimised, written, read again. */
+ * the texts behind them are reached. A model that is taken is verified, planned, run, optimised, written and read. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes corpus/model and corpus/graph: small model files, written from what core/io/model_file.c says and not by phiz. Run in this
-folder; needs Python alone."""
+"""Makes corpus/model and corpus/graph: small model files, written from what core/io/model_file.c says and not by phiz.
+Run in this folder; needs Python alone."""
 import hashlib
 import json
 import os

@@ -2,8 +2,8 @@
  *
  * Runs the target over files, and over the files of folders: each as it is, and MUTATIONS times with bytes changed,
  * taken out or cut off (by default so often that a file of a kilobyte gets some 60; the draws are the same each time).
- * What a target finds wrong, it aborts on; so do sanitizers. A folder that is not there is named and left out; without a
- * single file to run the exit code is 77. */
+ * What a target finds wrong, it aborts on; so do sanitizers. A folder that is not there is named and left out; if there
+ * was no file to run the exit code is 77. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

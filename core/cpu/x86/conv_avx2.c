@@ -60,8 +60,10 @@ INLINE void tile(const int R, const int V, const struct phiz_tile *t)
 			__m256 s = sum[r][v];
 			if (t->add)
 				s = _mm256_add_ps(s, _mm256_maskload_ps(c + v * LANES, lanes));
-			if (t->finish)
-				s = finish(s, t, r, t->residual + r * t->ldc + v * LANES, lanes);
+			if (t->finish) {
+				const float *residual = t->residual ? t->residual + r * t->ldc + v * LANES : NULL;
+				s = finish(s, t, r, residual, lanes);
+			}
 			_mm256_maskstore_ps(c + v * LANES, lanes, s);
 		}
 	}

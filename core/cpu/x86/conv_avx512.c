@@ -54,8 +54,10 @@ INLINE void tile(const int R, const int V, const struct phiz_tile *t)
 			__m512 s = sum[r][v];
 			if (t->add)
 				s = _mm512_add_ps(s, _mm512_maskz_loadu_ps(lanes, c + v * LANES));
-			if (t->finish)
-				s = finish(s, t, r, t->residual + r * t->ldc + v * LANES, lanes);
+			if (t->finish) {
+				const float *residual = t->residual ? t->residual + r * t->ldc + v * LANES : NULL;
+				s = finish(s, t, r, residual, lanes);
+			}
 			_mm512_mask_storeu_ps(c + v * LANES, lanes, s);
 		}
 	}
