@@ -303,7 +303,7 @@ static enum phiz_status unknown_key(struct phiz_ctx *ctx, const char *section, c
 	near = phiz_suggest(word, list, n);
 	if (near)
 		return phiz_fail(ctx, PHIZ_E_ARG, "there is no %s; did you mean %s?", word, near);
-	return phiz_fail(ctx, PHIZ_E_ARG, "there is no %s; `phiz help recipe` lists all keys", word);
+	return phiz_fail(ctx, PHIZ_E_ARG, "there is no %s; `phiz train --keys` lists them all", word);
 }
 
 static bool section_known(const char *section)
