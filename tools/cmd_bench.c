@@ -227,22 +227,25 @@ static double peak_rss_mib(void)
 	return getrusage(RUSAGE_SELF, &usage) ? 0 : (double)usage.ru_maxrss / 1024;
 }
 
-static void print(const struct phiz_ctx *ctx, const struct settings *s, const char *model, int64_t batch, double flops,
+static void print(struct phiz_ctx *ctx, const struct settings *s, const char *model, int64_t batch, double flops,
                   double median, double fastest, double slowest)
 {
 	double rate = (double)batch / median, gflops = flops / median / 1e9;
 
-	if (s->json)
-		printf("{\"model\":\"%s\",\"mode\":\"%s\",\"batch\":%lld,\"threads\":%d,\"precision\":\"%s\","
+	if (s->json) {
+		printf("{\"model\":");
+		phiz_print_json(ctx, model);
+		printf(",\"mode\":\"%s\",\"batch\":%lld,\"threads\":%d,\"precision\":\"%s\","
 		       "\"ms_median\":%.4f,\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,"
 		       "\"peak_rss_mib\":%.1f}\n",
-		       model, s->mode, (long long)batch, phiz_ctx_threads(ctx), s->precision, median * 1e3, fastest * 1e3,
+		       s->mode, (long long)batch, phiz_ctx_threads(ctx), s->precision, median * 1e3, fastest * 1e3,
 		       slowest * 1e3, rate, gflops, peak_rss_mib());
-	else
+	} else {
 		printf("%s %s, batch %lld, %d threads, %s: median %.2f ms (%.2f to %.2f), %.1f images/s, %.1f GFLOP/s, "
 		       "peak %.0f MiB\n",
 		       model, s->mode, (long long)batch, phiz_ctx_threads(ctx), s->precision, median * 1e3, fastest * 1e3,
 		       slowest * 1e3, rate, gflops, peak_rss_mib());
+	}
 }
 
 extern const struct phiz_verb phiz_verb_bench;

@@ -25,12 +25,14 @@ struct settings {
 
 static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "-o", TEXT, output, "FILE.phiz", 0, 0, "the model file to write"),
-	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0, "of the weights: fp32 (default), fp16 or bf16"),
+	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
+                "of the weights: fp32 (default), fp16 or bf16"),
 	PHIZ_OPTION(struct settings, "--calibrate", TEXT, calibrate, "DIR", 0, 0,
-	            "photos to prove the export on: a folder, or a folder per person"),
-	PHIZ_OPTION(struct settings, "--onnx", TEXT, onnx, "FILE.onnx", 0, 0, "write an ONNX file of the trained model too"),
+                "photos to prove the export on: a folder, or a folder per person"),
+	PHIZ_OPTION(struct settings, "--onnx", TEXT, onnx, "FILE.onnx", 0, 0,
+                "write an ONNX file of the trained model too"),
 	PHIZ_OPTION(struct settings, "--safetensors", TEXT, safetensors, "FILE", 0, 0,
-	            "write the weights under torchvision's names too, for PyTorch"),
+                "write the weights under torchvision's names too, for PyTorch"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
 
@@ -142,18 +144,21 @@ static enum phiz_status write_proved(struct phiz_ctx *ctx, const struct settings
 	return status;
 }
 
-static void print(const struct settings *s, const struct phiz_export_proof *p)
+static void print(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_export_proof *p)
 {
-	if (s->json)
-		printf("{\"file\":\"%s\",\"precision\":\"%s\",\"pictures\":%lld,\"logits\":%.3e,\"logits_bound\":%.3e,"
+	if (s->json) {
+		printf("{\"file\":");
+		phiz_print_json(ctx, s->output);
+		printf(",\"precision\":\"%s\",\"pictures\":%lld,\"logits\":%.3e,\"logits_bound\":%.3e,"
 		       "\"other_best\":%lld,\"other_decision\":%lld}\n",
+		       s->precision, (long long)p->pictures, p->logits, p->bounds.logits, (long long)p->other_best,
+		       (long long)p->other_decision);
+	} else {
+		printf("%s: %s, proved on %lld pictures: logits within %.1e of the trained model's (allowed %.0e), "
+		       "%lld other best classes, %lld other decisions\n",
 		       s->output, s->precision, (long long)p->pictures, p->logits, p->bounds.logits, (long long)p->other_best,
 		       (long long)p->other_decision);
-	else
-		printf("%s: %s, proved on %lld pictures: logits within %.1e of the trained model's (allowed %.0e), %lld other best "
-		       "classes, %lld other decisions\n",
-		       s->output, s->precision, (long long)p->pictures, p->logits, p->bounds.logits, (long long)p->other_best,
-		       (long long)p->other_decision);
+	}
 }
 
 extern const struct phiz_verb phiz_verb_export;
@@ -180,7 +185,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status && s->safetensors)
 		status = phiz_export_state_dict(ctx, trained, s->safetensors);
 	if (!status)
-		print(s, &proof);
+		print(ctx, s, &proof);
 	phiz_model_free(&exported);
 	phiz_model_free(&trained);
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
@@ -189,11 +194,19 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 static const struct settings defaults = {.precision = "fp32"};
 
 const struct phiz_verb phiz_verb_export = {
-	"export", "the model file that a board or a server runs", "RUN|CHECKPOINT -o FILE.phiz [--precision P] [--onnx FILE]",
+	"export",
+	"the model file that a board or a server runs",
+	"RUN|CHECKPOINT -o FILE.phiz [--precision P] [--onnx FILE]",
 	"Drops what only training needs, folds batch norm, fuses activations and residuals,\n"
 	"rounds the weights to the precision, writes the file, reads it back, and runs it\n"
 	"beside the trained model on photos. If logits, best classes or threshold decisions\n"
 	"differ by more than the precision explains, the export fails and writes nothing. The\n"
 	"figures go into the file (phiz info shows them).",
-	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 1, 1, run,
+	options,
+	PHIZ_COUNT(options),
+	sizeof(struct settings),
+	&defaults,
+	1,
+	1,
+	run,
 };

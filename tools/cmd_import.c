@@ -92,9 +92,11 @@ static enum phiz_status describe(struct phiz_model *m, const struct settings *s,
 static void print(const struct settings *s, const struct phiz_model *m, const struct phiz_import_report *r)
 {
 	if (s->json) {
-		printf("{\"file\":\"%s\",\"classes\":%lld,\"loaded\":%zu,\"missing\":%zu,\"unexpected\":%zu,"
+		printf("{\"file\":");
+		phiz_print_json(m->ctx, s->output);
+		printf(",\"classes\":%lld,\"loaded\":%zu,\"missing\":%zu,\"unexpected\":%zu,"
 		       "\"head_kept\":%s}\n",
-		       s->output, (long long)phiz_model_classes(m), r->loaded, r->missing, r->unexpected,
+		       (long long)phiz_model_classes(m), r->loaded, r->missing, r->unexpected,
 		       r->head_kept ? "true" : "false");
 		return;
 	}

@@ -104,8 +104,8 @@ static void print_next(const struct settings *s, const struct phiz_train_result 
 		       r->best_checkpoint, 100 * r->best_val_top1, r->best_epoch, r->epochs, r->seconds);
 	else
 		printf("%s: %" PRId64 " epochs, %.0f s\n", r->checkpoint, r->epochs, r->seconds);
-	printf("next: phiz eval %s --data %s%s%s --report report\n", s->run, s->val ? s->val : s->data, s->split ? " --split " : "",
-	       s->split ? s->split : "");
+	printf("next: phiz eval %s --data %s%s%s --report report\n", s->run, s->val ? s->val : s->data,
+	       s->split ? " --split " : "", s->split ? s->split : "");
 }
 
 /* Says how to go on after Ctrl-C. */

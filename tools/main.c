@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/bytes.h"
 #include "core/base/parse.h"
 #include "tools/args.h"
 #include "tools/tools.h"
@@ -31,6 +32,16 @@ int phiz_usage(const struct phiz_verb *verb, const char *fmt, ...)
 	va_end(args);
 	fprintf(stderr, " (phiz %s --help tells more)\n", verb->name);
 	return PHIZ_EXIT_USAGE;
+}
+
+void phiz_print_json(struct phiz_ctx *ctx, const char *text)
+{
+	struct phiz_bytes b;
+
+	phiz_bytes_init(&b, ctx);
+	phiz_bytes_json(&b, text);
+	fputs(phiz_bytes_status(&b) ? "null" : b.data, stdout);
+	phiz_bytes_free(&b);
 }
 
 static void on_signal(int number)

@@ -65,6 +65,9 @@ int phiz_report(const struct phiz_ctx *ctx);
 /* Prints "phiz VERB: ..." and a hint to --help to stderr; returns PHIZ_EXIT_USAGE. */
 int phiz_usage(const struct phiz_verb *verb, const char *fmt, ...) PHIZ_PRINTF(2, 3);
 
+/* Text as a JSON string on standard output. */
+void phiz_print_json(struct phiz_ctx *ctx, const char *text);
+
 /* Set by SIGINT and SIGTERM; long work polls it. A second signal ends the program at once. */
 extern volatile sig_atomic_t phiz_interrupted;
 

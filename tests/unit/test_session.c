@@ -39,7 +39,8 @@ static void make_picture(struct phiz_ctx *ctx, int width, int height, uint64_t s
 }
 
 /* Logits of the network as it was trained, layer by layer, with the reference kernels. */
-static void reference_logits(struct phiz_ctx *ctx, const struct phiz_model *m, const struct phiz_image *image, float *out)
+static void reference_logits(struct phiz_ctx *ctx, const struct phiz_model *m, const struct phiz_image *image,
+                             float *out)
 {
 	struct phiz_plan_options o = {.backend = phiz_backend_reference(), .loss = PHIZ_NONE};
 	struct phiz_plan *plan;
