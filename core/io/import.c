@@ -340,8 +340,7 @@ static int count_blocks(const struct phiz_tensors *t, int layer)
 static enum phiz_status fail_guess(struct phiz_ctx *ctx, const char *path, const char *what)
 {
 	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED,
-	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's: %s; name the network "
-	                 "with --net",
+	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's: %s",
 	                 path, what);
 }
 

@@ -31,6 +31,7 @@ static const struct {
 	{"torch._utils", "_rebuild_tensor", GLOBAL_REBUILD_TENSOR},
 	{"torch._utils", "_rebuild_tensor_v2", GLOBAL_REBUILD_TENSOR},
 	{"torch._utils", "_rebuild_parameter", GLOBAL_REBUILD_PARAMETER},
+	{"torch.nn.parameter", "Parameter", GLOBAL_REBUILD_PARAMETER}, /* before PyTorch 1.0: torchvision's first weights */
 	{"torch", "FloatStorage", GLOBAL_STORAGE + PHIZ_F32},
 	{"torch", "DoubleStorage", GLOBAL_STORAGE + PHIZ_F64},
 	{"torch", "HalfStorage", GLOBAL_STORAGE + PHIZ_F16},
@@ -195,8 +196,8 @@ static enum phiz_status memo_get(struct phiz_pickle *p, uint64_t at)
 	return push(p, p->memo[at] - 1);
 }
 
-/* Appends n values of the stack, from stack[first] on, to the items of value v. */
-static enum phiz_status add_items(struct phiz_pickle *p, uint32_t v, size_t first, size_t n)
+/* Appends n values, which must not lie among v's own items, to the items of value v. */
+static enum phiz_status add_items(struct phiz_pickle *p, uint32_t v, const uint32_t *item, size_t n)
 {
 	struct phiz_pickle_value *to = &p->value[v];
 	size_t capacity = to->capacity;
@@ -210,7 +211,7 @@ static enum phiz_status add_items(struct phiz_pickle *p, uint32_t v, size_t firs
 	if (status)
 		return status;
 	to->capacity = (uint32_t)capacity;
-	memcpy(to->u.item + to->size, p->stack + first, n * sizeof(*p->stack));
+	memcpy(to->u.item + to->size, item, n * sizeof(*item));
 	to->size += (uint32_t)n;
 	p->n_items += n;
 	return PHIZ_OK;
@@ -230,7 +231,7 @@ static enum phiz_status collect(struct phiz_pickle *p, enum phiz_pickle_kind kin
 	if (status)
 		return status;
 	made = (uint32_t)(v - p->value);
-	status = add_items(p, made, first, n);
+	status = add_items(p, made, p->stack + first, n);
 	p->stack[first] = made;
 	p->depth = first + 1;
 	return status;
@@ -264,7 +265,7 @@ static enum phiz_status extend(struct phiz_pickle *p, enum phiz_pickle_kind kind
 	to = p->stack[first - 1];
 	if (p->value[to].kind != kind || (kind == PHIZ_PICKLE_DICT && n % 2))
 		return fail_damaged(p, "it adds items to what cannot take them");
-	status = add_items(p, to, first, n);
+	status = add_items(p, to, p->stack + first, n);
 	p->depth = first;
 	return status;
 }
@@ -375,10 +376,30 @@ static bool is_tensor(const struct phiz_pickle *p, const struct phiz_pickle_valu
 	return true;
 }
 
+/* OrderedDict(), or as Python 2 wrote it, OrderedDict([[key, value], ...]). */
+static enum phiz_status make_dict(struct phiz_pickle *p, const struct phiz_pickle_value *args)
+{
+	uint32_t list = args->size > 0 ? args->u.item[0] : 0, size = args->size > 0 ? p->value[list].size : 0, made, i;
+	struct phiz_pickle_value *v;
+	enum phiz_status status;
+
+	if (args->size > 1 || (args->size == 1 && p->value[list].kind != PHIZ_PICKLE_LIST))
+		return fail_damaged(p, "a call that no state dict needs");
+	made = (uint32_t)p->count;
+	status = push_new(p, PHIZ_PICKLE_DICT, &v);
+	for (i = 0; !status && i < size; i++) {
+		const struct phiz_pickle_value *pair = &p->value[p->value[list].u.item[i]];
+
+		if ((pair->kind != PHIZ_PICKLE_LIST && pair->kind != PHIZ_PICKLE_TUPLE) || pair->size != 2)
+			return fail_damaged(p, "an OrderedDict of what are no pairs");
+		status = add_items(p, made, pair->u.item, 2);
+	}
+	return status;
+}
+
 static enum phiz_status op_reduce(struct phiz_pickle *p)
 {
 	const struct phiz_pickle_value *args, *callable;
-	struct phiz_pickle_value *v;
 	enum phiz_status status;
 	uint32_t a = 0, c = 0;
 
@@ -391,8 +412,8 @@ static enum phiz_status op_reduce(struct phiz_pickle *p)
 	callable = &p->value[c];
 	if (callable->kind != PHIZ_PICKLE_GLOBAL || args->kind != PHIZ_PICKLE_TUPLE)
 		return fail_damaged(p, "it calls what is no callable");
-	if (callable->u.i == GLOBAL_ORDERED_DICT && args->size == 0)
-		return push_new(p, PHIZ_PICKLE_DICT, &v);
+	if (callable->u.i == GLOBAL_ORDERED_DICT)
+		return make_dict(p, args);
 	if (callable->u.i == GLOBAL_REBUILD_TENSOR && is_tensor(p, args))
 		return push_int(p, PHIZ_PICKLE_TENSOR, a);
 	if (callable->u.i == GLOBAL_REBUILD_PARAMETER && args->size >= 1 &&
@@ -401,7 +422,8 @@ static enum phiz_status op_reduce(struct phiz_pickle *p)
 	return fail_damaged(p, "a call that no state dict needs");
 }
 
-/* A state dict carries its version numbers as attributes of the OrderedDict; they are dropped. */
+/* A state dict carries its version numbers as attributes of the OrderedDict, an old Parameter whether it wants a
+ * gradient; they are dropped. */
 static enum phiz_status op_build(struct phiz_pickle *p)
 {
 	enum phiz_status status;
@@ -410,7 +432,7 @@ static enum phiz_status op_build(struct phiz_pickle *p)
 	status = pop(p, &state);
 	if (!status)
 		status = top(p, &target);
-	if (!status && p->value[target].kind != PHIZ_PICKLE_DICT)
+	if (!status && p->value[target].kind != PHIZ_PICKLE_DICT && p->value[target].kind != PHIZ_PICKLE_TENSOR)
 		status = fail_damaged(p, "it gives attributes to what can have none");
 	return status;
 }
@@ -502,14 +524,20 @@ static bool take_count(struct phiz_reader *r, int bytes, uint64_t *out)
 	return true;
 }
 
+/* Are the next n bytes there, and UTF-8? Python 2 wrote names as strings of bytes. */
+static bool is_utf8(const struct phiz_reader *r, uint64_t n)
+{
+	return n <= phiz_reader_left(r) && phiz_utf8_valid((const char *)r->data + r->pos, (size_t)n);
+}
+
 /* Opcodes whose operand is a count of 1, 4 or 8 bytes. */
 static enum phiz_status step_counted(struct phiz_pickle *p, struct phiz_reader *r, unsigned op)
 {
 	static const struct {
 		unsigned char op, bytes;
-		char what; /* t text, b bytes, l long, g memo get, p memo put, x ignored */
+		char what; /* t text, s Python 2's text, b bytes, l long, g memo get, p memo put, x ignored */
 	} table[] = {
-		{'X', 4, 't'}, {0x8c, 1, 't'}, {0x8d, 8, 't'}, {'T', 4, 'b'}, {'U', 1, 'b'}, {'B', 4, 'b'},
+		{'X', 4, 't'}, {0x8c, 1, 't'}, {0x8d, 8, 't'}, {'T', 4, 's'}, {'U', 1, 's'}, {'B', 4, 'b'},
 		{'C', 1, 'b'}, {0x8e, 8, 'b'}, {0x8a, 1, 'l'}, {0x8b, 4, 'l'}, {'h', 1, 'g'}, {'j', 4, 'g'},
 		{'q', 1, 'p'}, {'r', 4, 'p'}, {0x80, 1, 'x'}, {0x95, 8, 'x'},
 	};
@@ -525,6 +553,8 @@ static enum phiz_status step_counted(struct phiz_pickle *p, struct phiz_reader *
 	switch (table[i].what) {
 	case 't':
 		return push_text(p, r, PHIZ_PICKLE_TEXT, n);
+	case 's':
+		return push_text(p, r, is_utf8(r, n) ? PHIZ_PICKLE_TEXT : PHIZ_PICKLE_BYTES, n);
 	case 'b':
 		return push_text(p, r, PHIZ_PICKLE_BYTES, n);
 	case 'l':

@@ -60,7 +60,7 @@ static void parse(const uint8_t *data, size_t size)
 	phiz_tensors_free(ctx, &t);
 	phiz_ctx_memory(ctx, &stats);
 	/* What is asked for is bounded by what is there: of pickles some 60 bytes a byte, of deflated entries more. */
-	if (stats.live_blocks || stats.peak_bytes > ((size_t)80 << 20) + 160 * size)
+	if (stats.live_blocks || stats.peak_bytes > ((size_t)200 << 20) + 160 * size)
 		abort();
 	phiz_ctx_free(&ctx);
 }

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""Makes tensors_{zip,legacy,deflated,proto4}.pth and tensors.safetensors: one tensor of each dtype, views, a scalar, an
+"""Makes tensors_{zip,legacy,deflated,proto4,old}.pth and tensors.safetensors: one tensor of each dtype, views, a scalar, an
 empty tensor, a parameter, checkpoint clutter. Element i of each is (7 i mod 13) - 5 (unsigned: 7 i mod 13; bool: i
 even). Run in this folder; needs torch, and safetensors for the last."""
 import collections
+import pickle
+import struct
 import zipfile
 
 import torch
@@ -47,6 +49,34 @@ torch.save(views, "tensors_proto4.pth", pickle_protocol=4)
 with zipfile.ZipFile("tensors_zip.pth") as a, zipfile.ZipFile("tensors_deflated.pth", "w", zipfile.ZIP_DEFLATED) as b:
     for name in a.namelist():
         b.writestr(zipfile.ZipInfo(name), a.read(name), zipfile.ZIP_DEFLATED)
+
+# As PyTorch 0.2 wrote under Python 2, which is how torchvision's first weights came: byte strings for text, an
+# OrderedDict as a list of pairs, Parameters by their class with their state behind them, _rebuild_tensor without _v2.
+def short(text):
+    return b"U" + bytes([len(text)]) + text.encode()
+
+
+def old_tensor(key, count, size, stride, parameter):
+    tensor = (b"ctorch._utils\n_rebuild_tensor\n((" + short("storage") + b"ctorch\nFloatStorage\n" + short(key) +
+              short("cpu") + b"K" + bytes([count]) + b"NtQK\0(" + b"".join(b"K" + bytes([s]) for s in size) + b"t(" +
+              b"".join(b"K" + bytes([s]) for s in stride) + b"ttR")
+    if not parameter:
+        return tensor
+    return b"ctorch.nn.parameter\nParameter\n" + tensor + b"\x85R(\x88\x89ccollections\nOrderedDict\n]\x85Rtb"
+
+
+with open("tensors_old.pth", "wb") as f:
+    for value in (0x1950a86a20f9469cfc6c, 1001, {"protocol_version": 1001, "little_endian": True}):
+        pickle.dump(value, f, protocol=2)
+    f.write(b"\x80\x02ccollections\nOrderedDict\n](")
+    for name, tensor in (("fc.weight", old_tensor("7", 6, (2, 3), (3, 1), True)),
+                         ("bn.running_mean", old_tensor("8", 2, (2,), (1,), False))):
+        f.write(b"](" + short(name) + tensor + b"e")
+    f.write(b"e\x85R.")
+    pickle.dump(["8", "7"], f, protocol=2)
+    for values in (ramp(2, dtype=torch.float32), ramp(6, dtype=torch.float32)):
+        f.write(struct.pack("<q", values.numel()) + values.numpy().tobytes())
+print({name: t.shape for name, t in torch.load("tensors_old.pth").items()})
 
 try:
     from safetensors.torch import save_file

@@ -117,6 +117,22 @@ static void reads_pth(void **state)
 	test_ctx_done(&ctx);
 }
 
+/* Python 2, PyTorch 0.2. */
+static void reads_old_pth(void **state)
+{
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_tensors t;
+	char path[1024];
+
+	(void)state;
+	assert_ok(ctx, phiz_tensors_read(ctx, test_golden("tensors_old.pth", path), &t));
+	assert_int_equal(t.count, 2);
+	check_ramp(ctx, &t, "fc.weight", PHIZ_F32, phiz_shape_2d(2, 3));
+	check_ramp(ctx, &t, "bn.running_mean", PHIZ_F32, phiz_shape_1d(2));
+	phiz_tensors_free(ctx, &t);
+	test_ctx_done(&ctx);
+}
+
 static void reads_safetensors(void **state)
 {
 	struct phiz_ctx *ctx = test_ctx(1);
@@ -251,7 +267,8 @@ static void real_legacy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_pth),        cmocka_unit_test(reads_safetensors), cmocka_unit_test(round_trip),
+		cmocka_unit_test(reads_pth),        cmocka_unit_test(reads_old_pth),
+		cmocka_unit_test(reads_safetensors), cmocka_unit_test(round_trip),
 		cmocka_unit_test(refuses_to_write), cmocka_unit_test(real_network),      cmocka_unit_test(real_legacy),
 	};
 

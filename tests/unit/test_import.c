@@ -251,7 +251,7 @@ static void guesses(void **state)
 	assert_message(ctx, "3, 4, 23 and 3 bottleneck blocks");
 	phiz_tensors_free(ctx, &r);
 	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_import_guess_net(ctx, &t, "x", &g));
-	assert_message(ctx, "--net");
+	assert_message(ctx, "not a resnet18, resnet34 or resnet50");
 }
 
 /* The real one: all of it fits, and the head is the file's. */
