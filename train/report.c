@@ -7,6 +7,8 @@
 
 #include "core/base/alloc.h"
 #include "core/base/file.h"
+#include "train/confusion_png.h"
+#include "train/svg_chart.h"
 
 double phiz_eval_report_threshold(const struct phiz_eval_report *report)
 {
@@ -29,7 +31,6 @@ typedef enum phiz_status (*make_fn)(const struct phiz_eval_report *report, struc
 struct part {
 	const char *name;
 	make_fn make;
-	bool needs_strangers;
 };
 
 static enum phiz_status write_part(const struct phiz_eval_report *report, const char *dir, const struct part *part)
@@ -49,16 +50,36 @@ static enum phiz_status write_part(const struct phiz_eval_report *report, const 
 	return status;
 }
 
+static enum phiz_status make_confusion(const struct phiz_eval_report *report, struct phiz_bytes *out)
+{
+	return phiz_confusion_png(report->eval, out);
+}
+
+static enum phiz_status make_roc(const struct phiz_eval_report *report, struct phiz_bytes *out)
+{
+	phiz_roc_svg(report->eval, PHIZ_SVG_FILE, out);
+	return phiz_bytes_status(out);
+}
+
+static enum phiz_status make_reliability(const struct phiz_eval_report *report, struct phiz_bytes *out)
+{
+	phiz_reliability_svg(report->eval, PHIZ_SVG_FILE, out);
+	return phiz_bytes_status(out);
+}
+
 enum phiz_status phiz_eval_report_write(const struct phiz_eval_report *report, const char *dir)
 {
 	static const struct part part[] = {
-		{"report.json", phiz_eval_report_json, false},
-		{"predictions.csv", phiz_eval_report_csv, false},
+		{"confusion.png", make_confusion},
+		{"roc.svg", make_roc},
+		{"reliability.svg", make_reliability},
+		{"report.json", phiz_eval_report_json},
+		{"predictions.csv", phiz_eval_report_csv},
+		{"report.html", phiz_eval_report_html}, /* last: who finds it finds all */
 	};
 	enum phiz_status status = phiz_dir_make(report->eval->ctx, dir);
 
 	for (size_t i = 0; i < sizeof part / sizeof part[0] && !status; i++)
-		if (!part[i].needs_strangers || report->eval->strangers)
-			status = write_part(report, dir, &part[i]);
+		status = write_part(report, dir, &part[i]);
 	return status;
 }
