@@ -31,7 +31,8 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--report", TEXT, report, "DIR", 0, 0, "write report.html and its data here"),
 	PHIZ_OPTION(struct settings, "--write-threshold", FLAG, write_threshold, NULL, 0, 0,
 	            "store the threshold in the model's file: below it, phiz predict says unknown"),
-	PHIZ_OPTION(struct settings, "--against", TEXT, against, "MODEL2", 0, 0, "compare with another model, photo by photo"),
+	PHIZ_OPTION(struct settings, "--against", TEXT, against, "MODEL2", 0, 0,
+	            "compare with another model, photo by photo"),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
@@ -45,7 +46,8 @@ static void show_progress(void *user, size_t done, size_t total, double top1)
 {
 	struct bar *bar = user;
 
-	phiz_progress_show(&bar->progress, (double)done, (double)total, done == total, "%s: %zu of %zu photos  accuracy %.1f %%",
+	phiz_progress_show(&bar->progress, (double)done, (double)total, done == total,
+	                   "%s: %zu of %zu photos  accuracy %.1f %%",
 	                   phiz_path_base(bar->model), done, total, isfinite(top1) ? 100 * top1 : 0);
 }
 

@@ -50,11 +50,11 @@ static enum phiz_status unknown_person(const struct runner *r, const char *name)
 	const char *meant = phiz_suggest(name, (const char *const *)e->label, (size_t)e->classes);
 
 	if (r->model->n_labels == 0 || (e->classes >= 1000 && !strcmp(e->label[0], "0")))
-		return phiz_fail(e->ctx, PHIZ_E_ARG, "'%s' is no class of %s: its %lld classes are named by index ('%s' to '%s'), so "
-		                 "it was not trained on these people; train it on them first (phiz train)", name, e->path,
+		return phiz_fail(e->ctx, PHIZ_E_ARG, "'%s' is no class of %s: its %lld classes are named by index ('%s' to "
+		                 "'%s'), so it was not trained on these people; train it on them first (phiz train)", name, e->path,
 		                 (long long)e->classes, e->label[0], e->label[e->classes - 1]);
-	return phiz_fail(e->ctx, PHIZ_E_ARG, "'%s' is none of the %lld people that %s knows%s%s%s; faces of others go in with "
-	                 "--strangers", name, (long long)e->classes, e->path, meant ? " (did you mean '" : "",
+	return phiz_fail(e->ctx, PHIZ_E_ARG, "'%s' is none of the %lld people that %s knows%s%s%s; faces of others go in "
+	                 "with --strangers", name, (long long)e->classes, e->path, meant ? " (did you mean '" : "",
 	                 meant ? meant : "", meant ? "'?)" : "");
 }
 
@@ -398,10 +398,11 @@ enum phiz_status phiz_eval_store_threshold(const struct phiz_eval *eval)
 	enum phiz_status status;
 
 	if (!eval->strangers)
-		return phiz_fail(eval->ctx, PHIZ_E_ARG, "a threshold needs strangers to be chosen on: give some with --strangers");
+		return phiz_fail(eval->ctx, PHIZ_E_ARG, "a threshold needs strangers to be chosen on: give some with "
+		                 "--strangers");
 	if (p->value > 1)
-		return phiz_fail(eval->ctx, PHIZ_E_ARG, "no threshold keeps false accepts at %g: too many strangers are taken for "
-		                 "somebody with a confidence of 1", eval->asked_far);
+		return phiz_fail(eval->ctx, PHIZ_E_ARG, "no threshold keeps false accepts at %g: too many strangers are "
+		                 "taken for somebody with a confidence of 1", eval->asked_far);
 	status = phiz_model_read_with(eval->ctx, eval->path, &model, &extra);
 	if (!status) {
 		model->threshold = (struct phiz_threshold){true, p->value, eval->asked_far, p->far, p->tar, eval->strangers};

@@ -52,7 +52,8 @@ void phiz_html_tiles(const struct phiz_eval_report *r, struct phiz_bytes *b)
 		real_tile(b, "Threshold", p->value, r->threshold_stored ? "stored in the model" : "not stored in the model");
 	}
 	open_tile(b, "Time per photo");
-	phiz_bytes_printf(b, "%.1f&nbsp;ms</b><span>%.1f&nbsp;ms of it in the network, 16 at a time</span></div>\n</div>\n",
+	phiz_bytes_printf(b, "%.1f&nbsp;ms</b><span>%.1f&nbsp;ms of it in the network, 16 at a "
+	                     "time</span></div>\n</div>\n",
 	                  1e3 * e->seconds / (double)e->count, 1e3 * e->network_seconds / (double)e->count);
 }
 
@@ -65,13 +66,13 @@ static void explain_point(const struct phiz_eval *e, const struct phiz_operating
 	phiz_html_percent(b, p->far);
 	phiz_bytes_text(b, "). With this many, the true rate lies at ");
 	phiz_html_interval(b, p->far_interval);
-	phiz_bytes_printf(b, " in 19 cases of 20.</p>\n<p>Of the <b>%lld</b> photos of known people, <b>%lld</b> are let in and "
-	                  "named rightly, <b>%lld</b> are let in under a wrong name, and <b>%lld</b> are turned away as "
-	                  "unknown.</p>\n", (long long)p->known, (long long)p->named, (long long)(p->accepted - p->named),
+	phiz_bytes_printf(b, " in 19 cases of 20.</p>\n<p>Of the <b>%lld</b> photos of known people, <b>%lld</b> are let "
+	                  "in and named rightly, <b>%lld</b> are let in under a wrong name, and <b>%lld</b> are turned "
+	                  "away as unknown.</p>\n", (long long)p->known, (long long)p->named, (long long)(p->accepted - p->named),
 	                  (long long)(p->known - p->accepted));
 	phiz_bytes_printf(b, "<p class=\"soft\">Without any threshold, a known person&rsquo;s photo is surer than a "
-	                  "stranger&rsquo;s in %.1f&nbsp;%% of all pairs (AUC); at the threshold where as many strangers are "
-	                  "let in as known people turned away, both are %.1f&nbsp;%% (equal error rate).</p>\n",
+	                  "stranger&rsquo;s in %.1f&nbsp;%% of all pairs (AUC); at the threshold where as many strangers "
+	                  "are let in as known people turned away, both are %.1f&nbsp;%% (equal error rate).</p>\n",
 	                  100 * e->roc.auc, 100 * e->roc.eer);
 }
 
@@ -80,21 +81,23 @@ static void explain_choice(const struct phiz_eval_report *r, struct phiz_bytes *
 	const struct phiz_eval *e = r->eval;
 
 	if (e->point.value > 1) {
-		phiz_bytes_text(b, "<p>No threshold keeps so few strangers out: too many of them are taken for somebody with a "
-		                "confidence of 1.</p>\n");
+		phiz_bytes_text(b, "<p>No threshold keeps so many strangers out: too many of them are taken for somebody with "
+		                "a confidence of 1.</p>\n");
 		return;
 	}
-	phiz_bytes_printf(b, "<p>A face is called <b>unknown</b> if the best class gets a confidence below <b>%.4f</b>. That is "
-	                  "the smallest threshold at which at most %.4g&nbsp;%% of these strangers are taken for somebody",
+	phiz_bytes_printf(b, "<p>A face is called <b>unknown</b> if the best class gets a confidence below <b>%.4f</b>. "
+	                  "That is the smallest threshold at which at most %.4g&nbsp;%% of these strangers are taken for "
+	                  "somebody",
 	                  e->point.value, 100 * e->asked_far);
 	if (e->asked_far * (double)e->strangers < 1)
-		phiz_bytes_printf(b, "; %.4g&nbsp;%% of %lld photos is less than one, so it lies above them all", 100 * e->asked_far,
+		phiz_bytes_printf(b, "; %.4g&nbsp;%% of %lld photos is less than one, so it lies above them all",
+		                  100 * e->asked_far,
 		                  (long long)e->strangers);
 	phiz_bytes_text(b, r->threshold_stored ? ". It is stored in the model.</p>\n"
 	                                       : ". <code>--write-threshold</code> stores it in the model.</p>\n");
 	explain_point(e, &e->point, b);
-	phiz_bytes_text(b, "<p class=\"soft\">The threshold was chosen on the very strangers that it is measured on; expect "
-	                "slightly more false accepts with others.</p>\n");
+	phiz_bytes_text(b, "<p class=\"soft\">The threshold was chosen on the very strangers that it is measured on; "
+	                "expect slightly more false accepts with others.</p>\n");
 }
 
 void phiz_html_threshold(const struct phiz_eval_report *r, struct phiz_bytes *b)
@@ -105,9 +108,9 @@ void phiz_html_threshold(const struct phiz_eval_report *r, struct phiz_bytes *b)
 	if (e->strangers)
 		explain_choice(r, b);
 	else
-		phiz_bytes_text(b, "<p>No strangers were given, so nothing is known about how often the model takes a stranger for "
-		                "somebody. <code>--strangers DIR</code> with some hundred photos of other people tells that, and "
-		                "finds the threshold below which a face is called unknown.</p>\n");
+		phiz_bytes_text(b, "<p>No strangers were given, so nothing is known about how often the model takes a "
+		                "stranger for somebody. <code>--strangers DIR</code> with some hundred photos of other "
+		                "people tells that, and finds the threshold below which a face is called unknown.</p>\n");
 	if (!e->stored.set || r->threshold_stored)
 		return;
 	phiz_bytes_printf(b, "<p>The model carries a threshold of <b>%.4f</b>", e->stored.value);
@@ -151,8 +154,8 @@ static void add_row(const struct row *row, struct phiz_bytes *b)
 	phiz_html_percent(b, p->recall);
 	phiz_bytes_text(b, "</td><td class=\"more\">");
 	phiz_html_interval(b, p->recall_interval);
-	phiz_bytes_printf(b, "</td><td>%.3f</td><td class=\"left more\"><span class=\"meter\"><i style=\"width:%.0f%%\"></i>"
-	                  "</span></td></tr>\n", p->f1, 100 * p->f1);
+	phiz_bytes_printf(b, "</td><td>%.3f</td><td class=\"left more\"><span class=\"meter\"><i "
+	                  "style=\"width:%.0f%%\"></i></span></td></tr>\n", p->f1, 100 * p->f1);
 }
 
 void phiz_html_people(const struct phiz_eval_report *r, struct phiz_bytes *b)
@@ -170,17 +173,18 @@ void phiz_html_people(const struct phiz_eval_report *r, struct phiz_bytes *b)
 			row[n++] = (struct row){&e->accuracy.person[c], e->label[c], (long)c + 1};
 	qsort(row, n, sizeof *row, by_f1);
 	phiz_html_section(b, "Person by person");
-	phiz_bytes_text(b, "<p class=\"soft\">The hardest first. Precision: of the photos that got this name, how many show this "
-	                "person. Recall: of this person&rsquo;s photos, how many got the name. F1 joins the two.</p>\n"
-	                "<div class=\"scroll\"><table class=\"wide\">\n<tr><th>Person</th><th class=\"more\">No.</th>"
-	                "<th>Photos</th><th>Right</th><th>Precision</th><th>Recall</th><th class=\"more\">95&nbsp;% interval</th>"
-	                "<th>F1</th><th class=\"more\"></th></tr>\n");
+	phiz_bytes_text(b, "<p class=\"soft\">The hardest first. Precision: of the photos that got this name, how many "
+	                "show this person. Recall: of this person&rsquo;s photos, how many got the name. F1 joins the "
+	                "two.</p>\n"
+	                "<div class=\"scroll\"><table class=\"wide\">\n<tr><th>Person</th><th "
+	                "class=\"more\">No.</th><th>Photos</th><th>Right</th><th>Precision</th><th>Recall</th><th "
+	                "class=\"more\">95&nbsp;% interval</th><th>F1</th><th class=\"more\"></th></tr>\n");
 	for (size_t i = 0; i < n; i++)
 		add_row(&row[i], b);
 	phiz_bytes_text(b, "</table></div>\n");
 	if ((int64_t)n < e->classes)
-		phiz_bytes_printf(b, "<p class=\"soft\">%lld more people whom the model knows have no photos here and were never "
-		                  "named.</p>\n", (long long)(e->classes - (int64_t)n));
+		phiz_bytes_printf(b, "<p class=\"soft\">%lld more people whom the model knows have no photos here and were "
+		                  "never named.</p>\n", (long long)(e->classes - (int64_t)n));
 	phiz_free(e->ctx, row);
 }
 
@@ -246,8 +250,9 @@ enum phiz_status phiz_html_confusion(const struct phiz_eval_report *r, struct ph
 		status = phiz_png_encode(r->eval->ctx, &image, &png);
 	if (!status) {
 		phiz_html_section(b, "Who is taken for whom");
-		phiz_bytes_printf(b, "<img class=\"matrix\" width=\"%d\" height=\"%d\" alt=\"Confusion matrix: a row per person, a "
-		                  "column per name given\" src=\"data:image/png;base64,", image.width, image.height);
+		phiz_bytes_printf(b, "<img class=\"matrix\" width=\"%d\" height=\"%d\" alt=\"Confusion matrix: a row per "
+		                  "person, a column per name given\" "
+		                  "src=\"data:image/png;base64,", image.width, image.height);
 		phiz_bytes_base64(b, png.data, png.size);
 		phiz_bytes_text(b, "\">\n");
 		add_pairs(r->eval, b);
@@ -302,9 +307,10 @@ void phiz_html_comparison(const struct phiz_eval_report *r, struct phiz_bytes *b
 	compare_row(b, "Known, let in and named", x->point.tar, y->point.tar, true);
 	phiz_bytes_printf(b, "<tr><td>Time per photo</td><td>%.1f ms</td><td>%.1f ms</td><td></td></tr>\n</table></div>\n",
 	                  1e3 * x->seconds / (double)x->count, 1e3 * y->seconds / (double)y->count);
-	phiz_bytes_printf(b, "<p>Of %lld photos, both name %lld rightly and neither %lld. <b>%lld</b> only the first names "
-	                  "rightly, <b>%lld</b> only the second. If the two were equally good, so uneven a share would come "
-	                  "about with a chance of <b>%.3g</b> (McNemar&rsquo;s exact test), so the difference is %s.</p>\n",
+	phiz_bytes_printf(b, "<p>Of %lld photos, both name %lld rightly and neither %lld. <b>%lld</b> only the first "
+	                  "names rightly, <b>%lld</b> only the second. If the two were equally good, so uneven a share "
+	                  "would come about with a chance of <b>%.3g</b> (McNemar&rsquo;s exact test), so the difference "
+	                  "is %s.</p>\n",
 	                  (long long)c->photos, (long long)c->both, (long long)c->neither, (long long)c->only_a,
 	                  (long long)c->only_b, c->p, c->p < 0.05 ? "hardly an accident" : "not proven by these photos");
 }
@@ -391,6 +397,7 @@ void phiz_html_facts(const struct phiz_eval_report *r, struct phiz_bytes *b)
 	phiz_bytes_text(b, "</table></div>\n");
 	add_meta(e, true, b);
 	add_errors(e, b);
-	phiz_bytes_text(b, "<p class=\"soft\">Ranges behind 95&nbsp;% hold the true share in 19 cases of 20 (Wilson&rsquo;s interval). Made by phiz " PHIZ_VERSION
+	phiz_bytes_text(b, "<p class=\"soft\">Ranges behind 95&nbsp;% hold the true share in 19 cases of 20 "
+	                   "(Wilson&rsquo;s interval). Made by phiz " PHIZ_VERSION
 	                "; the same figures are in report.json, every photo in predictions.csv.</p>\n");
 }

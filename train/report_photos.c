@@ -148,7 +148,8 @@ static enum phiz_status add_mistake(const struct phiz_eval *e, size_t i, struct 
 	return PHIZ_OK;
 }
 
-static enum phiz_status add_gallery(const struct phiz_eval *e, const struct shown *shown, size_t n, struct phiz_bytes *b)
+static enum phiz_status add_gallery(const struct phiz_eval *e, const struct shown *shown, size_t n,
+                                    struct phiz_bytes *b)
 {
 	enum phiz_status status = PHIZ_OK;
 
@@ -171,8 +172,8 @@ enum phiz_status phiz_html_mistakes(const struct phiz_eval_report *r, struct phi
 	if (n == 0)
 		phiz_bytes_text(b, "<p>None: every photo of a known person was named rightly.</p>\n");
 	else if (n > MAX_MISTAKES)
-		phiz_bytes_printf(b, "<p class=\"soft\">The %d wrong names that the model was surest of, of %zu, on the photos as "
-		                  "the network sees them. predictions.csv has all.</p>\n", (int)MAX_MISTAKES, n);
+		phiz_bytes_printf(b, "<p class=\"soft\">The %d wrong names that the model was surest of, of %zu, on the "
+		                  "photos as the network sees them. predictions.csv has all.</p>\n", (int)MAX_MISTAKES, n);
 	else
 		phiz_bytes_text(b, "<p class=\"soft\">All wrong names, the surest first, on the photos as the network sees "
 		                "them.</p>\n");
@@ -194,9 +195,10 @@ enum phiz_status phiz_html_strangers(const struct phiz_eval_report *r, struct ph
 	if (status)
 		return status;
 	phiz_html_section(b, "Strangers most like somebody");
-	phiz_bytes_printf(b, "<p class=\"soft\">The %zu strangers with the highest confidence; the first %lld of them are above "
-	                  "the threshold. Look whether one of them is a known person after all: then the threshold is too "
-	                  "strict.</p>\n", n < MAX_STRANGERS ? n : MAX_STRANGERS, (long long)r->eval->point.strangers_accepted);
+	phiz_bytes_printf(b, "<p class=\"soft\">The %zu strangers with the highest confidence; the first %lld of them "
+	                  "are above the threshold. Look whether one of them is a known person after all: then the "
+	                  "threshold is too strict.</p>\n", n < MAX_STRANGERS ? n : MAX_STRANGERS,
+	                  (long long)r->eval->point.strangers_accepted);
 	status = add_gallery(r->eval, shown, n < MAX_STRANGERS ? n : MAX_STRANGERS, b);
 	phiz_free(r->eval->ctx, shown);
 	return status;

@@ -61,7 +61,8 @@ void phiz_chart_level(struct phiz_bytes *out, double y, const char *text)
 
 void phiz_chart_key(struct phiz_bytes *out, double x, double y, const char *class, const char *name)
 {
-	phiz_bytes_printf(out, "<rect class=\"bar %s\" x=\"%.1f\" y=\"%.1f\" width=\"12\" height=\"10\" rx=\"2\"/>\n", class,
+	phiz_bytes_printf(out, "<rect class=\"bar %s\" x=\"%.1f\" y=\"%.1f\" width=\"12\" height=\"10\" rx=\"2\"/>\n",
+	                  class,
 	                  x, y - 9);
 	phiz_chart_text(out, x + 17, y, "start", "tick", name);
 }

@@ -72,7 +72,8 @@ void phiz_reliability_svg(const struct phiz_eval *eval, enum phiz_svg_kind kind,
 		most = a->bin[i].photos > most ? a->bin[i].photos : most;
 	for (int i = 0; i < PHIZ_CALIBRATION_BINS; i++)
 		draw_bin(out, &a->bin[i], i, most);
-	phiz_bytes_printf(out, "<line class=\"ideal\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", x_of(0), r_y(0),
+	phiz_bytes_printf(out, "<line class=\"ideal\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", x_of(0),
+	                  r_y(0),
 	                  x_of(1), r_y(1));
 	snprintf(text, sizeof text, "%lld", (long long)most);
 	phiz_chart_text(out, PHIZ_CHART_LEFT - 6, COUNT_TOP + 8, "end", "tick", text);
@@ -107,13 +108,15 @@ static void count(const struct phiz_eval *eval, struct counts *c)
 	}
 }
 
-static void bar(struct phiz_bytes *out, const char *class, int bin, double y, double height, int64_t n, const char *what)
+static void bar(struct phiz_bytes *out, const char *class, int bin, double y, double height, int64_t n,
+                const char *what)
 {
 	double step = (double)WIDTH / BINS;
 
 	if (n > 0)
-		phiz_bytes_printf(out, "<rect class=\"bar %s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>%lld %s, "
-		                  "confidence %.2f to %.2f</title></rect>\n", class, PHIZ_CHART_LEFT + bin * step + 1, y, step - 2,
+		phiz_bytes_printf(out, "<rect class=\"bar %s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" "
+		                  "height=\"%.1f\"><title>%lld %s, confidence %.2f to "
+		                  "%.2f</title></rect>\n", class, PHIZ_CHART_LEFT + bin * step + 1, y, step - 2,
 		                  height, (long long)n, what, (double)bin / BINS, (double)(bin + 1) / BINS);
 }
 
@@ -133,7 +136,8 @@ static void draw_bars(struct phiz_bytes *out, const struct phiz_eval *eval, cons
 		bar(out, "a", i, zero - right, right, c->right[i], "named rightly");
 		bar(out, "b", i, zero - right - wrong, wrong, c->wrong[i], "named wrongly");
 		if (strangers > 0)
-			bar(out, "c", i, zero + 1, H_HALF * (double)c->strangers[i] / strangers / most, c->strangers[i], "strangers");
+			bar(out, "c", i, zero + 1, H_HALF * (double)c->strangers[i] / strangers / most, c->strangers[i],
+			    "strangers");
 	}
 	phiz_bytes_printf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>\n", PHIZ_CHART_LEFT,
 	                  PHIZ_CHART_RIGHT, zero, zero);
@@ -159,7 +163,8 @@ void phiz_confidence_svg(const struct phiz_eval *eval, double threshold, enum ph
 		phiz_bytes_printf(out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x, x, H_TOP - 6,
 		                  bottom);
 		snprintf(text, sizeof text, "threshold %.3f", threshold);
-		phiz_chart_text(out, x + (threshold > 0.7 ? -5 : 5), H_TOP + 4, threshold > 0.7 ? "end" : "start", "tick", text);
+		phiz_chart_text(out, x + (threshold > 0.7 ? -5 : 5), H_TOP + 4, threshold > 0.7 ? "end" : "start", "tick",
+		                text);
 	}
 	x_axis(out, bottom, "confidence of the best class");
 	phiz_chart_close(out);

@@ -73,7 +73,8 @@ static void draw_axes(const struct plot *p)
 	for (far = 1; far >= p->least * 0.999; far /= 10) {
 		double x = x_of(p, far);
 
-		phiz_bytes_printf(p->out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x, x, PLOT_TOP,
+		phiz_bytes_printf(p->out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x, x,
+		                  PLOT_TOP,
 		                  PLOT_TOP + PLOT_HEIGHT);
 		snprintf(text, sizeof text, "%.4g %%", 100 * far);
 		phiz_chart_text(p->out, x, PLOT_TOP + PLOT_HEIGHT + 16, far < 1 ? "middle" : "end", "tick", text);
@@ -88,8 +89,9 @@ static void draw_threshold(const struct plot *p, const struct phiz_operating_poi
 
 	phiz_bytes_printf(p->out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x, x, PLOT_TOP,
 	                  PLOT_TOP + PLOT_HEIGHT);
-	phiz_bytes_printf(p->out, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"><title>threshold %.4f: false accepts "
-	                  "%.2f %%, named rightly %.2f %%</title></circle>\n", x, y, at->value, 100 * at->far, 100 * at->tar);
+	phiz_bytes_printf(p->out, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"><title>threshold %.4f: false "
+	                  "accepts %.2f %%, named rightly %.2f "
+	                  "%%</title></circle>\n", x, y, at->value, 100 * at->far, 100 * at->tar);
 }
 
 void phiz_roc_svg(const struct phiz_eval *eval, enum phiz_svg_kind kind, struct phiz_bytes *out)
