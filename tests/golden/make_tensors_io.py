@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Makes tensors_{zip,legacy,deflated,proto4,old}.pth and tensors.safetensors: one tensor of each dtype, views, a scalar, an
-empty tensor, a parameter, checkpoint clutter. Element i of each is (7 i mod 13) - 5 (unsigned: 7 i mod 13; bool: i
-even). Run in this folder; needs torch, and safetensors for the last."""
+"""Makes tensors_{zip,legacy,deflated,proto4,old}.pth and tensors.safetensors: one tensor of each dtype, views, a
+scalar, an empty tensor, a parameter, checkpoint clutter. Element i of each is (7 i mod 13) - 5 (unsigned: 7 i mod 13;
+bool: i even). Run in this folder; needs torch, and safetensors for the last."""
 import collections
 import pickle
 import struct

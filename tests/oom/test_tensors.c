@@ -38,8 +38,8 @@ static enum phiz_status parse_cfg(struct phiz_ctx *ctx, void *text)
 
 static void reading(void **state)
 {
-	static const char *const files[] = {"tensors_zip.pth", "tensors_legacy.pth", "tensors_deflated.pth", "tensors_old.pth",
-	                                    "tensors.safetensors"};
+	static const char *const files[] = {"tensors_zip.pth", "tensors_legacy.pth", "tensors_deflated.pth",
+	                                    "tensors_old.pth", "tensors.safetensors"};
 	struct phiz_ctx *ctx = test_ctx(1);
 	char path[1024];
 	size_t i;
