@@ -132,6 +132,35 @@ void phiz_map_close(struct phiz_map *map)
 	map->size = 0;
 }
 
+enum phiz_status phiz_input_open(struct phiz_ctx *ctx, const char *path, struct phiz_input *out)
+{
+	out->size = 0;
+	return open_regular(ctx, path, &out->fd, &out->size);
+}
+
+bool phiz_input_read(const struct phiz_input *input, size_t offset, void *to, size_t n)
+{
+	unsigned char *next = to;
+	while (n > 0) {
+		ssize_t got = pread(input->fd, next, n, (off_t)offset);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		next += got;
+		offset += (size_t)got;
+		n -= (size_t)got;
+	}
+	return true;
+}
+
+void phiz_input_close(struct phiz_input *input)
+{
+	if (input->fd >= 0)
+		close(input->fd);
+	input->fd = -1;
+}
+
 bool phiz_path_is_dir(const char *path)
 {
 	struct stat info;

@@ -21,6 +21,17 @@ struct phiz_map {
 enum phiz_status phiz_map_open(struct phiz_ctx *ctx, const char *path, struct phiz_map *out);
 void phiz_map_close(struct phiz_map *map);
 
+/* A regular file for reading at any place; several threads may read at once. Unlike a mapping it takes no memory, and a
+ * file that others cut meanwhile is an error and no fault. */
+struct phiz_input {
+	int fd;
+	size_t size; /* when it was opened */
+};
+enum phiz_status phiz_input_open(struct phiz_ctx *ctx, const char *path, struct phiz_input *out);
+/* The n bytes from offset on. False if they are not there or cannot be read. */
+bool phiz_input_read(const struct phiz_input *input, size_t offset, void *to, size_t n);
+void phiz_input_close(struct phiz_input *input);
+
 /* Atomic writing: a temporary file in the same folder, then fsync, rename, fsync of the folder. Until commit the
  * old file stands; abort (or a failed commit) removes the temporary, and what a killed process left is taken over by
  * the next writer of that name. An old file keeps its permissions, a new one has those of the umask; a symbolic link

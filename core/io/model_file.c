@@ -34,19 +34,21 @@
 #include "core/tensor/convert.h"
 
 #define VERSION 1
-#define PIECE 65536 /* bytes; stays in the cache between its sum and its copy */
+#define PIECE 32768 /* bytes; stay in the cache between reading and summing */
 
 /* One tensor on its way from the file into memory. */
 struct load {
+	const struct model_reader *reader;
 	const struct phiz_summed *from;
 	struct phiz_tensor *to;
-	bool damaged;
+	bool unread, damaged;
 };
 
 struct model_reader {
 	struct phiz_ctx *ctx;
 	const char *path;
 	enum phiz_model_checks checks;
+	const struct phiz_input *file; /* NULL: all of it is in memory */
 	struct phiz_st_index index;
 	struct phiz_summed *tensor; /* sorted by name */
 	bool *taken;                /* by the model; the others are extra */
@@ -139,34 +141,55 @@ static enum phiz_status check_root(struct model_reader *r)
 	                 r->path);
 }
 
+static bool read_at(const struct model_reader *r, const struct phiz_st_tensor *t, size_t offset, void *to, size_t n)
+{
+	if (r->file)
+		return phiz_input_read(r->file, r->index.data_begin + t->begin + offset, to, n);
+	memcpy(to, (const unsigned char *)t->data + offset, n);
+	return true;
+}
+
+static bool read_load(void *user, size_t offset, void *to, size_t n)
+{
+	const struct load *load = user;
+
+	return read_at(load->reader, &load->from->file, offset, to, n);
+}
+
 static void digest_range(void *arg, int64_t begin, int64_t end, int worker)
 {
-	struct phiz_summed *tensor = arg;
+	struct model_reader *r = arg;
 
 	(void)worker;
-	for (; begin < end; begin++)
-		phiz_digest(tensor[begin].file.data, tensor[begin].file.bytes, tensor[begin].digest);
+	for (; begin < end; begin++) {
+		struct phiz_summed *t = &r->tensor[begin];
+		struct load load = {r, t, NULL, false, false};
+
+		/* What cannot be read gets a digest that matches nothing. */
+		if (!phiz_digest_read(read_load, &load, t->file.bytes, t->digest))
+			memset(t->digest, 0, sizeof(t->digest));
+	}
 }
 
 static enum phiz_status check_digests(struct model_reader *r)
 {
 	char text[2 * PHIZ_DIGEST_BYTES + 1];
 
-	phiz_parallel_for(r->ctx, (int64_t)r->index.count, 1, digest_range, r->tensor);
+	phiz_parallel_for(r->ctx, (int64_t)r->index.count, 1, digest_range, r);
 	phiz_sums_digest_text(r->tensor, r->index.count, text);
 	if (strcmp(text, get_text(r, "blake2b")) == 0)
 		return PHIZ_OK;
-	return phiz_fail(r->ctx, PHIZ_E_FORMAT,
-	                 "%s: damaged: the tensors do not match their BLAKE2b digest; copy the file again", r->path);
+	return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: the tensors do not match their BLAKE2b digest; copy the file again",
+	                 r->path);
 }
 
-static enum phiz_status open_index(struct model_reader *r, const void *data, size_t size)
+static enum phiz_status open_index(struct model_reader *r, const void *head, size_t head_size, size_t file_size)
 {
 	static const char *const keys[] = {"graph", "labels", "preprocessing", "meta", "crc32", "blake2b", "sha256"};
 	enum phiz_status status;
 	size_t i;
 
-	status = phiz_st_open(r->ctx, data, size, r->path, &r->index);
+	status = phiz_st_open(r->ctx, head, head_size, file_size, r->path, &r->index);
 	if (!status)
 		status = read_version(r, get_text(r, "phiz"));
 	for (i = 0; !status && i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -214,6 +237,7 @@ static enum phiz_status make_tensor(struct model_reader *r, const struct phiz_su
 	enum phiz_status status = phiz_tensor_create(r->ctx, dtype, &from->file.shape, out);
 
 	if (!status) {
+		r->load[r->n_loads].reader = r;
 		r->load[r->n_loads].from = from;
 		r->load[r->n_loads].to = *out;
 		r->n_loads++;
@@ -263,41 +287,48 @@ static enum phiz_status take_extra(struct model_reader *r)
 	return status;
 }
 
-/* 16 bits to float32. In the file the elements may lie unaligned. */
-static void widen(enum phiz_dtype dtype, const unsigned char *from, size_t bytes, float *to)
+/* The same dtype in memory: straight into the tensor. */
+static bool load_same(struct load *load, uint32_t *crc)
 {
-	uint16_t h[1024];
-	size_t n, left = bytes / sizeof(*h);
+	size_t done, n, bytes = load->from->file.bytes;
+	unsigned char *to = load->to->data;
 
-	for (; left > 0; left -= n) {
-		n = left < 1024 ? left : 1024;
-		memcpy(h, from, n * sizeof(*h));
-		if (dtype == PHIZ_F16)
-			phiz_widen_f16(h, to, (int64_t)n);
-		else
-			phiz_widen_bf16(h, to, (int64_t)n);
-		from += n * sizeof(*h);
-		to += n;
+	for (done = 0; done < bytes; done += n) {
+		n = bytes - done < PIECE ? bytes - done : PIECE;
+		if (!read_load(load, done, to + done, n))
+			return false;
+		*crc = phiz_crc32(*crc, to + done, n);
 	}
+	return true;
+}
+
+/* 16 bits in the file, float32 in memory. */
+static bool load_wider(struct load *load, uint32_t *crc)
+{
+	size_t done, n, bytes = load->from->file.bytes;
+	uint16_t piece[PIECE / sizeof(uint16_t)];
+	float *to = load->to->data;
+
+	for (done = 0; done < bytes; done += n) {
+		n = bytes - done < sizeof(piece) ? bytes - done : sizeof(piece);
+		if (!read_load(load, done, piece, n))
+			return false;
+		*crc = phiz_crc32(*crc, piece, n);
+		if (load->from->file.dtype == PHIZ_F16)
+			phiz_widen_f16(piece, to, (int64_t)(n / sizeof(*piece)));
+		else
+			phiz_widen_bf16(piece, to, (int64_t)(n / sizeof(*piece)));
+		to += n / sizeof(*piece);
+	}
+	return true;
 }
 
 static void load_tensor(struct load *load)
 {
-	const struct phiz_st_tensor *file = &load->from->file;
-	const unsigned char *from = file->data;
-	unsigned char *to = load->to->data;
-	bool widens = file->dtype != load->to->dtype;
+	bool same = load->from->file.dtype == load->to->dtype;
 	uint32_t crc = 0;
-	size_t done, n;
 
-	for (done = 0; done < file->bytes; done += n) {
-		n = file->bytes - done < PIECE ? file->bytes - done : PIECE;
-		crc = phiz_crc32(crc, from + done, n);
-		if (widens)
-			widen(file->dtype, from + done, n, (float *)(void *)to + done / 2);
-		else
-			memcpy(to + done, from + done, n);
-	}
+	load->unread = !(same ? load_same(load, &crc) : load_wider(load, &crc));
 	load->damaged = crc != load->from->crc;
 }
 
@@ -319,6 +350,9 @@ static enum phiz_status load_tensors(struct model_reader *r)
 	for (i = 0; i < r->n_loads; i++) {
 		const char *name = r->load[i].from->file.name;
 
+		if (r->load[i].unread)
+			return phiz_fail(r->ctx, PHIZ_E_IO, "%s: tensor '%s' cannot be read: the disk fails, or the file was cut "
+			                 "while it was read", r->path, phiz_shown(name, strlen(name), shown));
 		if (r->load[i].damaged && r->checks != PHIZ_MODEL_CHECK_NONE)
 			return phiz_fail(r->ctx, PHIZ_E_FORMAT,
 			                 "%s: damaged: tensor '%s' does not match its CRC-32; copy the file again", r->path,
@@ -358,11 +392,11 @@ static enum phiz_status read_rest(struct model_reader *r)
 	return status ? status : phiz_model_check(m, r->path, PHIZ_E_FORMAT);
 }
 
-static enum phiz_status read_model(struct model_reader *r, const void *data, size_t size)
+static enum phiz_status read_model(struct model_reader *r, const void *head, size_t head_size, size_t file_size)
 {
 	enum phiz_status status;
 
-	status = open_index(r, data, size);
+	status = open_index(r, head, head_size, file_size);
 	if (!status)
 		status = check_sums(r);
 	if (!status)
@@ -380,55 +414,83 @@ static enum phiz_status read_model(struct model_reader *r, const void *data, siz
 	return status ? status : read_rest(r);
 }
 
+/* head: the beginning of the file up to its data, or all of it (then file is NULL). */
+static enum phiz_status read_with(struct model_reader *r, const void *head, size_t head_size, size_t file_size,
+                                  struct phiz_model **out)
+{
+	enum phiz_status status = read_model(r, head, head_size, file_size);
+
+	json_decref(r->graph);
+	phiz_free(r->ctx, r->tensor);
+	phiz_free(r->ctx, r->taken);
+	phiz_free(r->ctx, r->load);
+	phiz_st_close(r->ctx, &r->index);
+	if (status) {
+		phiz_model_free(&r->model);
+		if (r->extra)
+			phiz_extra_free(r->ctx, r->extra);
+	}
+	*out = r->model;
+	return status;
+}
+
 enum phiz_status phiz_model_parse(struct phiz_ctx *ctx, const void *data, size_t size, const char *path,
                                   enum phiz_model_checks checks, struct phiz_model **out, struct phiz_extra *extra)
 {
-	struct model_reader r;
-	enum phiz_status status;
+	struct model_reader r = {.ctx = ctx, .path = path, .checks = checks, .extra = extra};
 
-	*out = NULL;
 	if (extra)
 		memset(extra, 0, sizeof(*extra));
-	memset(&r, 0, sizeof(r));
-	r.ctx = ctx;
-	r.path = path;
-	r.checks = checks;
-	r.extra = extra;
-	status = read_model(&r, data, size);
-	json_decref(r.graph);
-	phiz_free(ctx, r.tensor);
-	phiz_free(ctx, r.taken);
-	phiz_free(ctx, r.load);
-	phiz_st_close(ctx, &r.index);
-	if (status) {
-		phiz_model_free(&r.model);
-		if (extra)
-			phiz_extra_free(ctx, extra);
-	}
-	*out = r.model;
-	return status;
+	return read_with(&r, data, size, size, out);
+}
+
+static enum phiz_status fail_cut(struct phiz_ctx *ctx, const char *path)
+{
+	return phiz_fail(ctx, PHIZ_E_IO, "%s: cannot be read: the disk fails, or the file was cut while it was read", path);
+}
+
+/* The beginning of the file, up to its data. */
+static enum phiz_status read_head(struct phiz_ctx *ctx, const struct phiz_input *file, const char *path,
+                                  unsigned char **head, size_t *head_size)
+{
+	unsigned char some[512];
+	size_t n = file->size < sizeof(some) ? file->size : sizeof(some);
+	enum phiz_status status;
+
+	if (!phiz_input_read(file, 0, some, n))
+		return fail_cut(ctx, path);
+	if (n > 2 && memcmp(some, "PK", 2) == 0)
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: a zip archive (a PyTorch file?), not a phiz model; 'phiz import' makes "
+		                 "one of it", path);
+	status = phiz_st_head_size(ctx, some, n, file->size, path, head_size);
+	if (status)
+		return status;
+	*head = phiz_alloc(ctx, *head_size, 1);
+	if (!*head)
+		return PHIZ_E_NOMEM;
+	return phiz_input_read(file, 0, *head, *head_size) ? PHIZ_OK : fail_cut(ctx, path);
 }
 
 static enum phiz_status read_file(struct phiz_ctx *ctx, const char *path, enum phiz_model_checks checks,
                                   struct phiz_model **out, struct phiz_extra *extra)
 {
-	struct phiz_map map;
+	struct phiz_input file;
+	struct model_reader r = {.ctx = ctx, .path = path, .checks = checks, .file = &file, .extra = extra};
+	unsigned char *head = NULL;
+	size_t head_size = 0;
 	enum phiz_status status;
 
 	*out = NULL;
 	if (extra)
 		memset(extra, 0, sizeof(*extra));
-	status = phiz_map_open(ctx, path, &map);
+	status = phiz_input_open(ctx, path, &file);
 	if (status)
 		return status;
-	if (map.size > 2 && memcmp(map.data, "PK", 2) == 0)
-		status = phiz_fail(ctx, PHIZ_E_FORMAT,
-		                   "%s: a zip archive (a PyTorch file?), not a phiz model; 'phiz import' makes one "
-		                   "of it",
-		                   path);
-	else
-		status = phiz_model_parse(ctx, map.data, map.size, path, checks, out, extra);
-	phiz_map_close(&map);
+	status = read_head(ctx, &file, path, &head, &head_size);
+	if (!status)
+		status = read_with(&r, head, head_size, file.size, out);
+	phiz_free(ctx, head);
+	phiz_input_close(&file);
 	return status;
 }
 

@@ -40,6 +40,23 @@ void phiz_digest(const void *data, size_t size, unsigned char out[PHIZ_DIGEST_BY
 	crypto_generichash(out, PHIZ_DIGEST_BYTES, data, size, NULL, 0);
 }
 
+bool phiz_digest_read(phiz_read_fn read, void *user, size_t size, unsigned char out[PHIZ_DIGEST_BYTES])
+{
+	crypto_generichash_state state;
+	unsigned char piece[32768];
+	size_t done, n;
+
+	crypto_generichash_init(&state, NULL, 0, PHIZ_DIGEST_BYTES);
+	for (done = 0; done < size; done += n) {
+		n = size - done < sizeof(piece) ? size - done : sizeof(piece);
+		if (!read(user, done, piece, n))
+			return false;
+		crypto_generichash_update(&state, piece, n);
+	}
+	crypto_generichash_final(&state, out, PHIZ_DIGEST_BYTES);
+	return true;
+}
+
 void phiz_sums_crc_text(const struct phiz_summed *tensor, size_t count, char *out)
 {
 	static const char digit[] = "0123456789abcdef";

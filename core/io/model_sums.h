@@ -22,8 +22,10 @@ void phiz_sums_sort(struct phiz_summed *tensor, size_t count);
 
 /* CRC-32 of a piece, going on from the piece before it (0 at the beginning). */
 uint32_t phiz_crc32(uint32_t crc, const void *data, size_t size);
-/* BLAKE2b-256 of a tensor's bytes. */
+/* BLAKE2b-256 of a tensor's bytes, which lie in memory or are read in pieces. */
 void phiz_digest(const void *data, size_t size, unsigned char out[PHIZ_DIGEST_BYTES]);
+typedef bool (*phiz_read_fn)(void *user, size_t offset, void *to, size_t n);
+bool phiz_digest_read(phiz_read_fn read, void *user, size_t size, unsigned char out[PHIZ_DIGEST_BYTES]);
 
 /* The metadata "crc32": eight hex digits a tensor; out holds 8 * count + 1 bytes. */
 void phiz_sums_crc_text(const struct phiz_summed *tensor, size_t count, char *out);

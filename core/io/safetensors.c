@@ -37,6 +37,7 @@ struct entry_reader {
 	struct phiz_st_index *index;
 	const char *name;
 	char shown[PHIZ_SHOWN];
+	const unsigned char *data; /* NULL: not in memory */
 	bool rounded; /* whole numbers came as reals, because one of them is too big */
 };
 
@@ -109,8 +110,9 @@ static enum phiz_status read_offsets(const struct entry_reader *r, const json_t 
 		return phiz_fail(r->ctx, PHIZ_E_FORMAT,
 		                 "%s: tensor '%s' ends at byte %lld of %zu bytes of data: the file is cut", r->path, r->shown,
 		                 (long long)end, r->index->data_bytes);
-	out->data = r->index->data + begin;
+	out->begin = (size_t)begin;
 	out->bytes = (size_t)(end - begin);
+	out->data = r->data ? r->data + begin : NULL;
 	return PHIZ_OK;
 }
 
@@ -195,8 +197,8 @@ static int by_data(const void *a, const void *b)
 {
 	const struct phiz_st_tensor *x = a, *y = b;
 
-	if (x->data != y->data)
-		return (const char *)x->data < (const char *)y->data ? -1 : 1;
+	if (x->begin != y->begin)
+		return x->begin < y->begin ? -1 : 1;
 	if (x->bytes != y->bytes)
 		return x->bytes < y->bytes ? -1 : 1;
 	return strcmp(x->name, y->name);
@@ -205,53 +207,50 @@ static int by_data(const void *a, const void *b)
 /* The tensors must cover the data without holes and overlaps. */
 static enum phiz_status check_cover(struct phiz_ctx *ctx, const char *path, const struct phiz_st_index *index)
 {
-	const unsigned char *next = index->data;
 	char shown[PHIZ_SHOWN];
-	size_t i;
+	size_t i, next = 0;
 
 	for (i = 0; i < index->count; i++) {
 		const struct phiz_st_tensor *t = &index->tensor[i];
-		const unsigned char *begin = t->data;
 
 		phiz_shown(t->name, strlen(t->name), shown);
-		if (begin < next)
-			return phiz_fail(ctx, PHIZ_E_FORMAT,
-			                 "%s: tensor '%s' begins at byte %zu of the data, which belongs to the tensor "
-			                 "before it",
-			                 path, shown, (size_t)(begin - index->data));
-		if (begin > next)
-			return phiz_fail(ctx, PHIZ_E_FORMAT,
-			                 "%s: bytes %zu to %zu of the data, before tensor '%s', belong to no tensor", path,
-			                 (size_t)(next - index->data), (size_t)(begin - index->data), shown);
+		if (t->begin < next)
+			return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: tensor '%s' begins at byte %zu of the data, which belongs to the "
+			                 "tensor before it", path, shown, t->begin);
+		if (t->begin > next)
+			return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: bytes %zu to %zu of the data, before tensor '%s', belong to no "
+			                 "tensor", path, next, t->begin, shown);
 		next += t->bytes;
 	}
-	if ((size_t)(next - index->data) != index->data_bytes)
-		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: %zu bytes after the last tensor", path,
-		                 index->data_bytes - (size_t)(next - index->data));
+	if (next != index->data_bytes)
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: %zu bytes after the last tensor", path, index->data_bytes - next);
 	return PHIZ_OK;
 }
 
-static enum phiz_status read_header_size(struct phiz_ctx *ctx, struct phiz_reader *r, const char *path, size_t *out)
+enum phiz_status phiz_st_head_size(struct phiz_ctx *ctx, const void *some, size_t n_some, size_t file_size,
+                                   const char *path, size_t *out)
 {
 	/* A safetensors file begins its header with a brace; only what does not is asked what else it is. */
-	bool brace = r->size > 8 && r->data[8] == '{';
-	const char *kind = brace ? NULL : phiz_foreign_kind(r->data, r->size);
+	struct phiz_reader r = {some, n_some, 0};
+	bool brace = n_some > 8 && r.data[8] == '{';
+	const char *kind = brace ? NULL : phiz_foreign_kind(some, n_some);
 	uint64_t n;
 
+	*out = 0;
 	if (kind)
 		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: %s", path, kind);
-	if (!phiz_reader_u64(r, &n))
-		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: %zu bytes are too few for a safetensors file", path, r->size);
+	if (!phiz_reader_u64(&r, &n))
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: %zu bytes are too few for a safetensors file", path, file_size);
 	if (n > MAX_HEADER)
 		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: header length %llu is over %d: not a safetensors file, or damaged",
 		                 path, (unsigned long long)n, MAX_HEADER);
-	if (n > phiz_reader_left(r))
+	if (n > file_size - 8)
 		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: header of %llu bytes in a file of %zu: the file is cut", path,
-		                 (unsigned long long)n, r->size);
+		                 (unsigned long long)n, file_size);
 	if (n < 2)
 		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: header of %llu bytes: not a safetensors file, or damaged", path,
 		                 (unsigned long long)n);
-	*out = (size_t)n;
+	*out = (size_t)n + 8;
 	return PHIZ_OK;
 }
 
@@ -269,23 +268,24 @@ static enum phiz_status open_header(struct entry_reader *r, const char *text, si
 	return status ? status : read_entries(r);
 }
 
-enum phiz_status phiz_st_open(struct phiz_ctx *ctx, const void *data, size_t size, const char *path,
-                              struct phiz_st_index *out)
+enum phiz_status phiz_st_open(struct phiz_ctx *ctx, const void *head, size_t head_size, size_t file_size,
+                              const char *path, struct phiz_st_index *out)
 {
-	struct phiz_reader reader = {data, size, 0};
-	struct entry_reader r = {ctx, path, out, NULL, {0}, false};
-	const unsigned char *text;
+	struct entry_reader r = {ctx, path, out, NULL, {0}, NULL, false};
+	const unsigned char *bytes = head;
 	enum phiz_status status;
 	size_t n = 0;
 
 	memset(out, 0, sizeof(*out));
-	status = read_header_size(ctx, &reader, path, &n);
+	status = phiz_st_head_size(ctx, head, head_size, file_size, path, &n);
+	if (!status && n > head_size)
+		status = phiz_fail(ctx, PHIZ_E_INTERNAL, "%s: %zu of %zu bytes of the header", path, head_size, n);
 	if (status)
 		return status;
-	phiz_reader_take(&reader, n, &text);
-	out->data = text + n;
-	out->data_bytes = phiz_reader_left(&reader);
-	status = open_header(&r, (const char *)text, n);
+	out->data_begin = n;
+	out->data_bytes = file_size - n;
+	r.data = head_size == file_size ? bytes + n : NULL;
+	status = open_header(&r, (const char *)bytes + 8, n - 8);
 	if (!status && out->count > 1)
 		qsort(out->tensor, out->count, sizeof(*out->tensor), by_data);
 	if (!status)
@@ -342,7 +342,7 @@ enum phiz_status phiz_safetensors_parse(struct phiz_ctx *ctx, const void *data, 
 	enum phiz_status status;
 
 	memset(out, 0, sizeof(*out));
-	status = phiz_st_open(ctx, data, size, path, &index);
+	status = phiz_st_open(ctx, data, size, size, path, &index);
 	if (status)
 		return status;
 	status = copy_tensors(ctx, &index, out);

@@ -12,7 +12,8 @@ struct phiz_st_tensor {
 	const char *name; /* borrowed from the index's JSON (reading) or from the caller (writing) */
 	enum phiz_dtype dtype;
 	struct phiz_shape shape;
-	const void *data; /* contiguous, not aligned; borrowed from the file's bytes or from the caller */
+	size_t begin;     /* reading: where its data begins, from the start of the data */
+	const void *data; /* contiguous, not aligned; borrowed from the file's bytes or from the caller; NULL: not in memory */
 	size_t bytes;
 };
 
@@ -21,13 +22,16 @@ struct phiz_st_index {
 	json_t *metadata; /* borrowed from header; NULL if there is none. All values are strings */
 	struct phiz_st_tensor *tensor; /* in the order of their data */
 	size_t count, capacity;
-	const unsigned char *data; /* all of it */
-	size_t data_bytes;
+	size_t data_begin, data_bytes; /* of the file */
 };
 
-/* Checks all there is to check (see phiz_safetensors_parse). data must outlive the index. */
-enum phiz_status phiz_st_open(struct phiz_ctx *ctx, const void *data, size_t size, const char *path,
-                              struct phiz_st_index *out);
+/* How many bytes the beginning of the file has, up to its data; some: its first bytes, as many as there are or 512. */
+enum phiz_status phiz_st_head_size(struct phiz_ctx *ctx, const void *some, size_t n_some, size_t file_size,
+                                   const char *path, size_t *out);
+/* Checks all there is to check (see phiz_safetensors_parse). head: the beginning of the file, or all of it (then the
+ * tensors' data is set); it must outlive the index. */
+enum phiz_status phiz_st_open(struct phiz_ctx *ctx, const void *head, size_t head_size, size_t file_size,
+                              const char *path, struct phiz_st_index *out);
 void phiz_st_close(struct phiz_ctx *ctx, struct phiz_st_index *index);
 
 /* Puts tensors of larger elements first, keeping the order otherwise, so that every tensor is aligned in the file. */

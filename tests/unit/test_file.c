@@ -160,6 +160,28 @@ static void test_map(void **state)
 	assert_fails(ctx, PHIZ_E_IO, phiz_map_open(ctx, folder, &map));
 }
 
+static void test_input(void **state)
+{
+	(void)state;
+	struct phiz_input input;
+	char got[6] = "";
+	assert_ok(ctx, phiz_file_write(ctx, in_folder("a"), "hello", 5));
+	assert_ok(ctx, phiz_input_open(ctx, in_folder("a"), &input));
+	assert_int_equal(input.size, 5);
+	assert_true(phiz_input_read(&input, 1, got, 4));
+	assert_string_equal(got, "ello");
+	assert_true(phiz_input_read(&input, 5, got, 0));
+	assert_false(phiz_input_read(&input, 3, got, 3));
+	assert_int_equal(truncate(in_folder("a"), 2), 0); /* by others, meanwhile */
+	assert_false(phiz_input_read(&input, 0, got, 5));
+	assert_true(phiz_input_read(&input, 0, got, 2));
+	phiz_input_close(&input);
+	phiz_input_close(&input);
+	assert_fails(ctx, PHIZ_E_NOTFOUND, phiz_input_open(ctx, in_folder("none"), &input));
+	phiz_input_close(&input);
+	assert_fails(ctx, PHIZ_E_IO, phiz_input_open(ctx, folder, &input));
+}
+
 /* Pieces of all sizes around the writer's buffer, over short and interrupted writes. */
 static void test_write_pieces(void **state)
 {
@@ -410,7 +432,7 @@ static void test_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_read),        T(test_map),           T(test_write_pieces), T(test_abort),
+		T(test_read),        T(test_map), T(test_input),           T(test_write_pieces), T(test_abort),
 		T(test_disk_full),   T(test_permissions),   T(test_links),        T(test_refused),
 		T(test_two_writers), T(test_killed_writer), T(test_folders),      T(test_paths),
 	};
