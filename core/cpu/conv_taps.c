@@ -5,12 +5,16 @@
 #include "core/base/thread.h"
 #include "core/ops/ops.h"
 
-/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it;
- * BLOCK_DEPTH columns of all filters stay in the second level while the panels of a block of pixels pass by. A block
- * has BLOCK_PANELS full panels, the last one of a product up to half as many more. */
+/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it; a slice of
+ * the filters (micro->filter_bytes, within the two limits of depth) stays in the second level while the panels of a
+ * block of pixels pass by. Where few filters pass over a panel, packing it counts: it stays in the first level for
+ * that. A block has BLOCK_PANELS full panels, the last one of a product up to half as many more. */
 enum {
 	TILE_DEPTH = 192,
-	BLOCK_DEPTH = 640,
+	FEW_ROWS = 96,
+	BLOCK_DEPTH_FEW_ROWS = 288,
+	BLOCK_DEPTH_MIN = 144,
+	BLOCK_DEPTH_MAX = 640,
 	BLOCK_PANELS = 4,
 	BLOCK_VECTORS = BLOCK_PANELS * PHIZ_PANEL_VECTORS * 3 / 2
 };
@@ -51,13 +55,21 @@ static int cut_depth(int depth, int limit, int unit)
 	return at_most((int)round_up(step, unit), depth);
 }
 
+static int block_depth(const struct phiz_taps *t, const struct phiz_conv_micro *micro, int taps)
+{
+	int depth = micro->filter_bytes / ((int)sizeof(float) * at_most(t->rows, 1 << 20));
+	if (depth < BLOCK_DEPTH_MIN)
+		depth = BLOCK_DEPTH_MIN;
+	depth = at_most(depth, t->rows <= FEW_ROWS ? BLOCK_DEPTH_FEW_ROWS : BLOCK_DEPTH_MAX);
+	return depth > taps ? depth : taps;
+}
+
 static void cut_work(const struct phiz_taps *t, const struct phiz_conv_micro *micro, int groups, int threads,
                      struct cut *cut)
 {
 	cut->taps = t->taps_y * t->taps_x;
 	cut->depth = t->channels * cut->taps;
-	cut->block_channels = cut_depth(cut->depth, BLOCK_DEPTH > cut->taps ? BLOCK_DEPTH : cut->taps, cut->taps) /
-	                      cut->taps;
+	cut->block_channels = cut_depth(cut->depth, block_depth(t, micro, cut->taps), cut->taps) / cut->taps;
 	cut->tile_depth = cut_depth(cut->block_channels * cut->taps, TILE_DEPTH, 1);
 	cut->columns = t->images * t->p * t->q;
 	if (cut->columns < 1) /* a residue class may be empty */
@@ -67,7 +79,7 @@ static void cut_work(const struct phiz_taps *t, const struct phiz_conv_micro *mi
 	if (cut->blocks < 1)
 		cut->blocks = 1;
 	/* Few pixels, as in the last layers of one image: then the filters are shared out too. */
-	int64_t pieces = cut->blocks * groups, wanted = threads > 1 ? 4 * (int64_t)threads : 1;
+	int64_t pieces = cut->blocks * groups, wanted = threads > 1 ? 2 * (int64_t)threads : 1;
 	int64_t split = pieces < wanted ? (wanted + pieces - 1) / pieces : 1;
 	int64_t step = round_up((t->rows + split - 1) / split, micro->rows);
 	if (step < 4 * micro->rows)
@@ -184,7 +196,7 @@ static void finish_stretch(const struct phiz_taps *t, const float *sum, float *t
 /* A panel of a block: `count` columns from column `first`. */
 struct panel {
 	int64_t first;
-	int count, vectors;
+	int count, vectors; /* no vectors: odd columns */
 	float *out;   /* of its first column, filter 0, where its columns are neighbours in the output; else NULL */
 	float *apart; /* else its sums gather here, a row of vectors per filter */
 };
@@ -192,7 +204,7 @@ struct panel {
 /* Takes the sums of a panel to pixels that are not neighbours. */
 static void scatter(const struct phiz_taps *t, const struct panel *panel, int lanes, int row, int row_end)
 {
-	int64_t width = (int64_t)panel->vectors * lanes;
+	int64_t width = panel->vectors ? (int64_t)panel->vectors * lanes : PHIZ_ODD_COLUMNS;
 	for (int64_t done = 0, run; done < panel->count; done += run) {
 		float *out;
 		locate(t, panel->first + done, &out, &run);
@@ -229,6 +241,36 @@ static void run_panel(const struct phiz_taps *t, const struct phiz_conv_micro *m
 	}
 }
 
+/* The same for odd columns. */
+static void run_odd(const struct phiz_taps *t, const struct phiz_conv_micro *micro, const struct panel *panel,
+                    struct phiz_tile *slice, bool first, int row, int row_end)
+{
+	const float *a = slice->a;
+	slice->add = !first;
+	slice->ldc = PHIZ_ODD_COLUMNS;
+	for (int r = row; r < row_end; r += PHIZ_ODD_ROWS) {
+		slice->a = a + r * t->lda;
+		slice->c = panel->apart + (int64_t)(r - row) * PHIZ_ODD_COLUMNS;
+		micro->odd(slice, at_most(row_end - r, PHIZ_ODD_ROWS), panel->count);
+	}
+}
+
+/* Packs odd columns, each `ld` from the next; lanes: their vector. */
+static void pack_odd(const struct phiz_taps *t, const struct phiz_lanes *lanes, int count, int c0, int c1, int64_t ld,
+                     float *b)
+{
+	const int taps = t->taps_y * t->taps_x;
+	for (int j = 0; j < count; j++, b += ld)
+		for (int i = 0; i < taps; i++) {
+			int dy = t->first_y + i / t->taps_x * t->step_y, dx = t->first_x + i % t->taps_x * t->step_x;
+			int y = lanes->y[j] + dy, x = lanes->x[j] + dx;
+			bool inside = y >= 0 && y < t->height && x >= 0 && x < t->width;
+			const float *in = t->in + c0 * t->in_plane + lanes->offset[j] + (int64_t)dy * t->width + dx;
+			for (int64_t c = 0; c < c1 - c0; c++)
+				b[c * taps + i] = inside ? in[c * t->in_plane] : 0;
+		}
+}
+
 static bool neighbours(const struct phiz_taps *t, int64_t first, int count)
 {
 	int64_t plane = (int64_t)t->p * t->q;
@@ -238,10 +280,14 @@ static bool neighbours(const struct phiz_taps *t, int64_t first, int count)
 }
 
 /* Cuts a block's columns into panels; returns how many. */
-static int list_panels(const struct phiz_taps *t, int64_t first, int columns, int lanes, int rows, float *apart,
-                       struct panel *list)
+static int list_panels(const struct phiz_taps *t, const struct phiz_conv_micro *micro, int64_t first, int columns,
+                       int rows, float *apart, struct panel *list)
 {
-	int n = 0, vectors = (columns + lanes - 1) / lanes;
+	int n = 0, lanes = micro->lanes, odd = micro->odd ? columns % lanes : 0;
+	if (odd > PHIZ_ODD_COLUMNS)
+		odd = 0;
+	columns -= odd;
+	int vectors = (columns + lanes - 1) / lanes;
 	for (int v = 0; v < vectors; n++) {
 		struct panel *panel = &list[n];
 		int left = vectors - v;
@@ -253,6 +299,9 @@ static int list_panels(const struct phiz_taps *t, int64_t first, int columns, in
 			locate(t, panel->first, &panel->out, &unused);
 		v += panel->vectors;
 	}
+	if (odd)
+		list[n++] = (struct panel){.first = first + columns, .count = odd,
+		                           .apart = apart + (int64_t)vectors * lanes * rows};
 	return n;
 }
 
@@ -266,7 +315,7 @@ static void run_block(const struct run *run, const struct phiz_taps *t, int64_t 
 	struct panel panel[BLOCK_VECTORS];
 	int64_t first = block * cut->block, image = first / ((int64_t)t->p * t->q);
 	int columns = (int)(block == cut->blocks - 1 ? cut->columns - first : cut->block);
-	int n = list_panels(t, first, columns, micro->lanes, row_end - row, scratch.apart, panel);
+	int n = list_panels(t, micro, first, columns, row_end - row, scratch.apart, panel);
 	for (int v = 0; v * micro->lanes < columns; v++)
 		describe_lanes(t, first + v * micro->lanes, at_most(columns - v * micro->lanes, micro->lanes), image,
 		               micro->lanes, scratch.lanes + v);
@@ -276,8 +325,15 @@ static void run_block(const struct run *run, const struct phiz_taps *t, int64_t 
 		int c1 = at_most(c0 + cut->block_channels, t->channels), depth = (c1 - c0) * cut->taps;
 		for (int i = 0; i < n; i++) {
 			int64_t width = (int64_t)panel[i].vectors * micro->lanes;
-			micro->pack(&local, scratch.lanes + (panel[i].first - first) / micro->lanes, panel[i].vectors, c0, c1,
-			            scratch.packed);
+			const struct phiz_lanes *lanes = scratch.lanes + (panel[i].first - first) / micro->lanes;
+			if (!panel[i].vectors) {
+				struct phiz_tile slice = {.depth = depth, .a = t->a + (int64_t)c0 * cut->taps, .lda = t->lda,
+				                          .b = scratch.packed, .ldb = depth};
+				pack_odd(&local, lanes, panel[i].count, c0, c1, depth, scratch.packed);
+				run_odd(t, micro, &panel[i], &slice, c0 == 0, row, row_end);
+				continue;
+			}
+			micro->pack(&local, lanes, panel[i].vectors, c0, c1, scratch.packed);
 			for (int d = 0; d < depth; d += cut->tile_depth) {
 				int from = c0 * cut->taps + d;
 				struct phiz_tile slice = {.depth = at_most(cut->tile_depth, depth - d), .a = t->a + from,

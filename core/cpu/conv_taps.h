@@ -40,6 +40,10 @@ struct phiz_taps {
 
 #define PHIZ_MAX_LANES 16
 #define PHIZ_PANEL_VECTORS 3 /* a panel is at most this many vectors wide */
+/* Where the pixels leave so few over that a vector would be mostly empty (49 = 3 * 16 + 1), those are summed along the
+ * depth instead, as odd columns. */
+#define PHIZ_ODD_COLUMNS 4
+#define PHIZ_ODD_ROWS 4
 
 /* The output pixels of one vector of a panel. Lanes beyond the last pixel have a y that lies outside of any image. */
 struct phiz_lanes {
@@ -57,7 +61,8 @@ struct phiz_tile {
 	int64_t depth;
 	const float *a;
 	int64_t lda;
-	const float *b; /* packed panel: depth x (vectors * lanes) */
+	const float *b; /* packed panel: depth x (vectors * lanes); of odd columns: column x ldb */
+	int64_t ldb;
 	float *c;
 	int64_t ldc;
 	int last_lanes;        /* of the last vector that are written, 1..lanes */
@@ -72,9 +77,13 @@ struct phiz_tile {
 struct phiz_conv_micro {
 	int lanes; /* floats in a vector */
 	int rows;  /* of a full tile: 8 or 4 */
+	int filter_bytes; /* of filters that the second-level cache keeps, on processors of this kind */
 	/* tile[r][v - 1]: a tile of row_count[r] rows and v vectors; row_count falls from `rows` to 1 */
 	int row_count[3];
 	void (*tile[3][PHIZ_PANEL_VECTORS])(const struct phiz_tile *t);
+	/* c[r][j] (+)= sum over k of a[r][k] * b[j][k], r < rows <= PHIZ_ODD_ROWS, j < columns <= PHIZ_ODD_COLUMNS; of t it
+	 * reads depth, a, lda, b, ldb, c, ldc and add. NULL: none. */
+	void (*odd)(const struct phiz_tile *t, int rows, int columns);
 	/* Gathers channels c0..c1-1 of a panel of `vectors` vectors into b: row ((c - c0) * taps + tap). */
 	void (*pack)(const struct phiz_taps *t, const struct phiz_lanes *lanes, int vectors, int c0, int c1, float *b);
 };

@@ -56,43 +56,125 @@ static void max_columns(const struct pool *d, const float *x, int64_t top, int64
 	}
 }
 
-static void max_row(const struct pool *d, const float *best, const int32_t *row, float *y, int32_t *choice)
+/* The outputs q0..q1-1, whose windows lie inside, for a constant stride: one tap after the other. */
+INLINE void max_inside(const struct pool *d, const float *best, const int32_t *row, float *y, int32_t *choice, int64_t q0,
+                       int64_t q1, const int64_t stride)
 {
-	for (int64_t q = 0; q < d->q; q++) {
-		int64_t left = larger(q * d->stride_w - d->pad_w, 0);
-		int64_t right = smaller(q * d->stride_w - d->pad_w + d->kernel_w, d->w);
-		float v = best[left];
-		int32_t at = (int32_t)(row[left] * d->w + left);
-		for (int64_t i = left + 1; i < right; i++) {
-			int32_t here = (int32_t)(row[i] * d->w + i);
-			bool nan = best[i] != best[i];
-			if (best[i] > v || (best[i] == v && here < at) || (nan && (v == v || here > at))) {
-				v = best[i];
-				at = here;
-			}
+	const int32_t w = (int32_t)d->w;
+	const int64_t n = q1 - q0;
+	const int32_t left = (int32_t)(q0 * stride - d->pad_w);
+	y += q0;
+	choice += q0;
+	for (int64_t q = 0; q < n; q++) {
+		y[q] = best[left + q * stride];
+		choice[q] = row[left + q * stride] * w + left + (int32_t)(q * stride);
+	}
+	for (int32_t s = 1; s < (int32_t)d->kernel_w; s++) {
+		const float *from = best + left + s;
+		const int32_t *from_row = row + left + s;
+		for (int64_t q = 0; q < n; q++) {
+			float v = from[q * stride];
+			int32_t here = from_row[q * stride] * w + left + s + (int32_t)(q * stride);
+			int nan = v != v, old_nan = y[q] != y[q];
+			int take = (v > y[q]) | ((v == y[q]) & (here < choice[q])) | (nan & (!old_nan | (here > choice[q])));
+			y[q] = take ? v : y[q];
+			choice[q] = take ? here : choice[q];
 		}
-		y[q] = v;
-		choice[q] = at;
 	}
 }
 
-/* The same without choices. */
+/* Any output, one at a time. */
+static void max_at(const struct pool *d, const float *best, const int32_t *row, float *y, int32_t *choice, int64_t q)
+{
+	int64_t left = larger(q * d->stride_w - d->pad_w, 0);
+	int64_t right = smaller(q * d->stride_w - d->pad_w + d->kernel_w, d->w);
+	float v = best[left];
+	int32_t at = (int32_t)(row[left] * d->w + left);
+	for (int64_t i = left + 1; i < right; i++) {
+		int32_t here = (int32_t)(row[i] * d->w + i);
+		bool nan = best[i] != best[i];
+		if (best[i] > v || (best[i] == v && here < at) || (nan && (v == v || here > at))) {
+			v = best[i];
+			at = here;
+		}
+	}
+	y[q] = v;
+	choice[q] = at;
+}
+
+/* The outputs whose windows lie inside the row: q0..q1-1. */
+static void whole_windows(const struct pool *d, int64_t *q0, int64_t *q1)
+{
+	int64_t last = d->w + d->pad_w - d->kernel_w;
+	*q0 = smaller((d->pad_w + d->stride_w - 1) / d->stride_w, d->q);
+	*q1 = last < 0 ? 0 : smaller(last / d->stride_w + 1, d->q);
+	if (*q1 < *q0)
+		*q1 = *q0;
+}
+
+static void max_row(const struct pool *d, const float *best, const int32_t *row, float *y, int32_t *choice)
+{
+	int64_t q0, q1;
+	whole_windows(d, &q0, &q1);
+	for (int64_t q = 0; q < q0; q++)
+		max_at(d, best, row, y, choice, q);
+	if (d->stride_w == 1)
+		max_inside(d, best, row, y, choice, q0, q1, 1);
+	else if (d->stride_w == 2)
+		max_inside(d, best, row, y, choice, q0, q1, 2);
+	else
+		max_inside(d, best, row, y, choice, q0, q1, d->stride_w);
+	for (int64_t q = q1; q < d->q; q++)
+		max_at(d, best, row, y, choice, q);
+}
+
+/* --- The same without choices. --- */
+
+INLINE float max_of(float a, float b)
+{
+	return b > a || b != b ? b : a;
+}
+
+INLINE void max_values_inside(const struct pool *d, const float *best, float *y, int64_t q0, int64_t q1,
+                              const int64_t stride)
+{
+	const float *from = best + q0 * stride - d->pad_w;
+	const int64_t n = q1 - q0;
+	y += q0;
+	for (int64_t q = 0; q < n; q++)
+		y[q] = from[q * stride];
+	for (int64_t s = 1; s < d->kernel_w; s++)
+		for (int64_t q = 0; q < n; q++)
+			y[q] = max_of(y[q], from[q * stride + s]);
+}
+
+static void max_value_at(const struct pool *d, const float *best, float *y, int64_t q)
+{
+	int64_t left = larger(q * d->stride_w - d->pad_w, 0);
+	int64_t right = smaller(q * d->stride_w - d->pad_w + d->kernel_w, d->w);
+	y[q] = best[left];
+	for (int64_t i = left + 1; i < right; i++)
+		y[q] = max_of(y[q], best[i]);
+}
+
 static void max_values(const struct pool *d, const float *x, int64_t top, int64_t bottom, float *best, float *y)
 {
+	int64_t q0, q1;
 	memcpy(best, x + top * d->w, (size_t)d->w * sizeof(*best));
-	for (int64_t h = top + 1; h < bottom; h++) {
-		const float *from = x + h * d->w;
+	for (int64_t h = top + 1; h < bottom; h++)
 		for (int64_t i = 0; i < d->w; i++)
-			best[i] = from[i] > best[i] || from[i] != from[i] ? from[i] : best[i];
-	}
-	for (int64_t q = 0; q < d->q; q++) {
-		int64_t left = larger(q * d->stride_w - d->pad_w, 0);
-		int64_t right = smaller(q * d->stride_w - d->pad_w + d->kernel_w, d->w);
-		float v = best[left];
-		for (int64_t i = left + 1; i < right; i++)
-			v = best[i] > v || best[i] != best[i] ? best[i] : v;
-		y[q] = v;
-	}
+			best[i] = max_of(best[i], x[h * d->w + i]);
+	whole_windows(d, &q0, &q1);
+	for (int64_t q = 0; q < q0; q++)
+		max_value_at(d, best, y, q);
+	if (d->stride_w == 1)
+		max_values_inside(d, best, y, q0, q1, 1);
+	else if (d->stride_w == 2)
+		max_values_inside(d, best, y, q0, q1, 2);
+	else
+		max_values_inside(d, best, y, q0, q1, d->stride_w);
+	for (int64_t q = q1; q < d->q; q++)
+		max_value_at(d, best, y, q);
 }
 
 static void max_pool_pieces(void *arg, int64_t begin, int64_t end, int worker)

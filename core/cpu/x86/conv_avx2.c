@@ -41,6 +41,9 @@ INLINE void tile(const int R, const int V, const struct phiz_tile *t)
 	const float *a = t->a, *b = t->b;
 	const int64_t lda = t->lda;
 	for (int64_t k = 0; k < t->depth; k++) {
+		/* The next tile's filters: too many streams for the processor to see them coming. */
+		if (R == 4 && (k & 15) < R)
+			_mm_prefetch((const char *)(a + (R + (k & 15)) * lda), _MM_HINT_T0);
 		__m256 pixel[3];
 		for (int v = 0; v < V; v++)
 			pixel[v] = _mm256_load_ps(b + v * LANES);
@@ -154,9 +157,9 @@ static void pack(const struct phiz_taps *t, const struct phiz_lanes *lanes, int 
 }
 
 static const struct phiz_conv_micro taps = {
-	LANES, 4, {4, 2, 1},
+	LANES, 4, 256 << 10, {4, 2, 1},
 	{{tile_4x1, tile_4x2, tile_4x3}, {tile_2x1, tile_2x2, tile_2x3}, {tile_1x1, tile_1x2, tile_1x3}},
-	pack,
+	NULL, pack,
 };
 
 static const struct phiz_conv_inner inner = {&taps, &phiz_weights_avx2};

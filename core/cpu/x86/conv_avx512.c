@@ -35,6 +35,9 @@ INLINE void tile(const int R, const int V, const struct phiz_tile *t)
 	const float *a = t->a, *b = t->b;
 	const int64_t lda = t->lda;
 	for (int64_t k = 0; k < t->depth; k++) {
+		/* The next tile's filters: too many streams for the processor to see them coming. */
+		if (R == 8 && (k & (LANES - 1)) < R)
+			_mm_prefetch((const char *)(a + (R + (k & (LANES - 1))) * lda), _MM_HINT_T0);
 		__m512 pixel[3];
 		for (int v = 0; v < V; v++)
 			pixel[v] = _mm512_load_ps(b + v * LANES);
@@ -66,6 +69,48 @@ INLINE void tile(const int R, const int V, const struct phiz_tile *t)
 #define TILE(r, v) \
 	static void tile_##r##x##v(const struct phiz_tile *t) { tile(r, v, t); }
 TILE(8, 1) TILE(8, 2) TILE(8, 3) TILE(4, 1) TILE(4, 2) TILE(4, 3) TILE(1, 1) TILE(1, 2) TILE(1, 3)
+
+/* The sums of 4 vectors. */
+INLINE __m128 sum4(__m512 a, __m512 b, __m512 c, __m512 d)
+{
+	__m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+	__m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+	__m512 s = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+	__m256 half = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
+	return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+/* Rows beyond `rows` repeat the last one and are not written; likewise columns. */
+static void odd(const struct phiz_tile *t, int rows, int columns)
+{
+	__m512 sum[PHIZ_ODD_ROWS][PHIZ_ODD_COLUMNS];
+	const float *a[PHIZ_ODD_ROWS], *b[PHIZ_ODD_COLUMNS];
+	for (int i = 0; i < 4; i++) {
+		a[i] = t->a + (i < rows ? i : rows - 1) * t->lda;
+		b[i] = t->b + (i < columns ? i : columns - 1) * t->ldb;
+		for (int j = 0; j < 4; j++)
+			sum[i][j] = _mm512_setzero_ps();
+	}
+	for (int64_t k = 0; k < t->depth; k += LANES) {
+		__mmask16 inside = t->depth - k < LANES ? (__mmask16)((1u << (t->depth - k)) - 1) : 0xffff;
+		__m512 pixel[PHIZ_ODD_COLUMNS];
+		for (int j = 0; j < 4; j++)
+			pixel[j] = _mm512_maskz_loadu_ps(inside, b[j] + k);
+		for (int i = 0; i < 4; i++) {
+			__m512 filter = _mm512_maskz_loadu_ps(inside, a[i] + k);
+			for (int j = 0; j < 4; j++)
+				sum[i][j] = _mm512_fmadd_ps(filter, pixel[j], sum[i][j]);
+		}
+	}
+	const __mmask8 wanted = (__mmask8)((1u << columns) - 1);
+	for (int i = 0; i < rows; i++) {
+		float *c = t->c + i * t->ldc;
+		__m128 s = sum4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+		if (t->add)
+			s = _mm_add_ps(s, _mm_maskz_loadu_ps(wanted, c));
+		_mm_mask_storeu_ps(c, wanted, s);
+	}
+}
 
 /* The lanes whose pixel under the tap (dy, dx) lies inside the image. */
 INLINE __mmask16 inside(const struct phiz_lanes *lanes, int dy, int dx, int height, int width)
@@ -159,9 +204,9 @@ static void pack(const struct phiz_taps *t, const struct phiz_lanes *lanes, int 
 }
 
 static const struct phiz_conv_micro taps = {
-	LANES, 8, {8, 4, 1},
+	LANES, 8, 768 << 10, {8, 4, 1},
 	{{tile_8x1, tile_8x2, tile_8x3}, {tile_4x1, tile_4x2, tile_4x3}, {tile_1x1, tile_1x2, tile_1x3}},
-	pack,
+	odd, pack,
 };
 
 static const struct phiz_conv_inner inner = {&taps, &phiz_weights_avx512};
