@@ -179,8 +179,8 @@ static enum phiz_status check_digests(struct model_reader *r)
 	phiz_sums_digest_text(r->tensor, r->index.count, text);
 	if (strcmp(text, get_text(r, "blake2b")) == 0)
 		return PHIZ_OK;
-	return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: the tensors do not match their BLAKE2b digest; copy the file again",
-	                 r->path);
+	return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s: damaged: the tensors do not match their BLAKE2b digest; copy the file "
+	                 "again", r->path);
 }
 
 static enum phiz_status open_index(struct model_reader *r, const void *head, size_t head_size, size_t file_size)
@@ -460,8 +460,8 @@ static enum phiz_status read_head(struct phiz_ctx *ctx, const struct phiz_input 
 	if (!phiz_input_read(file, 0, some, n))
 		return fail_cut(ctx, path);
 	if (n > 2 && memcmp(some, "PK", 2) == 0)
-		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: a zip archive (a PyTorch file?), not a phiz model; 'phiz import' makes "
-		                 "one of it", path);
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: a zip archive (a PyTorch file?), not a phiz model; 'phiz import' "
+		                 "makes one of it", path);
 	status = phiz_st_head_size(ctx, some, n, file->size, path, head_size);
 	if (status)
 		return status;

@@ -13,7 +13,7 @@ struct phiz_st_tensor {
 	enum phiz_dtype dtype;
 	struct phiz_shape shape;
 	size_t begin;     /* reading: where its data begins, from the start of the data */
-	const void *data; /* contiguous, not aligned; borrowed from the file's bytes or from the caller; NULL: not in memory */
+	const void *data; /* contiguous, not aligned; borrowed from the file or the caller; NULL: not in memory */
 	size_t bytes;
 };
 
