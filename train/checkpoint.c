@@ -107,6 +107,8 @@ static enum phiz_status set_texts(struct phiz_model *model, const struct phiz_tr
 	status = phiz_train_state_json(state, &json);
 	if (!status)
 		status = phiz_model_set_meta(model, "train_state", json.data);
+	if (!status) /* of the model that training began from: a checkpoint that rounds would not go on bit for bit */
+		status = phiz_model_set_meta(model, "precision", NULL);
 	if (!status && state->recipe)
 		status = phiz_model_set_meta(model, "recipe", state->recipe);
 	phiz_bytes_free(&json);
