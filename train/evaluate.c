@@ -50,9 +50,10 @@ static enum phiz_status unknown_person(const struct runner *r, const char *name)
 	const char *meant = phiz_suggest(name, (const char *const *)e->label, (size_t)e->classes);
 
 	if (r->model->n_labels == 0 || (e->classes >= 1000 && !strcmp(e->label[0], "0")))
-		return phiz_fail(e->ctx, PHIZ_E_ARG, "'%s' is no class of %s: its %lld classes are named by index ('%s' to "
-		                 "'%s'), so it was not trained on these people; train it on them first (phiz train)", name, e->path,
-		                 (long long)e->classes, e->label[0], e->label[e->classes - 1]);
+		return phiz_fail(e->ctx, PHIZ_E_ARG,
+		                 "'%s' is no class of %s: its %lld classes are named by index ('%s' to "
+		                 "'%s'), so it was not trained on these people; train it on them first (phiz train)",
+		                 name, e->path, (long long)e->classes, e->label[0], e->label[e->classes - 1]);
 	return phiz_fail(e->ctx, PHIZ_E_ARG, "'%s' is none of the %lld people that %s knows%s%s%s; faces of others go in "
 	                 "with --strangers", name, (long long)e->classes, e->path, meant ? " (did you mean '" : "",
 	                 meant ? meant : "", meant ? "'?)" : "");

@@ -5,8 +5,8 @@
 #include "core/base/thread.h"
 #include "core/ops/ops.h"
 
-/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it; a slice of
- * the filters (micro->filter_bytes, within the two limits of depth) stays in the second level while the panels of a
+/* Blocking. A panel's slice of TILE_DEPTH rows stays in the first-level cache while all filters pass over it; a slice
+ * of the filters (micro->filter_bytes, within the two limits of depth) stays in the second level while the panels of a
  * block of pixels pass by. Where few filters pass over a panel, packing it counts: it stays in the first level for
  * that. A block has BLOCK_PANELS full panels, the last one of a product up to half as many more. */
 enum {

@@ -115,7 +115,8 @@ def recompute(folder, report, far):
     near(report["ece"], sum(abs(sum(float(r["confidence"]) - int(r["right"]) for r in b)) for b in bins) / len(known))
     assert [b["photos"] for b in report["calibration"]] == [len(b) for b in bins]
     for cell in report["confusion"]:
-        assert cell["photos"] == sum((r["person"], r["predicted"]) == (cell["person"], cell["predicted"]) for r in known)
+        pair = (cell["person"], cell["predicted"])
+        assert cell["photos"] == sum((r["person"], r["predicted"]) == pair for r in known)
     assert sum(c["photos"] for c in report["confusion"]) == len(known)
     if not strangers:
         assert all(report[k] is None for k in ("threshold", "far", "tar", "auc", "eer"))

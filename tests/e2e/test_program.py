@@ -44,7 +44,8 @@ class Program(unittest.TestCase):
         return os.path.join(self.people, folder, "0001.jpg")
 
     def test_help_tells_about_every_verb(self):
-        verbs = [re.split(r"  +", line.strip())[0] for line in phiz("help").stdout.splitlines() if re.match(r"  [a-z]", line)]
+        verbs = [re.split(r"  +", line.strip())[0] for line in phiz("help").stdout.splitlines()
+                 if re.match(r"  [a-z]", line)]
         self.assertGreater(len(verbs), 8)
         manual = phiz("help", "--man").stdout
         for verb in verbs:
@@ -76,7 +77,8 @@ class Program(unittest.TestCase):
             for word in words:
                 self.assertIn(word, err)
         self.assertFalse(os.path.exists(self.path("none")))
-        err = phiz("train", "tiny", "--data", self.people, "--run", self.path("none"), "--set", "train.epoch=1", status=1).stderr
+        err = phiz("train", "tiny", "--data", self.people, "--run", self.path("none"), "--set", "train.epoch=1",
+                   status=1).stderr
         self.assertIn("did you mean", err)
 
     def test_train_json(self):
@@ -134,8 +136,8 @@ class Program(unittest.TestCase):
 
     def test_bench_json(self):
         for mode in ("infer", "train"):
-            words = ["bench", "tiny", "--mode", mode, "--batch", "2", "--size", "32", "--classes", "7", "--seconds", "0.05",
-                     "--json"]
+            words = ["bench", "tiny", "--mode", mode, "--batch", "2", "--size", "32", "--classes", "7", "--seconds",
+                     "0.05", "--json"]
             out = json.loads(phiz(*words).stdout)
             for key in ("ms_median", "images_per_s", "gflops", "peak_rss_mib"):
                 self.assertGreater(out[key], 0)
@@ -163,7 +165,8 @@ class Program(unittest.TestCase):
     def test_precisions(self):
         for precision, share in (("fp16", 0.62), ("bf16", 0.62)):
             target = self.path(precision + ".phiz")
-            phiz("export", self.run_dir, "-o", target, "--precision", precision, "--calibrate", self.people, "--quiet")
+            phiz("export", self.run_dir, "-o", target, "--precision", precision, "--calibrate", self.people,
+                 "--quiet")
             self.assertLess(os.path.getsize(target), share * os.path.getsize(self.model))
             a = json.loads(phiz("predict", self.model, self.photo(), "--json").stdout)
             b = json.loads(phiz("predict", target, self.photo(), "--json").stdout)
@@ -171,8 +174,8 @@ class Program(unittest.TestCase):
 
     def test_synth_is_the_same_for_any_threads(self):
         for threads in ("1", "2"):
-            phiz("data", "synth", self.path("s" + threads), "--people", "2", "--photos", "3", "--size", "64", "--threads",
-                 threads, "--quiet")
+            phiz("data", "synth", self.path("s" + threads), "--people", "2", "--photos", "3", "--size", "64",
+                 "--threads", threads, "--quiet")
         for folder, _, files in os.walk(self.path("s1")):
             for name in files:
                 a = os.path.join(folder, name)

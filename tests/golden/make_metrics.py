@@ -79,7 +79,8 @@ for (_, f0, a0, _), (_, f1, a1, _) in zip(roc, roc[1:]):
     if d0 > 0 >= d1:
         eer = f0 + (f1 - f0) * d0 / (d0 - d1)
         break
-figures = [right.sum() / n, sum(rank(i) < 5 for i in np.flatnonzero(known)) / n, np.nansum(people[there, 5]) / there.sum(),
+figures = [right.sum() / n, sum(rank(i) < 5 for i in np.flatnonzero(known)) / n,
+           np.nansum(people[there, 5]) / there.sum(),
            np.nansum(people[there, 3]) / there.sum(), np.nansum(people[there, 4]) / there.sum(),
            np.mean([-math.log(soft[i, labels[i]]) for i in np.flatnonzero(known)]),
            np.sum(bins[:, 0] / n * gaps), gaps.max(), auc, eer]

@@ -57,8 +57,8 @@ static void max_columns(const struct pool *d, const float *x, int64_t top, int64
 }
 
 /* The outputs q0..q1-1, whose windows lie inside, for a constant stride: one tap after the other. */
-INLINE void max_inside(const struct pool *d, const float *best, const int32_t *row, float *y, int32_t *choice, int64_t q0,
-                       int64_t q1, const int64_t stride)
+INLINE void max_inside(const struct pool *d, const float *best, const int32_t *row, float *y, int32_t *choice,
+                       int64_t q0, int64_t q1, const int64_t stride)
 {
 	const int32_t w = (int32_t)d->w;
 	const int64_t n = q1 - q0;

@@ -92,7 +92,7 @@ static void odd(const struct phiz_tile *t, int rows, int columns)
 			sum[i][j] = _mm512_setzero_ps();
 	}
 	for (int64_t k = 0; k < t->depth; k += LANES) {
-		__mmask16 inside = t->depth - k < LANES ? (__mmask16)((1u << (t->depth - k)) - 1) : 0xffff;
+		__mmask16 inside = (__mmask16)(t->depth - k < LANES ? (1u << (t->depth - k)) - 1 : 0xffffu);
 		__m512 pixel[PHIZ_ODD_COLUMNS];
 		for (int j = 0; j < 4; j++)
 			pixel[j] = _mm512_maskz_loadu_ps(inside, b[j] + k);
