@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes tensors_{zip,legacy,deflated,proto4,old}.pth and tensors.safetensors: one tensor of each dtype, views, a
+"""Makes tensors_{zip,zip64,legacy,deflated,proto4,old}.pth and tensors.safetensors: one tensor of each dtype, views, a
 scalar, an empty tensor, a parameter, checkpoint clutter. Element i of each is (7 i mod 13) - 5 (unsigned: 7 i mod 13;
 bool: i even). Run in this folder; needs torch, and safetensors for the last."""
 import collections
@@ -49,6 +49,23 @@ torch.save(views, "tensors_proto4.pth", pickle_protocol=4)
 with zipfile.ZipFile("tensors_zip.pth") as a, zipfile.ZipFile("tensors_deflated.pth", "w", zipfile.ZIP_DEFLATED) as b:
     for name in a.namelist():
         b.writestr(zipfile.ZipInfo(name), a.read(name), zipfile.ZIP_DEFLATED)
+
+# The same archive with a zip64 directory, as files of 4 GB have: sizes and offsets stand in extra fields.
+data = open("tensors_zip.pth", "rb").read()
+entries = zipfile.ZipFile("tensors_zip.pth").infolist()
+start = struct.unpack("<I", data[-6:-2])[0]
+directory = b""
+for e in entries:
+    extra = struct.pack("<HHQQQ", 1, 24, e.file_size, e.compress_size, e.header_offset)
+    directory += struct.pack("<IHHHHHHIIIHHHHHII", 0x02014b50, 45, 45, 0, 0, 0, 33, e.CRC, 0xffffffff, 0xffffffff,
+                             len(e.filename), len(extra), 0, 0, 0, 0, 0xffffffff) + e.filename.encode() + extra
+end64 = start + len(directory)
+with open("tensors_zip64.pth", "wb") as f:
+    f.write(data[:start] + directory)
+    f.write(struct.pack("<IQHHIIQQQQ", 0x06064b50, 44, 45, 45, 0, 0, len(entries), len(entries), len(directory), start))
+    f.write(struct.pack("<IIQI", 0x07064b50, 0, end64, 1))
+    f.write(struct.pack("<IHHHHIIH", 0x06054b50, 0, 0, 0xffff, 0xffff, 0xffffffff, 0xffffffff, 0))
+assert torch.equal(torch.load("tensors_zip64.pth")["state_dict"]["whole"], base)
 
 # As PyTorch 0.2 wrote under Python 2, which is how torchvision's first weights came: byte strings for text, an
 # OrderedDict as a list of pairs, Parameters by their class with their state behind them, _rebuild_tensor without _v2.

@@ -97,8 +97,8 @@ static void check_views(struct phiz_ctx *ctx, const struct phiz_tensors *t)
 
 static void reads_pth(void **state)
 {
-	static const char *const files[] = {"tensors_zip.pth", "tensors_legacy.pth", "tensors_deflated.pth",
-	                                    "tensors_proto4.pth"};
+	static const char *const files[] = {"tensors_zip.pth", "tensors_zip64.pth", "tensors_legacy.pth",
+	                                    "tensors_deflated.pth", "tensors_proto4.pth"};
 	struct phiz_ctx *ctx = test_ctx(1);
 	size_t i;
 
