@@ -94,9 +94,10 @@ void phiz_roc_free(struct phiz_ctx *ctx, struct phiz_roc *roc);
 struct phiz_operating_point phiz_operate(const struct phiz_guess *guess, size_t count, double threshold);
 
 /* The smallest threshold at which the share of strangers accepted is <= far: with the strangers' confidences in
- * falling order s1 >= s2 >= ... and k = floor(far * n), the double next above s[k+1]. A tie across the border so goes out as
- * a whole. far * n < 1: lies above the highest stranger. Every stranger may be accepted (k = n): 0. Where s[k+1] is 1, it
- * is above 1, which no face meets. NaN without strangers. Errors: NOMEM, ARG (far not in 0..1). */
+ * falling order s1 >= s2 >= ... and k = floor(far * n), the double next above s[k+1]. A tie across the border so
+ * goes out as a whole. far * n < 1: lies above the highest stranger. Every stranger may be accepted (k = n): 0.
+ * Where s[k+1] is 1, it is above 1, which no face meets. NaN without strangers. Errors: NOMEM, ARG (far not in
+ * 0..1). */
 enum phiz_status phiz_threshold_for(struct phiz_ctx *ctx, const struct phiz_guess *guess, size_t count, double far,
                                     double *threshold);
 

@@ -50,9 +50,17 @@ static struct phiz_dataset *scan(struct phiz_ctx *ctx, const char *folder)
 	return dataset;
 }
 
-static const char *const settings[] = {
-	"model.net=tiny", "data.size=32", "train.epochs=1", "train.batch=2", "output.checkpoint_seconds=0", "data.workers=1",
-	"train.freeze=conv1, bn1", "train.ema=0.9", "augment.mixup=0.2", "train.class_weights=balanced", NULL};
+static const char *const settings[] = {"model.net=tiny",
+                                       "data.size=32",
+                                       "train.epochs=1",
+                                       "train.batch=2",
+                                       "output.checkpoint_seconds=0",
+                                       "data.workers=1",
+                                       "train.freeze=conv1, bn1",
+                                       "train.ema=0.9",
+                                       "augment.mixup=0.2",
+                                       "train.class_weights=balanced",
+                                       NULL};
 
 /* One training in a folder of its own. */
 static enum phiz_status attempt(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const char *run, bool resume)
