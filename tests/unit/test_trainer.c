@@ -446,6 +446,51 @@ static void test_frozen_is_frozen(void **state)
 	close_world(w);
 }
 
+/* Layers that are given a rate of 0 stay, those that join in later stay until then. */
+static void check_moved(struct world *w, const char *const *settings, const char *layer, bool want)
+{
+	struct phiz_train_options o = {0};
+	struct phiz_train_result result;
+	struct phiz_model *before;
+	struct phiz_recipe r;
+	char run[400], name[64];
+	const struct phiz_tensor *was, *is;
+
+	make_recipe(w, &r, settings);
+	new_run(w, run);
+	assert_ok(w->ctx, phiz_model_from_cfg(w->ctx, phiz_net_builtin("tiny"), "tiny", PEOPLE, 32, 1, &o.model));
+	assert_ok(w->ctx, phiz_model_set_labels(o.model, (const char *const *)w->dataset->people.name, PEOPLE));
+	assert_ok(w->ctx, phiz_model_clone(o.model, &before));
+	assert_ok(w->ctx, train(w, &r, run, &o, &result));
+	snprintf(name, sizeof name, "%s.weight", layer);
+	was = phiz_model_find(before, name)->tensor;
+	is = phiz_model_find(o.model, name)->tensor;
+	if ((memcmp(was->data, is->data, phiz_tensor_bytes(is)) != 0) != want)
+		fail_msg("%s %s", name, want ? "did not move" : "moved");
+	phiz_train_result_free(w->ctx, &result);
+	phiz_model_free(&o.model);
+	phiz_model_free(&before);
+	phiz_recipe_free(&r);
+}
+
+static void test_groups_and_unfreezing(void **state)
+{
+	static const char *const rest[] = {"train.epochs=1", "optimizer.groups=layer3:0, layer3.0.conv2:1", NULL};
+	static const char *const one[] = {"train.epochs=1", "train.freeze=all", "freeze.unfreeze=layer3:1, layer2:2", NULL};
+	static const char *const two[] = {"train.epochs=2", "train.freeze=all", "freeze.unfreeze=layer3:1, layer2:2", NULL};
+	struct world *w = open_world(1);
+
+	(void)state;
+	check_moved(w, rest, "layer3.0.conv1", false);
+	check_moved(w, rest, "layer3.0.conv2", true);
+	check_moved(w, rest, "layer2.0.conv1", true);
+	check_moved(w, one, "layer3.0.conv1", false);
+	check_moved(w, one, "fc", true);
+	check_moved(w, two, "layer3.0.conv1", true);
+	check_moved(w, two, "layer2.0.conv1", false);
+	close_world(w);
+}
+
 static void test_early_stopping(void **state)
 {
 	static const char *const settings[] = {"train.epochs=50", "train.patience=2", "optimizer.lr=0", NULL};
@@ -722,6 +767,7 @@ int main(void)
 		cmocka_unit_test(test_kept_features),
 		cmocka_unit_test(test_trunk_is_the_same_network),
 		cmocka_unit_test(test_frozen_is_frozen),
+		cmocka_unit_test(test_groups_and_unfreezing),
 		cmocka_unit_test(test_early_stopping),
 		cmocka_unit_test(test_not_finite_stops),
 		cmocka_unit_test(test_not_finite_lowers),
