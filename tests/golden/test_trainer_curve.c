@@ -89,7 +89,11 @@ static void note_epoch(void *user, const struct phiz_epoch_record *r, bool best)
 	c->val[c->count++] = r->val_loss;
 }
 
-static void check(struct world *w, const char *name, const char *const *settings, double tolerance)
+#define TOLERANCE 1e-5 /* of losses */
+
+/* weights: their tolerance. Adam divides by a gradient's own size, so a gradient that is nothing but rounding moves its
+ * weight all the same. */
+static void check(struct world *w, const char *name, const char *const *settings, double weights)
 {
 	struct phiz_train_options o = {0};
 	struct phiz_train_result result;
@@ -111,15 +115,15 @@ static void check(struct world *w, const char *name, const char *const *settings
 	assert_ok(w->ctx, phiz_train(w->ctx, &o, &result));
 	assert_int_equal(curve.count, EPOCHS);
 	snprintf(part, sizeof part, "%s loss", name);
-	test_close_f64(part, curve.loss, golden(w, name, ".loss")->data, EPOCHS, tolerance, tolerance);
+	test_close_f64(part, curve.loss, golden(w, name, ".loss")->data, EPOCHS, TOLERANCE, TOLERANCE);
 	snprintf(part, sizeof part, "%s validation", name);
-	test_close_f64(part, curve.val, golden(w, name, ".val")->data, EPOCHS, tolerance, tolerance);
+	test_close_f64(part, curve.val, golden(w, name, ".val")->data, EPOCHS, TOLERANCE, TOLERANCE);
 	for (i = 0; i < o.model->n_entries; i++) {
 		const struct phiz_tensor *t = o.model->entry[i].tensor;
 
 		snprintf(part, sizeof part, "%s.end.", name);
 		test_close_f32(o.model->entry[i].name, t->data, golden(w, part, o.model->entry[i].name)->data,
-		               (size_t)phiz_tensor_count(t), tolerance, tolerance);
+		               (size_t)phiz_tensor_count(t), weights, weights);
 	}
 	phiz_train_result_free(w->ctx, &result);
 	phiz_model_free(&o.model);
@@ -159,9 +163,9 @@ static void test_curves(void **state)
 	                                    NULL};
 
 	check(*state, "sgd", sgd, 1e-5);
-	check(*state, "adam", adam, 1e-5);
-	check(*state, "classic", classic, 1e-5);
-	check(*state, "faces", faces, 1e-5);
+	check(*state, "adam", adam, 1e-3);
+	check(*state, "classic", classic, 1e-4);
+	check(*state, "faces", faces, 1e-3);
 }
 
 static int set_up(void **state)
