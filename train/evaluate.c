@@ -1,6 +1,7 @@
 #include "train/evaluate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,16 +45,24 @@ static enum phiz_status find_class(const struct runner *r, const char *name, int
 	return PHIZ_E_NOTFOUND;
 }
 
+/* Are the classes named "0", "1" and so on, as those of an imported network are? */
+static bool named_by_index(const struct phiz_eval *e)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%lld", (long long)(e->classes - 1));
+	return !strcmp(e->label[0], "0") && !strcmp(e->label[e->classes - 1], text);
+}
+
 static enum phiz_status unknown_person(const struct runner *r, const char *name)
 {
 	struct phiz_eval *e = r->eval;
 	const char *meant = phiz_suggest(name, (const char *const *)e->label, (size_t)e->classes);
 
-	if (r->model->n_labels == 0 || (e->classes >= 1000 && !strcmp(e->label[0], "0")))
-		return phiz_fail(e->ctx, PHIZ_E_ARG,
-		                 "'%s' is no class of %s: its %lld classes are named by index ('%s' to "
-		                 "'%s'), so it was not trained on these people; train it on them first (phiz train)",
-		                 name, e->path, (long long)e->classes, e->label[0], e->label[e->classes - 1]);
+	if (named_by_index(e))
+		return phiz_fail(e->ctx, PHIZ_E_ARG, "'%s' is no class of %s: its %lld classes are named by index ('%s' to "
+		                 "'%s'), so it was not trained on these people; train it on them first (phiz train)", name,
+		                 e->path, (long long)e->classes, e->label[0], e->label[e->classes - 1]);
 	return phiz_fail(e->ctx, PHIZ_E_ARG, "'%s' is none of the %lld people that %s knows%s%s%s; faces of others go in "
 	                 "with --strangers", name, (long long)e->classes, e->path, meant ? " (did you mean '" : "",
 	                 meant ? meant : "", meant ? "'?)" : "");

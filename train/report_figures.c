@@ -69,9 +69,8 @@ static void explain_point(const struct phiz_eval *e, const struct phiz_operating
 	phiz_bytes_printf(b,
 	                  " in 19 cases of 20.</p>\n<p>Of the <b>%lld</b> photos of known people, <b>%lld</b> are let "
 	                  "in and named rightly, <b>%lld</b> are let in under a wrong name, and <b>%lld</b> are turned "
-	                  "away as unknown.</p>\n",
-	                  (long long)p->known, (long long)p->named, (long long)(p->accepted - p->named),
-	                  (long long)(p->known - p->accepted));
+	                  "away as unknown.</p>\n", (long long)p->known, (long long)p->named,
+	                  (long long)(p->accepted - p->named), (long long)(p->known - p->accepted));
 	phiz_bytes_printf(b, "<p class=\"soft\">Without any threshold, a known person&rsquo;s photo is surer than a "
 	                  "stranger&rsquo;s in %.1f&nbsp;%% of all pairs (AUC); at the threshold where as many strangers "
 	                  "are let in as known people turned away, both are %.1f&nbsp;%% (equal error rate).</p>\n",
