@@ -79,9 +79,7 @@ static void use(struct phiz_ctx *ctx, struct phiz_model *m)
 	fuzz_run(ctx, m);
 	if (phiz_model_check(m, "fuzz", PHIZ_E_FORMAT))
 		return;
-	strcpy(path, "/tmp/phiz_fuzz_XXXXXX");
-	if (close(mkstemp(path)))
-		abort();
+	fuzz_file(path);
 	(void)phiz_onnx_write(ctx, m, path);
 	unlink(path);
 	if (!phiz_model_optimize(m)) {

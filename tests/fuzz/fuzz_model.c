@@ -18,9 +18,7 @@ static void use(struct phiz_ctx *ctx, struct phiz_model *m, const struct phiz_ex
 	if (phiz_graph_verify(m->graph) || phiz_model_check(m, "fuzz", PHIZ_E_FORMAT))
 		abort();
 	fuzz_run(ctx, m);
-	strcpy(path, "/tmp/phiz_fuzz_XXXXXX");
-	if (close(mkstemp(path)))
-		abort();
+	fuzz_file(path);
 	if (!phiz_model_write_with(m, extra, path)) {
 		if (phiz_model_read(ctx, path, &again))
 			abort();
