@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Ten steps of SGD and of Adam across a StepLR drop, of a small residual network, in PyTorch: curve.safetensors.
 
-Two batches of eight pictures in turn; StepLR(step_size=4, gamma=0.1) once a step. The weights to begin with are kept, so
-that phiz starts from the same. float64 is the reference, float32 says how far PyTorch itself is from it."""
+Two batches of eight pictures in turn; StepLR(step_size=4, gamma=0.1) once a step. The weights to begin with are kept,
+so that phiz starts from the same. float64 is the reference, float32 says how far PyTorch itself is from it."""
 import json
 import os
 import struct

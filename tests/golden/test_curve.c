@@ -91,7 +91,8 @@ static void step(struct fixture *f, int n, double lr, double *loss)
 
 	assert_ok(f->ctx, phiz_trainnet_begin(f->net, false, BATCH, features));
 	assert_ok(f->ctx, phiz_trainnet_features(f->net, images + (size_t)(n % 2) * pixels, BATCH, features));
-	assert_ok(f->ctx, phiz_trainnet_forward(f->net, BATCH, labels + n % 2 * BATCH, NULL, 0, (uint64_t)n, loss, &logits));
+	assert_ok(f->ctx,
+	          phiz_trainnet_forward(f->net, BATCH, labels + n % 2 * BATCH, NULL, 0, (uint64_t)n, loss, &logits));
 	assert_ok(f->ctx, phiz_trainnet_backward(f->net, false, 1));
 	for (size_t i = 0; i < f->optimizer->count; i++)
 		f->optimizer->param[i].lr = phiz_schedule_lr(&f->schedule, NULL, lr, n, 0);
