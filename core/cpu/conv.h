@@ -27,8 +27,11 @@ struct phiz_conv {
 };
 
 void phiz_conv_of_conv2d(const struct phiz_call *call, struct phiz_conv *out);
-/* In backward, what stands behind `act` is taken care of by the caller: dout is the gradient before it. */
 void phiz_conv_of_linear(const struct phiz_call *call, struct phiz_conv *out);
+/* Takes a fused activation out of linear's backward: makes dout the gradient before it, in the first so many bytes of
+ * the workspace, which then begins behind them. */
+size_t phiz_linear_before_act_bytes(const struct phiz_conv *d);
+void phiz_linear_before_act(struct phiz_conv *d);
 
 /* False where an index would leave 31 bits. */
 bool phiz_conv_fits(const struct phiz_conv *d);
