@@ -218,6 +218,23 @@ static void bind_gradients(struct phiz_session *s)
 		s->optimizer->param[i].gradient = phiz_trainnet_gradient(s->net, s->optimizer->param[i].name);
 }
 
+/* A net that is made in the middle of a run: something was unfrozen, or it was rolled back. */
+static enum phiz_status log_stage(struct phiz_session *s)
+{
+	struct phiz_bytes fields;
+	enum phiz_status status;
+
+	phiz_bytes_init(&fields, s->ctx);
+	phiz_bytes_printf(&fields, "\"epoch\":%lld,\"trained_tensors\":%zu,\"trunk\":", (long long)s->state.epoch + 1,
+	                  s->optimizer->count);
+	phiz_bytes_json(&fields, s->net->trunk ? s->trunk_note : "none");
+	status = phiz_bytes_status(&fields);
+	if (!status)
+		status = phiz_session_log(s, "stage", fields.data);
+	phiz_bytes_free(&fields);
+	return status;
+}
+
 enum phiz_status phiz_session_need_net(struct phiz_session *s)
 {
 	struct phiz_trainnet_options o;
@@ -249,7 +266,7 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	status = phiz_session_plan_features(s);
 	if (!status && s->net->trunk)
 		phiz_log(s->ctx, PHIZ_LOG_INFO, "%s", s->trunk_note);
-	return status;
+	return status || s->session_steps == 0 ? status : log_stage(s);
 }
 
 /* --- Going back. --- */
