@@ -157,10 +157,10 @@ static enum phiz_status collar_build(struct synth_stage *s)
 {
 	static const struct band BAND[SYNTH_CLOTHS] = {{0, 0, 0, 0, 0, 0, 0},
 	                                               {0, 0, 0, 0, 0, 0, 0},
-	                                               {-12.9f, -15.6f, 0.5f, 2.2f, 0.16f, 0.5f, 1.6f},
+	                                               {-13.3f, -15.9f, 0.35f, 1.5f, 0.08f, 0.3f, 1.7f},
 	                                               {-11.2f, -16.6f, 0.35f, 1.2f, -0.05f, 0.35f, 0.0f},
 	                                               {-13.0f, -17.4f, 0.9f, 3.4f, -0.03f, 1.1f, 3.2f},
-	                                               {-13.0f, -15.7f, 0.5f, 2.2f, 0.16f, 0.5f, 1.5f}};
+	                                               {-13.3f, -15.9f, 0.35f, 1.5f, 0.08f, 0.3f, 1.7f}};
 	const struct band *b = &BAND[s->photo->cloth];
 	struct synth_mesh *m;
 	if (b->bulge == 0.0f)
@@ -174,7 +174,7 @@ static enum phiz_status collar_build(struct synth_stage *s)
 			struct synth_vertex *v = &m->vertex[r * COLLAR_COLUMNS + c];
 			float t = (float)r / (COLLAR_ROWS - 1), w = 2.0f * (float)c / (COLLAR_COLUMNS - 1) - 1.0f, rx, rz, middle,
 				  off, y;
-			float a = SYNTH_PI + w * (SYNTH_PI - b->gap), front = cosf(a);
+			float a = SYNTH_PI + w * (SYNTH_PI - b->gap - 0.1f * b->point * (1.0f - t)), front = cosf(a);
 			struct v3 pos;
 			y = synth_mix(b->bottom, b->top, t) - 0.9f * front - b->point * (1.0f - t) * synth_step(0.55f, 1.0f, front);
 			neck_ring(s->person, y, &rx, &rz, &middle);
@@ -233,7 +233,7 @@ struct v3 synth_cloth_colour(const struct synth_stage *s, const struct synth_ver
 		break;
 	case SYNTH_VNECK:
 		neck = front ? synth_step(-0.1f, 0.1f, y - (-23.5f + 1.5f * fabsf(x))) : synth_step(0.16f, 0.15f, t);
-		neck = fmaxf(neck, synth_step(0.15f, 0.14f, t));
+		neck = synth_max(neck, synth_step(0.15f, 0.14f, t));
 		break;
 	case SYNTH_SHIRT:
 		if (front && fabsf(x) < 1.25f) {

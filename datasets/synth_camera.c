@@ -134,7 +134,7 @@ static float metered(const struct synth_stage *s)
 {
 	float skin = synth_luma(synth_skin_colour(s->person->melanin, s->person->blood));
 	float light = 0.6f * synth_luma(s->photo->key) + synth_luma(s->photo->sky);
-	return powf(0.24f / fmaxf(skin * light, 0.01f), 0.42f);
+	return powf(0.24f / synth_max(skin * light, 0.01f), 0.42f);
 }
 
 static void expose(const struct synth_stage *s, const struct v3 *p, int size, struct phiz_image *out)

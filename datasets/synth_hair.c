@@ -108,7 +108,7 @@ static struct v3 combing(const struct synth_stage *s, const struct synth_cut *cu
 	const struct synth_person *p = s->person;
 	float part = (p->hair_part + s->photo->part_shift), top = synth_step(4.0f, 8.5f, at.y), front, side;
 	struct v3 comb = v3(0, 0, 0);
-	part = (p->hair_part < 0 ? fminf(part, -0.1f) : fmaxf(part, 0.1f)) * synth_step(-8.0f, 2.0f, at.z);
+	part = (p->hair_part < 0 ? synth_min(part, -0.1f) : synth_max(part, 0.1f)) * synth_step(-8.0f, 2.0f, at.z);
 	front = synth_step(0.95f, 0.5f, fabsf(angle)) * synth_step(3.5f, 6.0f, at.y) * synth_step(2.5f, 6.0f, at.z);
 	side = synth_clamp((at.x - part) / 0.25f, -1.0f, 1.0f);
 	comb.x = cut->sideways * side;
@@ -130,7 +130,7 @@ static struct v3 combing(const struct synth_stage *s, const struct synth_cut *cu
 static float length_at(const struct synth_cut *cut, struct v3 at, float angle)
 {
 	float a = fabsf(angle), front = synth_step(0.95f, 0.6f, a) * synth_step(2.5f, 6.0f, at.z);
-	float low = synth_step(6.2f, 1.8f, at.y), back = synth_step(1.5f, 2.2f, a), side;
+	float low = synth_step(7.4f, 3.2f, at.y), back = synth_step(1.5f, 2.2f, a), side;
 	side = synth_mix(cut->side, cut->back, back);
 	return synth_mix(synth_mix(cut->top, cut->front, front), side, low * (1.0f - 0.8f * front));
 }
@@ -152,7 +152,7 @@ void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, 
 	cover = synth_mix(cut->cover_top, cut->cover_side, low);
 	thick = cover * (0.75f + 0.5f * layer);
 	dir = v3_unit(
-		v3_mad(comb, out, cut->lift * (0.5f + 0.9f * layer) * (1.0f - 0.6f * low) * (cut->curtain ? 0.6f : 1.0f)));
+		v3_mad(comb, out, cut->lift * (0.5f + 0.9f * layer) * (1.0f - 0.6f * low) * (cut->curtain ? 0.25f : 1.0f)));
 	step = length / (SYNTH_GUIDE_POINTS - 1);
 	phase = 6.283f * synth_hash01(id, 5, seed);
 	g->out = out;
@@ -161,20 +161,21 @@ void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, 
 	at = v3_mad(at, out, 0.05f + cut->start * cover);
 	for (int i = 0; i < SYNTH_GUIDE_POINTS; i++) {
 		float t = (float)i / (SYNTH_GUIDE_POINTS - 1),
-			  fall = cut->weight * step * fminf(0.42f * step, 1.0f) * (0.4f + t), off;
+			  fall = cut->weight * step * synth_min(0.42f * step, 1.0f) * (0.4f + t), off;
 		g->point[i] = at;
 		off = thick * synth_clamp(t * 4.0f, 0.12f, 1.0f);
 		at = v3_mad(at, dir, step);
 		if (cut->curl > 0.0f && cut->turns > 0.0f) {
 			float turn = phase + 6.283f * cut->turns * t, amount = cut->curl * step * synth_clamp(t * 4.0f, 0, 1);
-			amount *= fminf(6.283f * cut->turns / length, 1.0f);
+			amount *= synth_min(6.283f * cut->turns / length, 1.0f);
 			at = v3_mad(v3_mad(at, across, amount * cosf(turn)), out, amount * 0.6f * sinf(turn));
 		}
 		if (cut->curtain && cut->fringe < 0.5f)
 			at = keep_off_face(at);
 		at = keep_outside(p, at, off);
 		dir = v3_scale(v3_sub(at, g->point[i]), 1.0f);
-		dir = v3_mad(dir, comb, 0.3f * step * fminf(step, 0.5f) * (1.0f - t));
+		dir = v3_mad(dir, comb, 0.3f * step * synth_min(step, 0.5f) * (1.0f - t));
+		dir.z -= 0.22f * cut->backward * step * synth_min(step, 1.0f) * (cut->knot ? 0.0f : 1.0f);
 		dir.y -= fall;
 		if (cut->curtain && at.y < 2.0f) { /* what hangs does not fly */
 			dir.x *= 0.72f;
@@ -214,7 +215,7 @@ static enum phiz_status cap_build(struct synth_stage *s, const struct synth_cut 
 			if (cut->sideways > 0.5f) /* the parting */
 				thick *= 1.0f - 0.55f * synth_gauss(at.x - p->hair_part - s->photo->part_shift, 0.35f) *
 				                    synth_step(3.0f, 8.0f, at.y) * synth_step(-4.0f, 2.0f, at.z);
-			at = v3_mad(at, out, synth_mix(-2.2f, thick, synth_step(line - 0.1f, line + 0.5f + 0.7f * thick, at.y)));
+			at = v3_mad(at, out, synth_mix(-2.2f, thick, synth_step(line + 0.25f, line + 0.9f + 0.7f * thick, at.y)));
 			v->rest = at;
 			v->pos = synth_to_view(s, at);
 		}

@@ -59,8 +59,8 @@ static float nose(const struct plan *n, float x, float y)
 	top = 0.45f + 0.4f * p->nose_out;
 	wing = (top + 0.3f) * synth_bump(ax, y, p->nose_alar - 0.05f, n->tip_y - 0.3f + 0.1f * p->nose_up, 1.12f, 0.98f) -
 	       0.3f;
-	h = synth_smax(h, fmaxf(tip, -0.35f), 0.35f);
-	return fmaxf(synth_smax(h, wing, 0.3f), 0.0f);
+	h = synth_smax(h, synth_max(tip, -0.35f), 0.35f);
+	return synth_max(synth_smax(h, wing, 0.3f), 0.0f);
 }
 
 static float nostril(const struct plan *n, float x, float y)
@@ -114,8 +114,8 @@ static float relief(const struct plan *n, float x, float y)
 	z += (0.28f + 0.6f * p->cheek_full + 0.3f * f->smile) *
 	     synth_bump(ax, y, 3.8f + 0.2f * f->smile, -3.5f + 0.4f * f->smile, 2.8f, 2.5f);
 	z += (0.5f * p->cheek_full - 0.12f) * synth_bump(ax, y, 4.9f, -6.2f, 2.4f, 2.8f);
-	z += 0.4f * fmaxf(p->weight, 0.0f) * synth_bump(ax, y, 2.4f, -9.6f, 3.2f, 2.0f);
-	z -= 0.45f * fmaxf(p->temple, 0.0f) * synth_bump(ax, y, 6.6f, 3.0f, 2.0f, 3.0f);
+	z += 0.4f * synth_max(p->weight, 0.0f) * synth_bump(ax, y, 2.4f, -9.6f, 3.2f, 2.0f);
+	z -= 0.45f * synth_max(p->temple, 0.0f) * synth_bump(ax, y, 6.6f, 3.0f, 2.0f, 3.0f);
 	/* From the wing of the nose to beside the mouth. */
 	if (y < -4.2f && y > -8.6f) {
 		float along = (-4.2f - y) / 4.4f;
@@ -144,9 +144,9 @@ float synth_eye_open(const struct synth_person *p, const struct synth_photo *f, 
 	/* Highest a little inside of the middle, lowest a little outside: what makes an almond. */
 	fold = 1.0f - 0.25f * (1.0f - p->lid_fold) * synth_step(0.2f, -0.8f, t);
 	high = p->eye_h * (1.0f - 0.22f * p->lid_heavy) * fold;
-	high *= (1.0f - f->blink) * (1.0f - 0.35f * f->squint) * (1.0f + 0.16f * fmaxf(f->brow, 0.0f)) + 0.25f * f->gaze_y;
-	high = fmaxf(high, 0.015f) * (1.0f - 0.3f * f->blink);
-	low = 0.62f * p->eye_h * (1.0f - 0.3f * f->blink) * (1.0f - 0.32f * f->smile - 0.3f * f->squint);
+	high *= (1.0f - f->blink) * (1.0f - 0.35f * f->squint) * (1.0f + 0.16f * synth_max(f->brow, 0.0f)) + 0.25f * f->gaze_y;
+	high = synth_max(high, 0.015f) * (1.0f - 0.3f * f->blink);
+	low = 0.86f * p->eye_h * (1.0f - 0.3f * f->blink) * (1.0f - 0.32f * f->smile - 0.3f * f->squint);
 	*upper = high * powf(1.0f - t * t, 0.62f) * (1.0f - 0.16f * t) - 0.5f * f->blink * low * (1.0f - t * t);
 	*lower = -low * powf(1.0f - t * t, 0.8f) * (1.0f + 0.22f * t);
 	return v >= 0.0f ? *upper - v : v - *lower;
@@ -166,7 +166,7 @@ static float lids(const struct plan *n, float x, float y, float z)
 	if (fabsf(ex) < 1.15f) {
 		/* The fold of the upper lid, and a small step at the lids' edges. */
 		float v = y - p->eye_tilt * dx;
-		crease = v - (p->eye_h * powf(fmaxf(1.0f - ex * ex / 1.32f, 0.0f), 0.6f) + 0.3f + 0.1f * p->eye_deep);
+		crease = v - (p->eye_h * powf(synth_max(1.0f - ex * ex / 1.32f, 0.0f), 0.6f) + 0.3f + 0.1f * p->eye_deep);
 		z -= 0.16f * p->lid_fold * synth_gauss(crease, 0.09f) * synth_step(1.15f, 0.7f, fabsf(ex));
 		if (inside > 0.0f)
 			z -= 0.14f * synth_step(0.0f, 0.12f, inside);
@@ -404,10 +404,10 @@ void synth_landmarks(struct synth_stage *s, struct phiz_face_truth *truth, float
 			float x, y;
 			face_point(&plan, 1.4f * (float)c / 8.0f, SYNTH_U_CHIN + 16.4f * (float)r / 24.0f, &rest, &pos);
 			seen_at(s, pos, &x, &y);
-			low_x = fminf(low_x, x);
-			high_x = fmaxf(high_x, x);
-			low_y = fminf(low_y, y);
-			high_y = fmaxf(high_y, y);
+			low_x = synth_min(low_x, x);
+			high_x = synth_max(high_x, x);
+			low_y = synth_min(low_y, y);
+			high_y = synth_max(high_y, y);
 		}
 	low_x = synth_clamp(low_x, 0.0f, side);
 	low_y = synth_clamp(low_y, 0.0f, side);

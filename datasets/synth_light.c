@@ -6,7 +6,7 @@
 #include "datasets/synth_internal.h"
 
 #define MAP_KEY 144
-#define MAP_SKY 72
+#define MAP_SKY 64
 
 struct shadow_map {
 	int size;
@@ -34,16 +34,19 @@ static struct v3 map_place(const struct shadow_map *map, struct v3 p)
 	return v3(half + map->scale * v3_dot(d, map->right), half + map->scale * v3_dot(d, map->up), v3_dot(d, map->dir));
 }
 
-static void map_triangle(struct shadow_map *map, struct v3 p, struct v3 q, struct v3 t)
+static void map_triangle(struct shadow_map *map, struct v3 p, struct v3 q, struct v3 t, bool two_sided)
 {
-	float area = (q.x - p.x) * (t.y - p.y) - (t.x - p.x) * (q.y - p.y), inv;
-	float limit = (float)map->size - 1.0f;
-	int x0 = (int)ceilf(synth_clamp(fminf(p.x, fminf(q.x, t.x)) - 0.5f, 0.0f, limit));
-	int x1 = (int)floorf(synth_clamp(fmaxf(p.x, fmaxf(q.x, t.x)) - 0.5f, -1.0f, limit));
-	int y0 = (int)ceilf(synth_clamp(fminf(p.y, fminf(q.y, t.y)) - 0.5f, 0.0f, limit));
-	int y1 = (int)floorf(synth_clamp(fmaxf(p.y, fmaxf(q.y, t.y)) - 0.5f, -1.0f, limit));
-	if (fabsf(area) < 1e-7f)
+	float area = (q.x - p.x) * (t.y - p.y) - (t.x - p.x) * (q.y - p.y), inv, last = (float)map->size - 1.0f;
+	float low_x = synth_min(p.x, synth_min(q.x, t.x)), high_x = synth_max(p.x, synth_max(q.x, t.x));
+	float low_y = synth_min(p.y, synth_min(q.y, t.y)), high_y = synth_max(p.y, synth_max(q.y, t.y));
+	int x0, x1, y0, y1;
+	/* What turns its back to the light lies behind what faces it. */
+	if (area < 1e-7f && (!two_sided || area > -1e-7f))
 		return;
+	x0 = (int)(synth_clamp(low_x, 0.0f, last) + 0.5f);
+	y0 = (int)(synth_clamp(low_y, 0.0f, last) + 0.5f);
+	x1 = (int)(synth_clamp(high_x, -0.5f, last) + 0.5f);
+	y1 = (int)(synth_clamp(high_y, -0.5f, last) + 0.5f);
 	inv = 1.0f / area;
 	for (int y = y0; y <= y1; y++)
 		for (int x = x0; x <= x1; x++) {
@@ -59,18 +62,20 @@ static void map_triangle(struct shadow_map *map, struct v3 p, struct v3 q, struc
 		}
 }
 
-static void map_draw(struct shadow_map *map, const struct synth_mesh *m, int step)
+/* Draws every step-th row and column, the last ones included. place: room for one vertex each. */
+static void map_draw(struct shadow_map *map, const struct synth_mesh *m, int step, struct v3 *place)
 {
-	for (int r = 0; r + 1 < m->rows; r += step)
-		for (int c = 0; c + 1 < m->columns; c += step) {
-			int r1 = r + step < m->rows ? r + step : m->rows - 1;
-			int c1 = c + step < m->columns ? c + step : m->columns - 1;
-			struct v3 k00 = map_place(map, m->vertex[r * m->columns + c].pos);
-			struct v3 k10 = map_place(map, m->vertex[r * m->columns + c1].pos);
-			struct v3 k01 = map_place(map, m->vertex[r1 * m->columns + c].pos);
-			struct v3 k11 = map_place(map, m->vertex[r1 * m->columns + c1].pos);
-			map_triangle(map, k00, k10, k11);
-			map_triangle(map, k00, k11, k01);
+	int columns = (m->columns - 2) / step + 2, rows = (m->rows - 2) / step + 2;
+	for (int r = 0; r < rows; r++)
+		for (int c = 0; c < columns; c++) {
+			int row = r * step < m->rows ? r * step : m->rows - 1, column = c * step < m->columns ? c * step : m->columns - 1;
+			place[r * columns + c] = map_place(map, m->vertex[row * m->columns + column].pos);
+		}
+	for (int r = 0; r + 1 < rows; r++)
+		for (int c = 0; c + 1 < columns; c++) {
+			const struct v3 *p = place + r * columns + c;
+			map_triangle(map, p[0], p[1], p[columns + 1], m->two_sided);
+			map_triangle(map, p[0], p[columns + 1], p[columns], m->two_sided);
 		}
 }
 
@@ -118,6 +123,8 @@ static void light_mesh(const struct synth_stage *s, struct synth_mesh *m, const 
 		struct synth_vertex *v = &m->vertex[i];
 		struct v3 n = v->normal;
 		float f, open;
+		if (n.z < -0.45f && !m->two_sided) /* never seen */
+			continue;
 		if (m->two_sided && n.z < 0.0f)
 			n = v3_scale(n, -1.0f);
 		f = facing(v3_dot(n, l->dir), wrap);
@@ -185,24 +192,30 @@ static enum phiz_status soften(struct synth_stage *s, struct synth_mesh *m)
 enum phiz_status synth_light_all(struct synth_stage *s)
 {
 	struct shadow_map map;
-	struct v3 centre = synth_to_view(s, v3(0, -1, 0));
+	struct v3 centre = synth_to_view(s, v3(0, -1, 0)), *place;
+	int most = 0, step = (int)(2.4f * s->detail + 0.5f);
+	for (int i = 0; i < s->meshes; i++) {
+		int n = (s->mesh[i].rows + 1) * (s->mesh[i].columns + 1);
+		most = n > most ? n : most;
+	}
 	memset(&map, 0, sizeof(map));
 	map.depth = synth_pool_get(&s->pool, (size_t)MAP_KEY * MAP_KEY, sizeof(float));
-	if (!map.depth)
+	place = synth_pool_get(&s->pool, (size_t)most, sizeof(*place));
+	if (!map.depth || !place)
 		return PHIZ_E_NOMEM;
 	for (int which = 0; which < SYNTH_LIGHTS; which++) {
 		map.size = which == 0 ? MAP_KEY : MAP_SKY;
 		map_aim(&map, s->light[which].dir, centre, 20.0f);
 		for (int i = 0; i < s->meshes; i++)
 			if (s->mesh[i].casts)
-				map_draw(&map, &s->mesh[i], which == 0 || s->mesh[i].rows < 40 ? 1 : (int)(2.0f * s->detail + 0.5f));
+				map_draw(&map, &s->mesh[i], which == 0 || s->mesh[i].rows < 40 ? 1 : step, place);
 		for (int i = 0; i < s->meshes; i++)
 			light_mesh(s, &s->mesh[i], &map, which);
 	}
 	for (int i = 0; i < s->meshes; i++) {
 		struct synth_mesh *m = &s->mesh[i];
 		for (int k = 0; k < m->rows * m->columns; k++)
-			m->vertex[k].occlusion /= fmaxf(m->vertex[k].reach, 0.1f);
+			m->vertex[k].occlusion /= synth_max(m->vertex[k].reach, 0.1f);
 		if (m->material == SYNTH_SKIN && soften(s, m) != PHIZ_OK)
 			return PHIZ_E_NOMEM;
 	}

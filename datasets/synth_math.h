@@ -89,6 +89,17 @@ static inline struct v3 m3_undo(const struct m3 *m, struct v3 v)
 	return v3_mad(v3_mad(v3_scale(m->row[0], v.x), m->row[1], v.y), m->row[2], v.z);
 }
 
+/* Plain comparisons: the library's minimum cares for NaN and is a call. */
+static inline float synth_min(float a, float b)
+{
+	return a < b ? a : b;
+}
+
+static inline float synth_max(float a, float b)
+{
+	return a > b ? a : b;
+}
+
 static inline float synth_clamp(float x, float low, float high)
 {
 	return x < low ? low : x > high ? high : x;

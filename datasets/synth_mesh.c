@@ -107,10 +107,10 @@ static void draw_triangle(struct synth_stage *s, const struct corner *p, const s
 	}
 	if (area > -1e-8f)
 		return;
-	low_x = fminf(p->x, fminf(q->x, t->x));
-	high_x = fmaxf(p->x, fmaxf(q->x, t->x));
-	low_y = fminf(p->y, fminf(q->y, t->y));
-	high_y = fmaxf(p->y, fmaxf(q->y, t->y));
+	low_x = synth_min(p->x, synth_min(q->x, t->x));
+	high_x = synth_max(p->x, synth_max(q->x, t->x));
+	low_y = synth_min(p->y, synth_min(q->y, t->y));
+	high_y = synth_max(p->y, synth_max(q->y, t->y));
 	if (high_x < 0.0f || high_y < 0.0f || low_x > (float)s->size || low_y > (float)s->size)
 		return;
 	x0 = low_x < 0.5f ? 0 : (int)ceilf(low_x - 0.5f);

@@ -59,9 +59,9 @@ static void draw_skull(struct synth_person *p, struct phiz_rng *r)
 	p->head_d = normal(r, 1.0f, 0.03f);
 	p->head_h = normal(r, 1.0f, 0.035f);
 	p->cheek_w = normal(r, 1.0f, 0.035f) + 0.035f * p->weight;
-	p->jaw_w = normal(r, 1.0f + 0.11f * man, 0.055f) + 0.05f * p->weight;
+	p->jaw_w = normal(r, 0.99f + 0.12f * man, 0.05f) + 0.05f * p->weight;
 	p->chin_w = normal(r, 0.3f * man, 0.35f);
-	p->chin_len = normal(r, 0.45f * man, 0.38f);
+	p->chin_len = normal(r, -0.1f + 0.6f * man, 0.36f);
 	p->chin_out = normal(r, 0.25f * man, 0.4f);
 	p->jaw_square = normal(r, 0.7f * man, 0.35f);
 	p->brow_ridge = normal(r, 0.25f + 0.55f * man, 0.18f);
@@ -78,8 +78,8 @@ static void draw_eyes(struct synth_person *p, struct phiz_rng *r)
 	float man = p->female ? -0.5f : 0.5f, light = 1.0f - p->melanin * 1.5f;
 	int pick;
 	p->eye_x = normal(r, 3.2f, 0.17f);
-	p->eye_w = normal(r, 1.64f, 0.09f);
-	p->eye_h = normal(r, 0.64f - 0.08f * man, 0.06f);
+	p->eye_w = normal(r, 1.64f - 0.07f * man, 0.08f);
+	p->eye_h = normal(r, 0.57f - 0.1f * man, 0.05f);
 	p->eye_tilt = normal(r, 0.07f, 0.06f);
 	p->eye_deep = normal(r, 0.1f + 0.15f * man, 0.16f);
 	p->lid_fold = synth_clamp(normal(r, 0.62f, 0.35f), 0.0f, 1.0f);
@@ -89,7 +89,7 @@ static void draw_eyes(struct synth_person *p, struct phiz_rng *r)
 	p->iris = v3_scale(synth_srgb(IRIS[pick][0], IRIS[pick][1], IRIS[pick][2]), uniform(r, 0.8f, 1.2f));
 	p->brow_y = normal(r, 2.15f - 0.3f * man, 0.2f);
 	p->brow_arch = normal(r, 0.3f - 0.3f * man, 0.17f);
-	p->brow_thick = synth_clamp(normal(r, 0.42f + 0.12f * man, 0.11f), 0.2f, 0.72f);
+	p->brow_thick = synth_clamp(normal(r, 0.5f + 0.16f * man, 0.11f), 0.28f, 0.8f);
 	p->brow_len = normal(r, 1.0f, 0.06f);
 	p->brow_tilt = normal(r, 0.06f, 0.08f);
 	p->brow_gap = normal(r, 1.35f, 0.2f);
@@ -99,7 +99,7 @@ static void draw_eyes(struct synth_person *p, struct phiz_rng *r)
 static void draw_middle(struct synth_person *p, struct phiz_rng *r)
 {
 	float man = p->female ? -0.5f : 0.5f;
-	p->nose_len = normal(r, 4.3f + 0.25f * man, 0.26f) + 0.2f * p->wear;
+	p->nose_len = normal(r, 4.2f + 0.34f * man, 0.25f) + 0.2f * p->wear;
 	p->nose_root = normal(r, 0.5f + 0.2f * man, 0.22f);
 	p->nose_out = normal(r, 2.0f + 0.25f * man, 0.25f);
 	p->nose_hump = normal(r, 0.08f * man, 0.12f);

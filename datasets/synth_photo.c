@@ -175,10 +175,9 @@ static void draw_scene(struct synth_photo *f, struct phiz_rng *r)
 	f->scene_c = colour_of(uniform(r, 0.0f, 6.0f), uniform(r, 0.2f, 0.7f), uniform(r, 0.4f, 1.0f));
 	if (chance(r, 0.07f)) {
 		float angle = radians(uniform(r, 20.0f, 160.0f)) * (chance(r, 0.5f) ? 1.0f : -1.0f),
-			  radius = uniform(r, 0.16f, 0.3f);
+			  radius = uniform(r, 0.3f, 0.42f);
 		f->wear |= PHIZ_SYNTH_OCCLUDED;
-		f->occluder = v3(0.5f + 0.40f * sinf(angle), 0.56f + 0.36f * cosf(angle), radius);
-		f->occluder.y = fmaxf(f->occluder.y, 0.5f);
+		f->occluder = v3(0.5f + 0.66f * sinf(angle), 0.56f + 0.5f * cosf(angle), radius);
 		f->occluder_colour = colour_of(uniform(r, 0.0f, 6.0f), uniform(r, 0.1f, 0.6f), uniform(r, 0.15f, 0.6f));
 	}
 }
@@ -186,14 +185,14 @@ static void draw_scene(struct synth_photo *f, struct phiz_rng *r)
 static void draw_camera(struct synth_photo *f, struct phiz_rng *r)
 {
 	f->exposure = normal(r, 0.0f, 0.26f);
-	f->contrast = normal(r, 1.0f, 0.07f);
+	f->contrast = normal(r, 1.08f, 0.06f);
 	f->saturation = normal(r, 1.0f, 0.12f);
 	f->warmth = normal(r, 0.0f, 0.055f);
 	f->tint = normal(r, 0.0f, 0.018f);
 	f->blur = chance(r, 0.22f) ? uniform(r, 0.3f, 1.25f) : uniform(r, 0.0f, 0.3f);
 	f->motion = chance(r, 0.09f) ? uniform(r, 0.8f, 3.2f) : 0.0f;
 	f->motion_angle = uniform(r, 0.0f, SYNTH_PI);
-	f->noise_amount = 0.004f + 0.034f * powf(uniform(r, 0.0f, 1.0f), 3.0f);
+	f->noise_amount = 0.004f + 0.028f * powf(uniform(r, 0.0f, 1.0f), 4.0f);
 	f->lowres = chance(r, 0.09f) ? uniform(r, 1.4f, 2.6f) : 1.0f;
 	f->vignette = uniform(r, 0.0f, 0.22f);
 	f->quality = 62 + (int)phiz_rng_below(r, 34);
@@ -251,9 +250,9 @@ void synth_photo_draw(struct synth_photo *f, const struct synth_person *p, const
 static struct v3 surroundings(const struct synth_photo *f, struct v3 d)
 {
 	struct v3 c = v3_mix(f->ground, f->sky, synth_step(-0.7f, 0.7f, d.y));
-	float lobe = fmaxf(v3_dot(d, f->window_dir), 0.0f);
+	float lobe = synth_max(v3_dot(d, f->window_dir), 0.0f);
 	c = v3_mad(c, f->window, lobe * lobe * lobe);
-	lobe = fmaxf(v3_dot(d, f->key_dir), 0.0f);
+	lobe = synth_max(v3_dot(d, f->key_dir), 0.0f);
 	return v3_mad(c, f->key, 0.3f * lobe * lobe);
 }
 

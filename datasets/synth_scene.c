@@ -95,7 +95,7 @@ static void paint_foliage(struct canvas *c, const struct synth_photo *f)
 			float n = synth_fractal((float)x * 0.09f, (float)y * 0.09f, 4, f->noise + 52), up = 1.0f - (float)y / SMALL;
 			float glow = synth_gauss((float)x / SMALL - light_x, 0.4f) * up;
 			struct v3 base = v3_scale(green, 1.0f + 1.1f * n);
-			c->pixel[y * SMALL + x] = v3_mad(base, bright, fmaxf(0.0f, 0.7f * n * up) + 0.22f * glow);
+			c->pixel[y * SMALL + x] = v3_mad(base, bright, synth_max(0.0f, 0.7f * n * up) + 0.22f * glow);
 		}
 	for (int i = 0; i < 34; i++) {
 		float x = draw(c, 0, 1), y = draw(c, 0, 0.8f);
@@ -171,7 +171,7 @@ static void paint_seaside(struct canvas *c, const struct synth_photo *f)
 			float n = synth_fractal((float)x * 0.04f, (float)y * 0.1f, 3, f->noise + 53), v = (float)y / SMALL;
 			struct v3 *p = &c->pixel[y * SMALL + x];
 			if (v < horizon)
-				*p = v3_mix(*p, v3(0.95f, 0.93f, 0.92f), fmaxf(0.0f, n) * 0.9f);
+				*p = v3_mix(*p, v3(0.95f, 0.93f, 0.92f), synth_max(0.0f, n) * 0.9f);
 			else
 				*p = v3_scale(v3_mix(v3(0.08f, 0.22f, 0.30f), sky, 0.3f), 1.0f + 0.5f * n);
 		}
@@ -204,7 +204,7 @@ enum phiz_status synth_scene_paint(struct synth_stage *s)
 	struct v3 line[SMALL], tone;
 	struct canvas c;
 	int reach;
-	float bright = fmaxf(synth_luma(f->key) * 0.6f + synth_luma(f->sky), 0.2f);
+	float bright = synth_max(synth_luma(f->key) * 0.6f + synth_luma(f->sky), 0.2f);
 	c.pixel = synth_pool_get(&s->pool, (size_t)SMALL * SMALL, sizeof(*c.pixel));
 	if (!c.pixel)
 		return PHIZ_E_NOMEM;
@@ -213,7 +213,7 @@ enum phiz_status synth_scene_paint(struct synth_stage *s)
 	reach = f->scene == SYNTH_BOKEH ? 0 : 1 + (int)(draw(&c, 0.0f, 1.0f) * (f->scene == SYNTH_FOLIAGE ? 1.6f : 3.2f));
 	if (reach > 0)
 		blur(c.pixel, line, reach);
-	tone = v3_scale(v3_mix(v3(1, 1, 1), v3_scale(f->key, 1.0f / fmaxf(synth_luma(f->key), 0.05f)), 0.5f),
+	tone = v3_scale(v3_mix(v3(1, 1, 1), v3_scale(f->key, 1.0f / synth_max(synth_luma(f->key), 0.05f)), 0.5f),
 	                synth_mix(1.0f, bright, 0.55f) * 0.9f);
 	for (int y = 0; y < s->size; y++)
 		for (int x = 0; x < s->size; x++) {

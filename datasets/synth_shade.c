@@ -35,7 +35,7 @@ static struct v3 to_eye(const struct synth_stage *s, struct v3 pos)
 static struct v3 glint(const struct synth_stage *s, const struct synth_vertex *v, float gloss, float sharp)
 {
 	struct v3 eye = to_eye(s, v->pos), half = v3_unit(v3_add(eye, s->light[0].dir)), c;
-	float nh = fmaxf(v3_dot(v->normal, half), 0.0f), nv = synth_clamp(v3_dot(v->normal, eye), 0.0f, 1.0f),
+	float nh = synth_max(v3_dot(v->normal, half), 0.0f), nv = synth_clamp(v3_dot(v->normal, eye), 0.0f, 1.0f),
 		  rim = 1.0f - nv;
 	float broad = powf(nh, 14.0f * sharp) * 0.16f, narrow = powf(nh, 55.0f * sharp) * 0.24f;
 	float nl = synth_step(-0.05f, 0.3f, v3_dot(v->normal, s->light[0].dir));
@@ -81,8 +81,8 @@ static struct v3 shade_eyeball(const struct synth_stage *s, const struct synth_v
 	cornea = m3_apply(&s->head, cornea);
 	eye = to_eye(s, v->pos);
 	mirror = v3_sub(v3_scale(cornea, 2.0f * v3_dot(cornea, eye)), eye);
-	spark = powf(fmaxf(v3_dot(mirror, s->light[0].dir), 0.0f), 60.0f);
-	spark += 0.35f * powf(fmaxf(v3_dot(mirror, v3_unit(v3(-0.28f, 0.42f, 0.86f))), 0.0f), 90.0f);
+	spark = powf(synth_max(v3_dot(mirror, s->light[0].dir), 0.0f), 60.0f);
+	spark += 0.35f * powf(synth_max(v3_dot(mirror, v3_unit(v3(-0.28f, 0.42f, 0.86f))), 0.0f), 90.0f);
 	colour = v3_mad(colour, v3_add(s->light[0].colour, v3(0.12f, 0.12f, 0.12f)),
 	                synth_clamp(1.6f * spark, 0.0f, 1.0f) * 0.85f * synth_step(0.0f, 0.1f, upper_gap));
 	return v3_mad(colour, s->photo->sky, 0.05f * shadow);
@@ -106,7 +106,7 @@ static struct v3 shade_mouth(const struct synth_stage *s, const struct synth_ver
 		from_lip = depth;
 		tooth = ax < 0.86f ? ax / 0.86f : ax < 1.5f ? (ax - 0.86f) / 0.64f : ax < 2.2f ? (ax - 1.5f) / 0.7f : 0.5f;
 		if (ax < 0.86f)
-			tooth = fmaxf(tooth, 0.0f);
+			tooth = synth_max(tooth, 0.0f);
 		gap = 1.0f - 0.30f * (synth_gauss(1.0f - tooth, 0.06f) +
 		                      (ax > 0.4f ? synth_gauss(tooth, 0.06f) : synth_gauss(ax, 0.03f)));
 		lit = (1.0f - 0.62f * synth_step(0.45f, 1.0f, fabsf(t))) *

@@ -33,11 +33,11 @@ float synth_beard_mask(const struct synth_person *p, enum synth_beard beard, flo
 	case SYNTH_MOUSTACHE: return keep * upper;
 	case SYNTH_GOATEE: {
 		float sides = synth_bump(ax, y, p->mouth_w + 0.25f, p->mouth_y - 0.6f, 0.75f, 2.2f);
-		return keep * fmaxf(fmaxf(upper, chin), synth_clamp(2.0f * sides, 0.0f, 1.0f));
+		return keep * synth_max(synth_max(upper, chin), synth_clamp(2.0f * sides, 0.0f, 1.0f));
 	}
 	default: {
 		float bare = synth_bump(ax, y, p->mouth_w - 0.4f, p->mouth_y - 1.2f, 1.2f, 0.7f) * 0.5f;
-		return keep * fmaxf(fmaxf(cheek * synth_step(1.9f, 3.0f, ax + fmaxf(0.0f, -7.0f - y)), upper), chin) *
+		return keep * synth_max(synth_max(cheek * synth_step(1.9f, 3.0f, ax + synth_max(0.0f, -7.0f - y)), upper), chin) *
 		       (1.0f - bare);
 	}
 	}
@@ -62,7 +62,7 @@ static float freckle(float x, float y, uint32_t seed)
 			float py = ((float)(cy + j) + (float)(h >> 8 & 255) / 255.0f) * cell;
 			float radius = 0.05f + 0.10f * (float)(h >> 16 & 255) / 255.0f;
 			d2 = ((x - px) * (x - px) + (y - py) * (y - py)) / (radius * radius);
-			best = fmaxf(best, synth_hill(d2) * (float)(h >> 24) / 255.0f);
+			best = synth_max(best, synth_hill(d2) * (float)(h >> 24) / 255.0f);
 		}
 	return best;
 }
@@ -71,7 +71,7 @@ static float freckle(float x, float y, uint32_t seed)
 static float lines(const struct synth_stage *s, float x, float y)
 {
 	const struct synth_person *p = s->person;
-	float ax = fabsf(x), deep = 0.0f, raised = 0.35f + 0.65f * fmaxf(s->photo->brow, 0.0f);
+	float ax = fabsf(x), deep = 0.0f, raised = 0.35f + 0.65f * synth_max(s->photo->brow, 0.0f);
 	if (y > 2.6f && y < p->hairline && ax < 5.0f) {
 		float wave = y + 0.12f * sinf(x * 0.9f) + 0.15f * synth_noise(x * 0.7f, 3.0f, p->noise + 9) - 0.02f * x * x;
 		float phase = (wave - 3.2f) / 0.85f, d = (phase - floorf(phase + 0.5f)) * 0.85f;
@@ -133,7 +133,7 @@ static void paint_eye_region(const struct synth_stage *s, float x, float y, stru
 	lash = synth_gauss(v - upper - 0.03f, 0.065f + 0.03f * (ex + 1.0f) * (p->female ? 1.0f : 0.5f));
 	k->colour = v3_scale(k->colour, 1.0f - rim * (0.62f + 0.3f * (p->female ? 1.0f : 0.2f)) * lash);
 	k->colour = v3_scale(k->colour, 1.0f - rim * (0.22f + 0.25f * f->make_up) * synth_gauss(v - lower + 0.05f, 0.05f));
-	crease = v - (p->eye_h * powf(fmaxf(1.0f - ex * ex / 1.32f, 0.0f), 0.6f) + 0.3f + 0.1f * p->eye_deep);
+	crease = v - (p->eye_h * powf(synth_max(1.0f - ex * ex / 1.32f, 0.0f), 0.6f) + 0.3f + 0.1f * p->eye_deep);
 	k->colour = v3_scale(k->colour, 1.0f - 0.42f * p->lid_fold * rim * synth_gauss(crease, 0.07f));
 	(void)in;
 }
@@ -176,7 +176,7 @@ void synth_skin_face(const struct synth_stage *s, struct v3 rest, float angle, s
 			melanin += 0.45f * synth_clamp(2.0f * synth_bump(x, y, p->mole[i].x, p->mole[i].y, p->mole[i].z * 1.4f,
 			                                                 p->mole[i].z * 1.4f),
 			                               0.0f, 1.0f);
-	melanin = fmaxf(melanin, 0.0f);
+	melanin = synth_max(melanin, 0.0f);
 	k->colour = synth_skin_colour(melanin, synth_clamp(blood, 0.0f, 1.4f));
 	k->gloss = (0.25f + 0.55f * p->oily) * (0.55f + 0.6f * synth_bump(ax, y, 0.0f, -1.0f, 2.4f, 6.0f) +
 	                                        0.5f * synth_bump(ax, y, 0.0f, 4.4f, 4.5f, 2.4f));

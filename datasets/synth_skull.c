@@ -7,8 +7,8 @@ struct slice {
 };
 
 static const struct slice SLICE[] = {
-	{-10.9f, 4.85f, 8.55f, -3.0f}, {-9.5f, 5.30f, 8.70f, -3.6f}, {-8.0f, 5.72f, 8.55f, -4.6f},
-	{-6.0f, 6.25f, 8.75f, -6.4f},  {-4.0f, 6.72f, 8.72f, -7.8f}, {-2.0f, 7.08f, 8.62f, -8.9f},
+	{-10.9f, 5.25f, 8.55f, -3.0f}, {-9.5f, 5.62f, 8.70f, -3.6f}, {-8.0f, 5.96f, 8.55f, -4.6f},
+	{-6.0f, 6.36f, 8.75f, -6.4f},  {-4.0f, 6.72f, 8.72f, -7.8f}, {-2.0f, 7.08f, 8.62f, -8.9f},
 	{0.0f, 7.38f, 8.72f, -9.6f},   {2.5f, 7.55f, 9.05f, -10.0f},
 };
 #define SLICES ((int)(sizeof(SLICE) / sizeof(SLICE[0])))
@@ -93,11 +93,11 @@ struct v3 synth_skull(const struct synth_person *p, float angle, float u, struct
 	pos.x = s.w * shrink_w * power(sn, 1.0f - chin);
 	pos.z = z;
 	/* The jaw climbs towards the ears. */
-	slant = 0.40f * synth_step(-3.5f, -10.6f, level) * (s.front - fmaxf(z, -2.0f));
+	slant = 0.40f * synth_step(-3.5f, -10.6f, level) * (s.front - synth_max(z, -2.0f));
 	pos.y = y - 0.5f * p->chin_len * synth_step(-6.0f, -10.5f, level) * synth_step(2.0f, 8.0f, z) + slant;
 	if (normal) {
 		float rise = u > 2.5f ? sinf((u - 2.5f) / 9.1f) : u < SYNTH_U_CHIN ? -0.9f : 0.0f;
-		*normal = v3_unit(v3(sn / s.w * 7.0f, rise / fmaxf(0.25f, shrink_w) * 0.8f, cs / depth * 8.0f));
+		*normal = v3_unit(v3(sn / s.w * 7.0f, rise / synth_max(0.25f, shrink_w) * 0.8f, cs / depth * 8.0f));
 	}
 	return pos;
 }

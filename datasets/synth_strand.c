@@ -10,7 +10,7 @@ static struct v3 hair_light(const struct synth_stage *s, const struct synth_stra
                             struct v3 colour, struct v3 base)
 {
 	struct v3 half = v3_unit(v3_add(s->light[0].dir, v3(0, 0, 1)));
-	float th = v3_dot(tangent, half), sh = sqrtf(fmaxf(1.0f - th * th, 0.0f)), band = sh * sh;
+	float th = v3_dot(tangent, half), sh = sqrtf(synth_max(1.0f - th * th, 0.0f)), band = sh * sh;
 	band *= band;
 	band *= band;
 	colour = v3_mul(colour, base);
@@ -18,7 +18,7 @@ static struct v3 hair_light(const struct synth_stage *s, const struct synth_stra
 	                0.7f * h->key * h->shine * band);
 	band *= band;
 	band *= band;
-	return v3_mad(colour, v3_add(s->light[0].colour, s->photo->sky), 0.06f * h->key * h->shine * band);
+	return v3_mad(colour, v3_add(s->light[0].colour, s->photo->sky), 0.035f * h->key * h->shine * band);
 }
 
 struct tip {
@@ -29,12 +29,12 @@ struct tip {
 /* A short stroke of a width in pixels. */
 static void stroke(struct synth_stage *s, const struct tip *a, const struct tip *b, float width)
 {
-	float dx = b->x - a->x, dy = b->y - a->y, reach = fmaxf(fabsf(dx), fabsf(dy));
+	float dx = b->x - a->x, dy = b->y - a->y, reach = synth_max(fabsf(dx), fabsf(dy));
 	bool steep = fabsf(dy) > fabsf(dx);
 	int steps = (int)reach + 1, half = (int)(width * 0.5f), last = s->size - 1;
 	float inv = 1.0f / (float)steps;
-	if (fmaxf(a->x, b->x) < -2.0f || fmaxf(a->y, b->y) < -2.0f || fminf(a->x, b->x) > (float)last + 2.0f ||
-	    fminf(a->y, b->y) > (float)last + 2.0f || steps > 4 * s->size)
+	if (synth_max(a->x, b->x) < -2.0f || synth_max(a->y, b->y) < -2.0f || synth_min(a->x, b->x) > (float)last + 2.0f ||
+	    synth_min(a->y, b->y) > (float)last + 2.0f || steps > 4 * s->size)
 		return;
 	for (int i = 0; i < steps; i++) {
 		float t = ((float)i + 0.5f) * inv, fx = a->x + dx * t, fy = a->y + dy * t, z = a->z + (b->z - a->z) * t;
@@ -128,7 +128,8 @@ static struct v3 face_hair_colour(const struct synth_person *p, uint32_t id, flo
 	float vary = 0.7f + 0.6f * synth_hash01(id, 41, p->noise);
 	if (synth_hash01(id, 42, p->noise) < grey)
 		return v3_scale(v3(0.42f, 0.41f, 0.40f), vary);
-	return v3_scale(p->hair, vary * synth_mix(0.85f, 0.6f, synth_step(0.05f, 0.3f, synth_luma(p->hair))));
+	return v3_mix(v3_scale(p->hair, vary * synth_mix(0.9f, 0.62f, synth_step(0.05f, 0.3f, synth_luma(p->hair)))),
+	              synth_skin_colour(p->melanin, p->blood), 0.08f);
 }
 
 static void draw_brows(struct synth_stage *s, const struct synth_mesh *m)
@@ -178,7 +179,7 @@ static void draw_beard(struct synth_stage *s, const struct synth_mesh *m)
 				         synth_mix(0.55f, 1.0f, mask);
 				length *= synth_mix(1.0f, 0.55f, mid) * (1.0f + 0.5f * synth_step(-8.5f, -10.5f, y));
 				short_hair(s, v, v3(jx + start, jy, 0), v3(0.22f * x * (1.0f - 0.3f * mid) + 2.0f * jx, -1.0f, 0.1f),
-				           length, 0.12f * length, face_hair_colour(p, id + (uint32_t)k, fminf(p->grey * 1.2f, 1.0f)),
+				           length, 0.12f * length, face_hair_colour(p, id + (uint32_t)k, synth_min(p->grey * 1.2f, 1.0f)),
 				           0.06f);
 			}
 		}

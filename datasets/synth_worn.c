@@ -55,7 +55,7 @@ static struct v3 rim_point(const struct synth_stage *s, int side, float k)
 {
 	const struct synth_person *p = s->person;
 	const struct frame *fr = &FRAME[s->photo->frame];
-	float a = 2.0f * SYNTH_PI * k, cx = fmaxf(p->eye_x, fr->rx + 0.75f), scale = 0.5f + 0.5f * p->head_w;
+	float a = 2.0f * SYNTH_PI * k, cx = synth_max(p->eye_x, fr->rx + 0.75f), scale = 0.5f + 0.5f * p->head_w;
 	float x = cx + scale * fr->rx * corner(cosf(a), fr->power), y = -0.2f + scale * fr->ry * corner(sinf(a), fr->power);
 	y += fr->lift * (x - cx) * 0.35f;
 	return v3((float)side * x, y, s->eye_z[0] + 2.95f - 0.035f * x * x + 0.06f * y);
@@ -112,10 +112,10 @@ static void lens(struct synth_stage *s, int side)
 		float w;
 		synth_project(s, synth_to_view(s, rim_point(s, side, (float)i / RIM)), &x[i], &y[i], &w);
 		near += w / RIM;
-		low_x = fminf(low_x, x[i]);
-		high_x = fmaxf(high_x, x[i]);
-		low_y = fminf(low_y, y[i]);
-		high_y = fmaxf(high_y, y[i]);
+		low_x = synth_min(low_x, x[i]);
+		high_x = synth_max(high_x, x[i]);
+		low_y = synth_min(low_y, y[i]);
+		high_y = synth_max(high_y, y[i]);
 	}
 	for (int py = (int)synth_clamp(low_y, 0, last); py <= (int)synth_clamp(high_y, -1, last); py++)
 		for (int px = (int)synth_clamp(low_x, 0, last); px <= (int)synth_clamp(high_x, -1, last); px++) {
@@ -124,7 +124,7 @@ static void lens(struct synth_stage *s, int side)
 			if (s->hit[at].z > near * 1.004f || !within(x, y, RIM, (float)px + 0.5f, (float)py + 0.5f))
 				continue;
 			/* A slanting band of sky. */
-			gleam = 0.025f + 0.11f * synth_gauss(u + 0.6f * v - 0.62f, 0.13f) +
+			gleam = 0.015f + 0.08f * synth_gauss(u + 0.6f * v - 0.62f, 0.13f) +
 			        0.06f * synth_gauss(u + 0.6f * v - 0.95f, 0.05f);
 			if (dark)
 				s->colour[at] = v3_mul(s->colour[at], v3_scale(v3(0.09f, 0.08f, 0.075f), 0.6f + 1.2f * v));
