@@ -112,7 +112,7 @@ static struct ring ring_at(float t)
 	                                   {11.5f, 7.4f, -17.4f, 1.5f},  {16.0f, 8.2f, -19.2f, 1.4f},
 	                                   {19.2f, 8.8f, -21.6f, 1.0f},  {20.8f, 9.4f, -25.0f, 0.5f},
 	                                   {21.5f, 10.4f, -31.0f, 0.0f}, {22.0f, 11.5f, -60.0f, 0.0f}};
-	float at = synth_clamp(t, 0.0f, 0.9999f) * 7.0f, f = at - floorf(at);
+	float at = synth_clamp(t, 0.0f, 0.9999f) * 7.0f, f = at - (float)synth_floor(at);
 	const struct ring *a = &RING[(int)at], *b = a + 1;
 	struct ring out;
 	out.x = synth_mix(a->x, b->x, f);
@@ -203,7 +203,7 @@ static float pattern_at(const struct synth_photo *f, float x, float y)
 	case SYNTH_CHECKS:
 		return 0.5f * (sinf(x * 1.7f) > 0.3f ? 1.0f : 0.0f) + 0.5f * (sinf(y * 1.7f) > 0.3f ? 1.0f : 0.0f);
 	case SYNTH_DOTS: {
-		float dx = x / 1.6f - floorf(x / 1.6f) - 0.5f, dy = y / 1.6f - floorf(y / 1.6f) - 0.5f;
+		float dx = x / 1.6f - (float)synth_floor(x / 1.6f) - 0.5f, dy = y / 1.6f - (float)synth_floor(y / 1.6f) - 0.5f;
 		return dx * dx + dy * dy < 0.05f ? 1.0f : 0.0f;
 	}
 	default: return 0.0f;
@@ -237,7 +237,7 @@ struct v3 synth_cloth_colour(const struct synth_stage *s, const struct synth_ver
 		break;
 	case SYNTH_SHIRT:
 		if (front && fabsf(x) < 1.25f) {
-			float seam = fabsf(fabsf(x) - 1.2f), by = y / 5.0f - floorf(y / 5.0f) - 0.5f;
+			float seam = fabsf(fabsf(x) - 1.2f), by = y / 5.0f - (float)synth_floor(y / 5.0f) - 0.5f;
 			cloth = v3_scale(cloth, seam < 0.14f ? 0.75f : 1.0f);
 			if (x * x + by * by * 25.0f < 0.16f)
 				cloth = v3(0.6f, 0.58f, 0.52f);

@@ -148,7 +148,7 @@ static void expose(const struct synth_stage *s, const struct v3 *p, int size, st
 			float u = (float)x / (float)size - 0.5f, v = (float)y / (float)size - 0.5f, grey, n, chroma;
 			uint8_t *to = out->data + 3 * ((size_t)y * (size_t)size + (size_t)x);
 			struct v3 c = v3_mul(v3_scale(p[y * size + x], 1.0f - 2.0f * f->vignette * (u * u + v * v)), white);
-			uint32_t h = synth_hash((uint32_t)x, (uint32_t)y, f->noise + 90);
+			uint32_t h = synth_hash((uint32_t)x, (uint32_t)y, f->grain);
 			grey = synth_luma(c);
 			c = v3_add(v3(grey, grey, grey), v3_scale(v3_sub(c, v3(grey, grey, grey)), f->saturation));
 			/* Sums of bytes: near enough to normal. */

@@ -5,35 +5,201 @@
 #include "datasets/synth_hair.h"
 #include "datasets/synth_skin.h"
 
+/* clang-format off */
 static const struct synth_cut CUT[SYNTH_STYLES] = {
-	/*                  top   front side  back  capT  capS  lift  fwd   side  back  fringe wgt   curl  turns clump fuzz
-       str  start curtain knot */
-	[SYNTH_BALD] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false},
-	[SYNTH_BUZZ] = {0.6f, 0.6f, 0.4f, 0.4f, 0.14f, 0.05f, 0.8f, 0.3f, 0,     0,
-                    0,    0,    0,    0,    0.5f,  0.4f,  2.6f, 0,    false, false},
-	[SYNTH_CROP] = {3.4f, 3.2f, 1.2f, 1.2f, 0.8f, 0.25f, 0.4f, 0.8f, 0.3f,  0,
-                    0.5f, 0.5f, 0.0f, 0,    0.5f, 0.4f,  1.5f, 0.2f, false, false},
-	[SYNTH_SIDE_PART] = {6.0f,  5.6f, 1.6f, 1.5f, 1.0f,  0.3f, 0.4f, 0.15f, 1.0f,  0.2f,
-                         -0.3f, 0.6f, 0.0f, 0,    0.45f, 0.2f, 1.5f, 0.2f,  false, false},
-	[SYNTH_SWEPT] = {7.5f,  7.5f, 2.0f,  2.4f, 1.5f, 0.35f, 0.26f, 0,    0.15f, 1.0f,
-                     -1.0f, 0.3f, 0.03f, 1.0f, 0.5f, 0.18f, 1.5f,  0.2f, false, false},
-	[SYNTH_CURLS] = {5.0f,  4.8f, 3.0f, 3.2f, 2.0f, 0.8f, 0.5f, 0.25f, 0.3f,  0,
-                     0.35f, 0.5f, 0.6f, 1.9f, 0.5f, 1.0f, 1.7f, 0.55f, false, false},
-	[SYNTH_AFRO] = {2.4f, 2.4f, 2.0f, 2.0f, 4.2f, 3.4f, 0.7f, 0,    0,     0,
-                    0,    0.0f, 0.5f, 1.6f, 0.7f, 1.6f, 2.2f, 0.9f, false, false},
-	[SYNTH_PIXIE] = {7.5f, 6.5f, 4.4f, 4.2f, 0.9f,  0.5f,  0.3f, 0.35f, 0.8f,  0,
-                     0.6f, 0.8f, 0.0f, 0,    0.55f, 0.24f, 1.5f, 0.2f,  false, false},
-	[SYNTH_BOB] = {18.f,   18.f, 14.f,  12.f, 0.9f,  0.8f,  0.25f, 0,    1.0f, 0.1f,
-                   -0.15f, 1.0f, 0.05f, 0.7f, 0.55f, 0.13f, 1.3f,  0.2f, true, false},
-	[SYNTH_FRINGE] = {18.f, 6.8f, 15.f,  13.f, 0.9f, 0.8f,  0.2f, 0.2f, 0.9f, 0,
-                      1.0f, 1.0f, 0.03f, 0.7f, 0.5f, 0.10f, 1.3f, 0.2f, true, false},
-	[SYNTH_LONG] = {34.f,   34.f, 29.f,  28.f, 0.7f,  0.7f,  0.2f, 0,    1.0f, 0.15f,
-                    -0.15f, 1.1f, 0.05f, 0.8f, 0.55f, 0.10f, 1.3f, 0.2f, true, false},
-	[SYNTH_WAVES] = {32.f,  31.f, 27.f, 26.f, 1.3f, 1.1f,  0.35f, 0,    1.0f, 0.1f,
-                     -0.1f, 1.0f, 0.5f, 3.0f, 0.6f, 0.18f, 1.3f,  0.2f, true, false},
-	[SYNTH_BUN] = {13.f,  13.f, 11.f, 10.f, 0.35f, 0.3f,  0.1f, 0,    0,     1.0f,
-                   -1.0f, 0.0f, 0.0f, 0,    0.5f,  0.08f, 1.5f, 0.2f, false, true},
-};
+	[SYNTH_BALD] = {.top = 0.0f},
+		[SYNTH_BUZZ] = {.top = 0.6f,
+                        .front = 0.6f,
+                        .side = 0.4f,
+                        .back = 0.4f,
+                        .cover_top = 0.14f,
+                        .cover_side = 0.05f,
+                        .lift = 0.8f,
+                        .forward = 0.3f,
+                        .clump = 0.5f,
+                        .fuzz = 0.4f,
+                        .strands = 2.6f},
+		[SYNTH_CROP] = {.top = 3.4f,
+                        .front = 3.2f,
+                        .side = 1.2f,
+                        .back = 1.2f,
+                        .cover_top = 0.8f,
+                        .cover_side = 0.25f,
+                        .lift = 0.4f,
+                        .forward = 0.8f,
+                        .sideways = 0.3f,
+                        .fringe = 0.5f,
+                        .weight = 0.5f,
+                        .clump = 0.5f,
+                        .fuzz = 0.4f,
+                        .strands = 1.5f,
+                        .start = 0.2f},
+		[SYNTH_SIDE_PART] = {.top = 6.0f,
+                             .front = 5.6f,
+                             .side = 1.6f,
+                             .back = 1.5f,
+                             .cover_top = 1.0f,
+                             .cover_side = 0.3f,
+                             .lift = 0.4f,
+                             .forward = 0.15f,
+                             .sideways = 1.0f,
+                             .backward = 0.2f,
+                             .fringe = -0.3f,
+                             .weight = 0.6f,
+                             .clump = 0.45f,
+                             .fuzz = 0.2f,
+                             .strands = 1.5f,
+                             .start = 0.2f},
+		[SYNTH_SWEPT] = {.top = 7.5f,
+                         .front = 7.5f,
+                         .side = 2.0f,
+                         .back = 2.4f,
+                         .cover_top = 1.5f,
+                         .cover_side = 0.35f,
+                         .lift = 0.26f,
+                         .sideways = 0.15f,
+                         .backward = 1.0f,
+                         .fringe = -1.0f,
+                         .weight = 0.3f,
+                         .curl = 0.03f,
+                         .turns = 1.0f,
+                         .clump = 0.5f,
+                         .fuzz = 0.18f,
+                         .strands = 1.5f,
+                         .start = 0.2f},
+		[SYNTH_CURLS] = {.top = 5.0f,
+                         .front = 4.8f,
+                         .side = 3.0f,
+                         .back = 3.2f,
+                         .cover_top = 2.0f,
+                         .cover_side = 0.8f,
+                         .lift = 0.5f,
+                         .forward = 0.25f,
+                         .sideways = 0.3f,
+                         .fringe = 0.35f,
+                         .weight = 0.5f,
+                         .curl = 0.6f,
+                         .turns = 1.9f,
+                         .clump = 0.5f,
+                         .fuzz = 1.0f,
+                         .strands = 1.7f,
+                         .start = 0.55f},
+		[SYNTH_AFRO] = {.top = 2.4f,
+                        .front = 2.4f,
+                        .side = 2.0f,
+                        .back = 2.0f,
+                        .cover_top = 4.2f,
+                        .cover_side = 3.4f,
+                        .lift = 0.7f,
+                        .curl = 0.5f,
+                        .turns = 1.6f,
+                        .clump = 0.7f,
+                        .fuzz = 1.6f,
+                        .strands = 2.2f,
+                        .start = 0.9f},
+		[SYNTH_PIXIE] = {.top = 7.5f,
+                         .front = 6.5f,
+                         .side = 4.4f,
+                         .back = 4.2f,
+                         .cover_top = 0.9f,
+                         .cover_side = 0.5f,
+                         .lift = 0.3f,
+                         .forward = 0.35f,
+                         .sideways = 0.8f,
+                         .fringe = 0.6f,
+                         .weight = 0.8f,
+                         .clump = 0.55f,
+                         .fuzz = 0.24f,
+                         .strands = 1.5f,
+                         .start = 0.2f},
+		[SYNTH_BOB] = {.top = 18.0f,
+                       .front = 18.0f,
+                       .side = 14.0f,
+                       .back = 12.0f,
+                       .cover_top = 0.9f,
+                       .cover_side = 0.8f,
+                       .lift = 0.25f,
+                       .sideways = 1.0f,
+                       .backward = 0.1f,
+                       .fringe = -0.15f,
+                       .weight = 1.0f,
+                       .curl = 0.05f,
+                       .turns = 0.7f,
+                       .clump = 0.55f,
+                       .fuzz = 0.13f,
+                       .strands = 1.3f,
+                       .start = 0.2f,
+                       .curtain = true},
+		[SYNTH_FRINGE] = {.top = 18.0f,
+                          .front = 6.8f,
+                          .side = 15.0f,
+                          .back = 13.0f,
+                          .cover_top = 0.9f,
+                          .cover_side = 0.8f,
+                          .lift = 0.2f,
+                          .forward = 0.2f,
+                          .sideways = 0.9f,
+                          .fringe = 1.0f,
+                          .weight = 1.0f,
+                          .curl = 0.03f,
+                          .turns = 0.7f,
+                          .clump = 0.5f,
+                          .fuzz = 0.10f,
+                          .strands = 1.3f,
+                          .start = 0.2f,
+                          .curtain = true},
+		[SYNTH_LONG] = {.top = 34.0f,
+                        .front = 34.0f,
+                        .side = 29.0f,
+                        .back = 28.0f,
+                        .cover_top = 0.7f,
+                        .cover_side = 0.7f,
+                        .lift = 0.2f,
+                        .sideways = 1.0f,
+                        .backward = 0.15f,
+                        .fringe = -0.15f,
+                        .weight = 1.1f,
+                        .curl = 0.05f,
+                        .turns = 0.8f,
+                        .clump = 0.55f,
+                        .fuzz = 0.10f,
+                        .strands = 1.3f,
+                        .start = 0.2f,
+                        .curtain = true},
+		[SYNTH_WAVES] = {.top = 32.0f,
+                         .front = 31.0f,
+                         .side = 27.0f,
+                         .back = 26.0f,
+                         .cover_top = 1.3f,
+                         .cover_side = 1.1f,
+                         .lift = 0.35f,
+                         .sideways = 1.0f,
+                         .backward = 0.1f,
+                         .fringe = -0.1f,
+                         .weight = 1.0f,
+                         .curl = 0.8f,
+                         .turns = 3.0f,
+                         .clump = 0.6f,
+                         .fuzz = 0.18f,
+                         .strands = 1.3f,
+                         .start = 0.2f,
+                         .curtain = true},
+		[SYNTH_BUN] = {.top = 13.0f,
+                       .front = 13.0f,
+                       .side = 11.0f,
+                       .back = 10.0f,
+                       .cover_top = 0.35f,
+                       .cover_side = 0.3f,
+                       .lift = 0.1f,
+                       .backward = 1.0f,
+                       .fringe = -1.0f,
+                       .clump = 0.5f,
+                       .fuzz = 0.08f,
+                       .strands = 1.5f,
+                       .start = 0.2f,
+                       .knot = true},
+	};
+/* clang-format on */
 
 void synth_cut_make(const struct synth_person *p, const struct synth_photo *f, struct synth_cut *cut)
 {
@@ -80,16 +246,20 @@ static struct v3 push_out(struct v3 p, struct v3 centre, struct v3 radius, float
 
 static struct v3 keep_outside(const struct synth_person *p, struct v3 at, float off)
 {
-	float jaw = 0.5f + 0.5f * p->jaw_w;
 	at = push_out(at, v3(0, 2.4f, -0.5f), v3(7.6f * p->head_w, 9.2f * p->head_h, 9.7f * p->head_d), off);
 	at = push_out(at, v3(0, -3.2f, 0.4f), v3(7.15f * p->head_w * p->cheek_w, 8.4f, 8.2f), off * 0.9f);
 	if (at.y < -3.0f) {
 		at = push_out(at, v3(0, -14.0f, -2.0f), v3(5.9f * p->neck_w, 10.0f, 5.6f * p->neck_w), off);
 		at = push_out(at, v3(0, -31.5f, -3.2f), v3(20.5f * p->shoulder_w, 15.0f, 9.6f), 0.4f + 0.3f * off);
 	}
-	if (jaw > 0.0f && fabsf(at.x) > 5.5f && at.y < 1.6f && at.y > -5.0f) /* over the ears */
-		at = push_out(at, v3(at.x > 0 ? 7.6f : -7.6f, -1.4f, -0.9f), v3(0.75f, 3.1f, 1.9f), off * 0.6f);
 	return at;
+}
+
+static struct v3 over_ear(struct v3 at, float off)
+{
+	if (fabsf(at.x) < 5.5f || at.y > 1.7f || at.y < -4.5f)
+		return at;
+	return push_out(at, v3(at.x > 0 ? 7.6f : -7.6f, -1.4f, -0.9f), v3(0.75f, 3.1f, 1.9f), 0.6f * off);
 }
 
 /* Parted hair frames the face. */
@@ -139,7 +309,7 @@ void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, 
                       uint32_t id, struct synth_guide *g)
 {
 	const struct synth_person *p = s->person;
-	struct v3 out, at = synth_skull(p, angle, u, &out), dir, comb, across;
+	struct v3 out, at = synth_skull(p, angle, u, &out), before, dir, comb, across;
 	uint32_t seed = p->noise + 60, day = s->photo->noise + 61;
 	float r1 = synth_hash01(id, 1, seed) - 0.5f, r2 = synth_hash01(id, 2, seed) - 0.5f,
 		  r3 = synth_hash01(id, 3, day) - 0.5f;
@@ -162,8 +332,9 @@ void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, 
 	for (int i = 0; i < SYNTH_GUIDE_POINTS; i++) {
 		float t = (float)i / (SYNTH_GUIDE_POINTS - 1),
 			  fall = cut->weight * step * synth_min(0.42f * step, 1.0f) * (0.4f + t), off;
-		g->point[i] = at;
 		off = thick * synth_clamp(t * 4.0f, 0.12f, 1.0f);
+		before = at;
+		g->point[i] = over_ear(at, off);
 		at = v3_mad(at, dir, step);
 		if (cut->curl > 0.0f && cut->turns > 0.0f) {
 			float turn = phase + 6.283f * cut->turns * t, amount = cut->curl * step * synth_clamp(t * 4.0f, 0, 1);
@@ -173,7 +344,7 @@ void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, 
 		if (cut->curtain && cut->fringe < 0.5f)
 			at = keep_off_face(at);
 		at = keep_outside(p, at, off);
-		dir = v3_scale(v3_sub(at, g->point[i]), 1.0f);
+		dir = v3_sub(at, before);
 		dir = v3_mad(dir, comb, 0.3f * step * synth_min(step, 0.5f) * (1.0f - t));
 		dir.z -= 0.22f * cut->backward * step * synth_min(step, 1.0f) * (cut->knot ? 0.0f : 1.0f);
 		dir.y -= fall;

@@ -144,7 +144,8 @@ float synth_eye_open(const struct synth_person *p, const struct synth_photo *f, 
 	/* Highest a little inside of the middle, lowest a little outside: what makes an almond. */
 	fold = 1.0f - 0.25f * (1.0f - p->lid_fold) * synth_step(0.2f, -0.8f, t);
 	high = p->eye_h * (1.0f - 0.22f * p->lid_heavy) * fold;
-	high *= (1.0f - f->blink) * (1.0f - 0.35f * f->squint) * (1.0f + 0.16f * synth_max(f->brow, 0.0f)) + 0.25f * f->gaze_y;
+	high *= (1.0f - f->blink) * (1.0f - 0.35f * f->squint) * (1.0f + 0.16f * synth_max(f->brow, 0.0f)) +
+	        0.25f * f->gaze_y;
 	high = synth_max(high, 0.015f) * (1.0f - 0.3f * f->blink);
 	low = 0.86f * p->eye_h * (1.0f - 0.3f * f->blink) * (1.0f - 0.32f * f->smile - 0.3f * f->squint);
 	*upper = high * powf(1.0f - t * t, 0.62f) * (1.0f - 0.16f * t) - 0.5f * f->blink * low * (1.0f - t * t);

@@ -102,7 +102,8 @@ enum synth_cloth { SYNTH_CREW, SYNTH_VNECK, SYNTH_SHIRT, SYNTH_ROLLNECK, SYNTH_H
 enum synth_pattern { SYNTH_PLAIN, SYNTH_STRIPES, SYNTH_CHECKS, SYNTH_DOTS, SYNTH_PATTERNS };
 
 struct synth_photo {
-	uint32_t noise;
+	uint32_t noise; /* seed of everything that is patterned: background, folds, hair out of place */
+	uint32_t grain; /* of the sensor's noise */
 	/* pose, radians */
 	float yaw, pitch, roll, body_yaw, body_roll;
 	float gaze_x, gaze_y; /* of the eyes in the head */
@@ -192,9 +193,9 @@ struct synth_mesh {
 
 /* What a pixel of the screen sees. */
 struct synth_hit {
-	float z; /* nearness */
-	int32_t mesh, row, column;
-	float a, b; /* place within the cell, along columns and rows */
+	float z;       /* nearness; 0: nothing there */
+	uint32_t cell; /* mesh << 26 | row << 13 | column */
+	uint16_t a, b; /* place within the cell along columns and rows, of 65535 */
 };
 
 /* The camera, and the picture while it is being made. */

@@ -68,7 +68,8 @@ static void map_draw(struct shadow_map *map, const struct synth_mesh *m, int ste
 	int columns = (m->columns - 2) / step + 2, rows = (m->rows - 2) / step + 2;
 	for (int r = 0; r < rows; r++)
 		for (int c = 0; c < columns; c++) {
-			int row = r * step < m->rows ? r * step : m->rows - 1, column = c * step < m->columns ? c * step : m->columns - 1;
+			int row = r * step < m->rows ? r * step : m->rows - 1,
+				column = c * step < m->columns ? c * step : m->columns - 1;
 			place[r * columns + c] = map_place(map, m->vertex[row * m->columns + column].pos);
 		}
 	for (int r = 0; r + 1 < rows; r++)
@@ -88,7 +89,7 @@ static float map_ask(const struct shadow_map *map, struct v3 p, float bias, floa
 	int open = 0, taps = spread > 0.0f ? 9 : 1;
 	for (int i = 0; i < taps; i++) {
 		float fx = at.x + spread * PLACE[i][0], fy = at.y + spread * PLACE[i][1];
-		int x = (int)floorf(fx), y = (int)floorf(fy);
+		int x = synth_floor(fx), y = synth_floor(fy);
 		if (x < 0 || y < 0 || x >= map->size || y >= map->size || map->depth[y * map->size + x] < at.z + bias)
 			open++;
 	}
@@ -208,7 +209,7 @@ enum phiz_status synth_light_all(struct synth_stage *s)
 		map_aim(&map, s->light[which].dir, centre, 20.0f);
 		for (int i = 0; i < s->meshes; i++)
 			if (s->mesh[i].casts)
-				map_draw(&map, &s->mesh[i], which == 0 || s->mesh[i].rows < 40 ? 1 : step, place);
+				map_draw(&map, &s->mesh[i], which == 0 || s->mesh[i].rows < 20 ? 1 : step, place);
 		for (int i = 0; i < s->meshes; i++)
 			light_mesh(s, &s->mesh[i], &map, which);
 	}

@@ -100,6 +100,13 @@ static inline float synth_max(float a, float b)
 	return a > b ? a : b;
 }
 
+/* Without the processor's rounding instruction the library's floor is a call. */
+static inline int synth_floor(float x)
+{
+	int i = (int)x;
+	return i - ((float)i > x);
+}
+
 static inline float synth_clamp(float x, float low, float high)
 {
 	return x < low ? low : x > high ? high : x;
@@ -165,8 +172,9 @@ static inline float synth_hash01(uint32_t x, uint32_t y, uint32_t seed)
 /* Smooth noise in [-1, 1] with features of size 1. */
 static inline float synth_noise(float x, float y, uint32_t seed)
 {
-	float fx = floorf(x), fy = floorf(y), tx = x - fx, ty = y - fy;
-	uint32_t ix = (uint32_t)(int32_t)fx, iy = (uint32_t)(int32_t)fy;
+	int fx = synth_floor(x), fy = synth_floor(y);
+	float tx = x - (float)fx, ty = y - (float)fy;
+	uint32_t ix = (uint32_t)fx, iy = (uint32_t)fy;
 	float a = synth_hash01(ix, iy, seed), b = synth_hash01(ix + 1, iy, seed);
 	float c = synth_hash01(ix, iy + 1, seed), d = synth_hash01(ix + 1, iy + 1, seed);
 	tx = tx * tx * (3.0f - 2.0f * tx);

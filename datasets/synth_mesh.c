@@ -92,7 +92,7 @@ struct corner {
 };
 
 static void draw_triangle(struct synth_stage *s, const struct corner *p, const struct corner *q, const struct corner *t,
-                          int mesh, int row, int column, bool two_sided)
+                          uint32_t cell, bool two_sided)
 {
 	float area = (q->x - p->x) * (t->y - p->y) - (t->x - p->x) * (q->y - p->y), inv;
 	float low_x, high_x, low_y, high_y;
@@ -113,10 +113,10 @@ static void draw_triangle(struct synth_stage *s, const struct corner *p, const s
 	high_y = synth_max(p->y, synth_max(q->y, t->y));
 	if (high_x < 0.0f || high_y < 0.0f || low_x > (float)s->size || low_y > (float)s->size)
 		return;
-	x0 = low_x < 0.5f ? 0 : (int)ceilf(low_x - 0.5f);
-	y0 = low_y < 0.5f ? 0 : (int)ceilf(low_y - 0.5f);
-	x1 = high_x > (float)s->size - 0.5f ? s->size - 1 : (int)floorf(high_x - 0.5f);
-	y1 = high_y > (float)s->size - 0.5f ? s->size - 1 : (int)floorf(high_y - 0.5f);
+	x0 = low_x < 0.5f ? 0 : (int)(low_x + 0.5f);
+	y0 = low_y < 0.5f ? 0 : (int)(low_y + 0.5f);
+	x1 = high_x > (float)s->size - 0.5f ? s->size - 1 : synth_floor(high_x - 0.5f);
+	y1 = high_y > (float)s->size - 0.5f ? s->size - 1 : synth_floor(high_y - 0.5f);
 	inv = 1.0f / area;
 	for (int y = y0; y <= y1; y++) {
 		struct synth_hit *hit = s->hit + (size_t)y * (size_t)s->size;
@@ -132,11 +132,9 @@ static void draw_triangle(struct synth_stage *s, const struct corner *p, const s
 			if (z <= hit[x].z)
 				continue;
 			hit[x].z = z;
-			hit[x].mesh = mesh;
-			hit[x].row = row;
-			hit[x].column = column;
-			hit[x].a = wp * p->a + wq * q->a + wt * t->a;
-			hit[x].b = wp * p->b + wq * q->b + wt * t->b;
+			hit[x].cell = cell;
+			hit[x].a = (uint16_t)((wp * p->a + wq * q->a + wt * t->a) * 65535.0f);
+			hit[x].b = (uint16_t)((wp * p->b + wq * q->b + wt * t->b) * 65535.0f);
 		}
 	}
 }
@@ -157,10 +155,11 @@ void synth_mesh_draw(struct synth_stage *s, int mesh)
 	const struct synth_mesh *m = &s->mesh[mesh];
 	for (int r = 0; r + 1 < m->rows; r++)
 		for (int c = 0; c + 1 < m->columns; c++) {
+			uint32_t cell = (uint32_t)mesh << 26 | (uint32_t)r << 13 | (uint32_t)c;
 			const struct synth_vertex *v = m->vertex + (size_t)r * (size_t)m->columns + c;
 			struct corner k00 = corner_of(v, 0, 0), k10 = corner_of(v + 1, 1, 0);
 			struct corner k01 = corner_of(v + m->columns, 0, 1), k11 = corner_of(v + m->columns + 1, 1, 1);
-			draw_triangle(s, &k00, &k10, &k11, mesh, r, c, m->two_sided);
-			draw_triangle(s, &k00, &k11, &k01, mesh, r, c, m->two_sided);
+			draw_triangle(s, &k00, &k10, &k11, cell, m->two_sided);
+			draw_triangle(s, &k00, &k11, &k01, cell, m->two_sided);
 		}
 }

@@ -203,7 +203,7 @@ static void jitter(struct synth_photo *f, const struct phiz_synth_options *optio
 {
 	struct phiz_rng r;
 	phiz_rng_init(&r, options->seed, photo + 1, (uint64_t)number | (uint64_t)1 << 40, PHIZ_STREAM_SYNTH);
-	f->noise = phiz_rng_u32(&r);
+	f->grain = phiz_rng_u32(&r);
 	f->yaw += radians(normal(&r, 0.0f, 0.7f));
 	f->pitch += radians(normal(&r, 0.0f, 0.5f));
 	f->offset_x += normal(&r, 0.0f, 0.0035f);
@@ -234,6 +234,7 @@ void synth_photo_draw(struct synth_photo *f, const struct synth_person *p, const
 	memset(f, 0, sizeof(*f));
 	phiz_rng_init(&r, options->seed, first + 1, number, PHIZ_STREAM_SYNTH);
 	f->noise = phiz_rng_u32(&r);
+	f->grain = f->noise + 90;
 	draw_pose(f, &r);
 	draw_framing(f, &r);
 	draw_expression(f, p, &r);

@@ -49,7 +49,7 @@ static void stage_aim(struct synth_stage *s, int size)
 	const struct synth_photo *f = s->photo;
 	struct v3 middle;
 	s->size = size;
-	s->detail = synth_clamp(sqrtf((float)size / 320.0f), 0.6f, 2.2f);
+	s->detail = synth_clamp(sqrtf((float)size / 380.0f), 0.6f, 2.2f);
 	s->distance = f->distance;
 	s->focal = f->face_px * (float)size * (f->distance - 7.0f);
 	s->joint = v3(0.0f, -9.0f, -2.5f);

@@ -8,9 +8,11 @@
 /* A vertex between the four of a cell. */
 static void between(const struct synth_mesh *m, const struct synth_hit *h, struct synth_vertex *out)
 {
-	const struct synth_vertex *v00 = &m->vertex[h->row * m->columns + h->column], *v10 = v00 + 1;
+	const struct synth_vertex *v00 = &m->vertex[(h->cell >> 13 & 8191) * (uint32_t)m->columns + (h->cell & 8191)],
+							  *v10 = v00 + 1;
 	const struct synth_vertex *v01 = v00 + m->columns, *v11 = v01 + 1;
-	float w00 = (1 - h->a) * (1 - h->b), w10 = h->a * (1 - h->b), w01 = (1 - h->a) * h->b, w11 = h->a * h->b;
+	float a = (float)h->a / 65535.0f, b = (float)h->b / 65535.0f;
+	float w00 = (1 - a) * (1 - b), w10 = a * (1 - b), w01 = (1 - a) * b, w11 = a * b;
 #define BLEND(field)                                                                                                   \
 	out->field = v3_mad(v3_mad(v3_mad(v3_scale(v00->field, w00), v10->field, w10), v01->field, w01), v11->field, w11)
 #define BLEND1(field) out->field = v00->field * w00 + v10->field * w10 + v01->field * w01 + v11->field * w11
@@ -163,7 +165,7 @@ static struct v3 shade_hair_shell(const struct synth_stage *s, const struct synt
 
 static struct v3 shade(const struct synth_stage *s, const struct synth_hit *h)
 {
-	const struct synth_mesh *m = &s->mesh[h->mesh];
+	const struct synth_mesh *m = &s->mesh[h->cell >> 26];
 	struct synth_vertex v;
 	between(m, h, &v);
 	switch (m->material) {

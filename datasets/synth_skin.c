@@ -37,7 +37,8 @@ float synth_beard_mask(const struct synth_person *p, enum synth_beard beard, flo
 	}
 	default: {
 		float bare = synth_bump(ax, y, p->mouth_w - 0.4f, p->mouth_y - 1.2f, 1.2f, 0.7f) * 0.5f;
-		return keep * synth_max(synth_max(cheek * synth_step(1.9f, 3.0f, ax + synth_max(0.0f, -7.0f - y)), upper), chin) *
+		return keep *
+		       synth_max(synth_max(cheek * synth_step(1.9f, 3.0f, ax + synth_max(0.0f, -7.0f - y)), upper), chin) *
 		       (1.0f - bare);
 	}
 	}
@@ -54,7 +55,7 @@ float synth_scalp_mask(const struct synth_person *p, float angle, float y)
 static float freckle(float x, float y, uint32_t seed)
 {
 	float best = 0.0f, cell = 0.42f;
-	int cx = (int)floorf(x / cell), cy = (int)floorf(y / cell);
+	int cx = synth_floor(x / cell), cy = synth_floor(y / cell);
 	for (int j = -1; j <= 1; j++)
 		for (int i = -1; i <= 1; i++) {
 			uint32_t h = synth_hash((uint32_t)(cx + i), (uint32_t)(cy + j), seed);
@@ -74,13 +75,13 @@ static float lines(const struct synth_stage *s, float x, float y)
 	float ax = fabsf(x), deep = 0.0f, raised = 0.35f + 0.65f * synth_max(s->photo->brow, 0.0f);
 	if (y > 2.6f && y < p->hairline && ax < 5.0f) {
 		float wave = y + 0.12f * sinf(x * 0.9f) + 0.15f * synth_noise(x * 0.7f, 3.0f, p->noise + 9) - 0.02f * x * x;
-		float phase = (wave - 3.2f) / 0.85f, d = (phase - floorf(phase + 0.5f)) * 0.85f;
+		float phase = (wave - 3.2f) / 0.85f, d = (phase - (float)synth_floor(phase + 0.5f)) * 0.85f;
 		deep = 0.8f * raised * synth_gauss(d, 0.07f) * synth_step(5.0f, 3.0f, ax) * synth_step(2.7f, 3.1f, y) *
 		       synth_step(p->hairline - 0.3f, p->hairline - 1.3f, y);
 	}
 	if (ax > p->eye_x + 1.3f && ax < p->eye_x + 3.2f && fabsf(y) < 1.6f) {
 		float dx = ax - p->eye_x - 0.8f, fan = (y + 0.1f) / dx, phase = fan / 0.36f;
-		float d = (phase - floorf(phase + 0.5f)) * 0.36f * dx;
+		float d = (phase - (float)synth_floor(phase + 0.5f)) * 0.36f * dx;
 		deep += (0.35f + 0.65f * s->photo->smile) * synth_gauss(d, 0.06f) *
 		        synth_step(p->eye_x + 1.3f, p->eye_x + 1.7f, ax) * synth_step(p->eye_x + 3.2f, p->eye_x + 2.2f, ax);
 	}

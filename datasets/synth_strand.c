@@ -38,7 +38,7 @@ static void stroke(struct synth_stage *s, const struct tip *a, const struct tip 
 		return;
 	for (int i = 0; i < steps; i++) {
 		float t = ((float)i + 0.5f) * inv, fx = a->x + dx * t, fy = a->y + dy * t, z = a->z + (b->z - a->z) * t;
-		int x = (int)floorf(fx), y = (int)floorf(fy);
+		int x = synth_floor(fx), y = synth_floor(fy);
 		struct v3 colour = v3_mix(a->colour, b->colour, t);
 		for (int k = -half; k <= half; k++) {
 			int px = steep ? x + k : x, py = steep ? y : y + k;
@@ -179,8 +179,8 @@ static void draw_beard(struct synth_stage *s, const struct synth_mesh *m)
 				         synth_mix(0.55f, 1.0f, mask);
 				length *= synth_mix(1.0f, 0.55f, mid) * (1.0f + 0.5f * synth_step(-8.5f, -10.5f, y));
 				short_hair(s, v, v3(jx + start, jy, 0), v3(0.22f * x * (1.0f - 0.3f * mid) + 2.0f * jx, -1.0f, 0.1f),
-				           length, 0.12f * length, face_hair_colour(p, id + (uint32_t)k, synth_min(p->grey * 1.2f, 1.0f)),
-				           0.06f);
+				           length, 0.12f * length,
+				           face_hair_colour(p, id + (uint32_t)k, synth_min(p->grey * 1.2f, 1.0f)), 0.06f);
 			}
 		}
 }
