@@ -50,14 +50,19 @@ static void occlude(const struct synth_photo *f, struct v3 *p, int size)
 		}
 }
 
-/* Box blur, three times each way: close to a Gaussian. Reach may be fractional. */
+/* Box blur, three times each way: close to a Gaussian. The box's ends weigh less than one, so that its variance is a
+ * third of what is asked for. */
 static void defocus(struct v3 *p, struct v3 *line, int size, float deviation)
 {
-	float reach = deviation * 0.95f;
-	int whole = (int)reach;
-	float part = reach - (float)whole, norm = 1.0f / (2.0f * reach + 1.0f);
+	float variance = deviation * deviation / 3.0f, part, norm;
+	int whole = 0;
 	if (deviation < 0.05f)
 		return;
+	while ((float)((whole + 1) * (whole + 2)) / 3.0f <= variance)
+		whole++;
+	part = (float)(2 * whole + 1) * (variance - (float)(whole * (whole + 1)) / 3.0f) /
+	       (2.0f * ((float)((whole + 1) * (whole + 1)) - variance));
+	norm = 1.0f / ((float)(2 * whole + 1) + 2.0f * part);
 	for (int pass = 0; pass < 6; pass++)
 		for (int i = 0; i < size; i++) {
 			int stride = pass & 1 ? size : 1;

@@ -316,6 +316,7 @@ void synth_guide_grow(const struct synth_stage *s, const struct synth_cut *cut, 
 	float length = length_at(cut, at, angle) * (0.86f + 0.28f * synth_hash01(id, 4, seed)), step, cover, phase, thick;
 	float low = synth_step(7.0f, 2.5f, at.y);
 	comb = combing(s, cut, at, out, angle);
+	comb = v3_scale(comb, 1.0f / synth_max(v3_length(comb), 0.25f));
 	across = v3_unit(v3_cross(out, comb));
 	comb = v3_mad(comb, across, cut->fuzz * (r1 + 0.8f * r3));
 	comb = v3_mad(comb, out, cut->fuzz * 0.4f * r2);
@@ -432,7 +433,7 @@ static enum phiz_status knot_build(struct synth_stage *s, const struct synth_cut
 	const int rows = 14, columns = 21;
 	struct synth_mesh *m;
 	bool high = s->person->hair_volume > 0.5f;
-	if (!cut->knot)
+	if (!cut->knot || (s->photo->wear & PHIZ_SYNTH_HAT))
 		return PHIZ_OK;
 	m = synth_mesh_add(s, SYNTH_SCALP, rows, columns);
 	if (!m)

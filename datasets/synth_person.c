@@ -202,7 +202,7 @@ void synth_person_draw(struct synth_person *p, uint64_t seed, uint32_t number)
 	p->age = 19.0f + 54.0f * powf(spread(seed, number, 0), 1.25f);
 	p->wear = synth_clamp((p->age - 28.0f) / 45.0f, 0.0f, 1.0f);
 	p->weight = normal(&r, 0.0f, 0.45f);
-	p->melanin = 0.06f + 0.8f * spread(seed, number, 1);
+	p->melanin = 0.05f + 0.8f * powf(spread(seed, number, 1), 1.25f);
 	draw_skull(p, &r);
 	draw_eyes(p, &r);
 	draw_middle(p, &r);

@@ -189,7 +189,7 @@ static void draw_camera(struct synth_photo *f, struct phiz_rng *r)
 	f->saturation = normal(r, 1.0f, 0.12f);
 	f->warmth = normal(r, 0.0f, 0.055f);
 	f->tint = normal(r, 0.0f, 0.018f);
-	f->blur = chance(r, 0.22f) ? uniform(r, 0.3f, 1.25f) : uniform(r, 0.0f, 0.3f);
+	f->blur = chance(r, 0.22f) ? uniform(r, 0.5f, 1.8f) : uniform(r, 0.0f, 0.45f);
 	f->motion = chance(r, 0.09f) ? uniform(r, 0.8f, 3.2f) : 0.0f;
 	f->motion_angle = uniform(r, 0.0f, SYNTH_PI);
 	f->noise_amount = 0.004f + 0.028f * powf(uniform(r, 0.0f, 1.0f), 4.0f);
