@@ -78,7 +78,7 @@ static void print_json(struct phiz_ctx *ctx, const struct phiz_train_result *r)
 	struct phiz_bytes path;
 
 	phiz_bytes_init(&path, ctx);
-	phiz_bytes_json(&path, r->best_checkpoint ? r->best_checkpoint : r->checkpoint ? r->checkpoint : "");
+	phiz_bytes_json(&path, r->checkpoint ? r->checkpoint : "");
 	printf("{\"epochs\":%" PRId64 ",\"steps\":%" PRId64 ",", r->epochs, r->steps);
 	print_number("train_loss", r->train_loss);
 	print_number("val_top1", r->val_top1);
@@ -87,13 +87,13 @@ static void print_json(struct phiz_ctx *ctx, const struct phiz_train_result *r)
 	printf("\"best_epoch\":%" PRId64 ",", r->best_epoch);
 	print_number("seconds", r->seconds);
 	print_number("images_per_s", r->images_per_s);
-	printf("\"weights_sha256\":\"%s\",\"last\":", r->weights_sha256);
-	struct phiz_bytes last;
-	phiz_bytes_init(&last, ctx);
-	phiz_bytes_json(&last, r->checkpoint ? r->checkpoint : "");
-	printf("%s,\"checkpoint\":%s}\n", phiz_bytes_status(&last) ? "\"\"" : last.data,
+	printf("\"weights_sha256\":\"%s\",\"best\":", r->weights_sha256);
+	struct phiz_bytes best;
+	phiz_bytes_init(&best, ctx);
+	phiz_bytes_json(&best, r->best_checkpoint ? r->best_checkpoint : "");
+	printf("%s,\"checkpoint\":%s}\n", phiz_bytes_status(&best) ? "\"\"" : best.data,
 	       phiz_bytes_status(&path) ? "\"\"" : path.data);
-	phiz_bytes_free(&last);
+	phiz_bytes_free(&best);
 	phiz_bytes_free(&path);
 }
 
