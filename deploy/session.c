@@ -15,12 +15,18 @@ struct phiz_runtime {
 struct phiz_session {
 	struct phiz_ctx *ctx;
 	const struct phiz_model *model;
+	struct phiz_graph *graph;     /* what is planned: the model's own, or `features` */
+	struct phiz_graph *features;  /* a classifier's graph without its last layer, owned; NULL: not wanted */
 	struct phiz_plan *plan;
 	struct phiz_ctx *scratch; /* a recycling fork: preprocessing of equal frames asks for no new memory */
 	int input, output; /* values of the graph */
 	int batch;
+	int planned;          /* pictures in a run of the plan: twice the batch with flip */
 	int64_t input_floats; /* of one picture */
-	struct phiz_result *result; /* batch of them */
+	struct phiz_result *result; /* batch of them; NULL with embed */
+	bool flip;
+	int dim;                    /* of embeddings; 0: results are names */
+	float *embedding;           /* [batch][dim] */
 };
 
 enum phiz_status phiz_runtime_adopt(struct phiz_ctx *ctx, struct phiz_model *model, struct phiz_runtime **out)
@@ -61,9 +67,43 @@ void phiz_runtime_close(struct phiz_runtime **runtime)
 
 const struct phiz_model *phiz_runtime_model(const struct phiz_runtime *runtime) { return runtime->model; }
 
-static enum phiz_status check_signature(struct phiz_session *s)
+/* A classifier's graph up to what its last linear layer reads. */
+static enum phiz_status cut_head(struct phiz_session *s)
 {
 	struct phiz_graph *g = s->model->graph;
+	int node = phiz_graph_n_outputs(g) ? phiz_graph_value(g, phiz_graph_output_at(g, 0))->node : PHIZ_NONE;
+
+	if (node == PHIZ_NONE || strcmp(phiz_graph_node(g, node)->op->name, "linear"))
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED,
+		                 "embeddings are what the last linear layer reads, and this model does not end in one");
+	enum phiz_status status = phiz_graph_clone(g, &s->features);
+	if (status)
+		return status;
+	int value = phiz_graph_node(s->features, node)->input[0];
+	phiz_graph_clear_outputs(s->features);
+	status = phiz_graph_output(s->features, value);
+	if (!status)
+		status = phiz_pass_prune(s->features);
+	s->graph = s->features;
+	return status;
+}
+
+static enum phiz_status choose_graph(struct phiz_session *s, bool embed)
+{
+	enum phiz_task task = phiz_model_task(s->model);
+
+	s->graph = s->model->graph;
+	if (task == PHIZ_TASK_DETECT)
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "the model finds faces, it does not recognise them");
+	if (task == PHIZ_TASK_EMBED && !embed)
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED,
+		                 "the model gives embeddings, no names: 'phiz embed' and the gallery are for it");
+	return embed && task == PHIZ_TASK_CLASSIFY ? cut_head(s) : PHIZ_OK;
+}
+
+static enum phiz_status check_signature(struct phiz_session *s, bool embed)
+{
+	struct phiz_graph *g = s->graph;
 
 	s->input = phiz_graph_find_value(g, "image");
 	if (s->input == PHIZ_NONE || phiz_graph_n_outputs(g) < 1)
@@ -75,7 +115,8 @@ static enum phiz_status check_signature(struct phiz_session *s)
 		return phiz_fail(s->ctx, PHIZ_E_SHAPE, "the model's input is not f32 [N, 3, H, W]");
 	if (out->dtype != PHIZ_F32 || out->shape.ndim != 2 || out->shape.dim[1] < 1)
 		return phiz_fail(s->ctx, PHIZ_E_SHAPE, "the model's output is not f32 [N, classes]");
-	if (s->model->n_labels != (size_t)out->shape.dim[1])
+	s->dim = embed ? (int)out->shape.dim[1] : 0;
+	if (!embed && s->model->n_labels != (size_t)out->shape.dim[1])
 		return phiz_fail(s->ctx, PHIZ_E_FORMAT, "the model has %zu labels for %lld classes", s->model->n_labels,
 		                 (long long)out->shape.dim[1]);
 	return PHIZ_OK;
@@ -85,11 +126,11 @@ static enum phiz_status make_plan(struct phiz_session *s, const struct phiz_sess
 {
 	int size = s->model->preproc.size;
 	struct phiz_plan_options plan = {
-		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = s->batch, .height = size, .width = size,
+		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = s->planned, .height = size, .width = size,
 		.loss = PHIZ_NONE, .memory_limit = options ? options->memory_limit : 0,
 	};
 	s->input_floats = (int64_t)3 * size * size;
-	return phiz_plan_create(s->ctx, s->model->graph, &plan, &s->plan);
+	return phiz_plan_create(s->ctx, s->graph, &plan, &s->plan);
 }
 
 enum phiz_status phiz_session_create(const struct phiz_runtime *runtime, struct phiz_ctx *ctx,
@@ -104,16 +145,24 @@ enum phiz_status phiz_session_create(const struct phiz_runtime *runtime, struct 
 		return PHIZ_E_NOMEM;
 	s->ctx = ctx;
 	s->model = runtime->model;
+	bool embed = options && options->embed;
 	s->batch = batch;
-	enum phiz_status status = check_signature(s);
+	s->flip = embed && options->flip;
+	s->planned = s->flip ? 2 * batch : batch;
+	enum phiz_status status = choose_graph(s, embed);
+	if (!status)
+		status = check_signature(s, embed);
 	if (!status)
 		status = make_plan(s, options);
 	if (!status)
 		status = phiz_ctx_fork(ctx, &s->scratch);
 	if (!status) {
 		phiz_ctx_recycle(s->scratch);
-		s->result = phiz_calloc(ctx, (size_t)batch, sizeof *s->result);
-		status = s->result ? PHIZ_OK : PHIZ_E_NOMEM;
+		if (embed)
+			s->embedding = phiz_calloc(ctx, (size_t)batch * (size_t)s->dim, sizeof *s->embedding);
+		else
+			s->result = phiz_calloc(ctx, (size_t)batch, sizeof *s->result);
+		status = s->result || s->embedding ? PHIZ_OK : PHIZ_E_NOMEM;
 	}
 	if (status)
 		phiz_session_free(&s);
@@ -128,8 +177,10 @@ void phiz_session_free(struct phiz_session **session)
 	struct phiz_session *s = *session;
 	struct phiz_ctx *ctx = s->ctx;
 	phiz_plan_free(&s->plan);
+	phiz_graph_free(&s->features);
 	phiz_ctx_free(&s->scratch);
 	phiz_free(ctx, s->result);
+	phiz_free(ctx, s->embedding);
 	phiz_free(ctx, s);
 	*session = NULL;
 }
@@ -180,19 +231,60 @@ static enum phiz_status decide(struct phiz_session *s, const float *logits, int 
 	return PHIZ_OK;
 }
 
+/* The mirror images of n pictures, behind them. */
+static void add_mirrored(const struct phiz_session *s, float *input, int n)
+{
+	int size = s->model->preproc.size;
+	const float *row = input;
+	float *to = input + n * s->input_floats;
+
+	for (int64_t rows = s->input_floats / size * n; rows > 0; rows--, row += size, to += size)
+		for (int x = 0; x < size; x++)
+			to[x] = row[size - 1 - x];
+}
+
+/* out = e / |e|, or (e + mirrored) / |e + mirrored|; mirrored may be NULL. In double. */
+static enum phiz_status normalise(struct phiz_session *s, const float *e, const float *mirrored, float *out)
+{
+	double sum = 0;
+
+	for (int k = 0; k < s->dim; k++) {
+		double v = (double)e[k] + (mirrored ? (double)mirrored[k] : 0);
+		sum += v * v;
+	}
+	if (!isfinite(sum))
+		return phiz_fail(s->ctx, PHIZ_E_NUMERIC, "the network's embedding is not finite");
+	for (int k = 0; k < s->dim; k++) {
+		double v = (double)e[k] + (mirrored ? (double)mirrored[k] : 0);
+		out[k] = sum > 0 ? (float)(v / sqrt(sum)) : 0;
+	}
+	return PHIZ_OK;
+}
+
 enum phiz_status phiz_session_run_input(struct phiz_session *session, int n)
 {
 	struct phiz_session *s = session;
-	enum phiz_status status = phiz_plan_set_batch(s->plan, n);
 
+	if (n < 1 || n > s->batch)
+		return phiz_fail(s->ctx, PHIZ_E_ARG, "want 1 to %d pictures, got %d", s->batch, n);
+	if (s->flip)
+		add_mirrored(s, phiz_session_input(s), n);
+	enum phiz_status status = phiz_plan_set_batch(s->plan, s->flip ? 2 * n : n);
 	if (!status)
 		status = phiz_plan_forward(s->plan);
 	if (status)
 		return status;
 	const struct phiz_tensor *out = phiz_plan_tensor(s->plan, s->output);
+	const float *data = out->data;
 	int classes = (int)out->shape.dim[1];
+	if (s->embedding) {
+		for (int i = 0; i < n && !status; i++)
+			status = normalise(s, data + (int64_t)i * s->dim, s->flip ? data + (int64_t)(n + i) * s->dim : NULL,
+			                   s->embedding + (int64_t)i * s->dim);
+		return status;
+	}
 	for (int i = 0; i < n && !status; i++)
-		status = decide(s, (const float *)out->data + (int64_t)i * classes, classes, &s->result[i]);
+		status = decide(s, data + (int64_t)i * classes, classes, &s->result[i]);
 	return status;
 }
 
@@ -239,7 +331,17 @@ enum phiz_status phiz_session_run(struct phiz_session *session, const uint8_t *r
 
 const struct phiz_result *phiz_session_result_at(const struct phiz_session *session, int i)
 {
-	return i >= 0 && i < session->batch ? &session->result[i] : NULL;
+	return session->result && i >= 0 && i < session->batch ? &session->result[i] : NULL;
 }
 
-const struct phiz_result *phiz_session_result(const struct phiz_session *session) { return &session->result[0]; }
+const struct phiz_result *phiz_session_result(const struct phiz_session *session)
+{
+	return phiz_session_result_at(session, 0);
+}
+
+int phiz_session_dim(const struct phiz_session *session) { return session->dim; }
+
+const float *phiz_session_embedding_at(const struct phiz_session *session, int i)
+{
+	return session->embedding && i >= 0 && i < session->batch ? session->embedding + (int64_t)i * session->dim : NULL;
+}

@@ -12,12 +12,16 @@ enum { MAX_SIDE = 16384 };
 
 void phiz_preproc_torchvision(struct phiz_preproc *p)
 {
-	*p = (struct phiz_preproc){ 1.0, PHIZ_RESIZE_SHORT, 256, 224, { 0.485f, 0.456f, 0.406f },
+	*p = (struct phiz_preproc){ { PHIZ_ALIGN_NONE, 0, 0 }, 1.0, PHIZ_RESIZE_SHORT, 256, 224, { 0.485f, 0.456f, 0.406f },
 		                    { 0.229f, 0.224f, 0.225f } };
 }
 
 enum phiz_status phiz_preproc_check(struct phiz_ctx *ctx, const struct phiz_preproc *p)
 {
+	enum phiz_status status = phiz_align_check(ctx, &p->align);
+
+	if (status)
+		return phiz_fail_in(ctx, "preprocessing");
 	if (!(p->crop > 0 && p->crop <= 1))
 		return phiz_fail(ctx, PHIZ_E_ARG, "preprocessing: crop: want more than 0 and at most 1, got %g", p->crop);
 	if (p->mode != PHIZ_RESIZE_STRETCH && p->mode != PHIZ_RESIZE_SHORT)

@@ -61,6 +61,22 @@ struct model_reader {
 
 /* ---- Checking ---- */
 
+static const char *find_detector_fault(struct phiz_graph *graph)
+{
+	int n_inputs = 0;
+
+	for (int i = 0; i < phiz_graph_n_values(graph); i++) {
+		const struct phiz_value *v = phiz_graph_value(graph, i);
+		const struct phiz_shape *shape = &v->type.shape;
+		if (v->kind != PHIZ_VALUE_INPUT)
+			continue;
+		n_inputs++;
+		if (v->type.dtype != PHIZ_F32 || shape->ndim != 4 || shape->dim[0] != 1 || shape->dim[1] != 3)
+			return "want inputs of f32 and shape [1, 3, H, W]";
+	}
+	return n_inputs < 1 || phiz_graph_n_outputs(graph) < 1 ? "a detector without inputs or outputs" : NULL;
+}
+
 static const char *find_fault(struct phiz_model *model)
 {
 	struct phiz_graph *graph = model->graph;
@@ -68,6 +84,10 @@ static const char *find_fault(struct phiz_model *model)
 	int input = phiz_graph_find_value(graph, "image"), n_inputs = 0, i;
 	const struct phiz_value *v;
 
+	if (model->n_meta > PHIZ_MODEL_MAX_META)
+		return "more than 1024 texts in meta";
+	if (phiz_model_task(model) == PHIZ_TASK_DETECT)
+		return find_detector_fault(graph);
 	for (i = 0; i < phiz_graph_n_values(graph); i++)
 		n_inputs += phiz_graph_value(graph, i)->kind == PHIZ_VALUE_INPUT;
 	if (input == PHIZ_NONE || n_inputs != 1 || phiz_graph_n_outputs(graph) != 1)
@@ -84,8 +104,6 @@ static const char *find_fault(struct phiz_model *model)
 	if (t->set && (!isfinite(t->value) || !isfinite(t->far) || !isfinite(t->measured_far) || !isfinite(t->tar) ||
 	               t->strangers < 0))
 		return "the threshold is not made of finite numbers";
-	if (model->n_meta > PHIZ_MODEL_MAX_META)
-		return "more than 1024 texts in meta";
 	return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* Labels, preprocessing, threshold and free texts of a model as JSON:
  *   labels         ["ann", "bob"]
- *   preprocessing  {"crop": 1, "mode": "short", "resize": 256, "size": 224, "mean": [r, g, b], "std": [r, g, b]}
+ *   preprocessing  {"crop": 1, "mode": "short", "resize": 256, "size": 224, "mean": [r, g, b], "std": [r, g, b]} and,
+ *                  where faces are cut out first, "align": {"kind": "arcface", "margin": 0, "size": 112}
  *   threshold      {"value": 0.8, "far": 0.01, "measured_far": 0.009, "tar": 0.95, "strangers": 200}
  *   meta           {"licence": "MIT", ...} in order */
 #include <string.h>
@@ -49,6 +50,12 @@ void phiz_preproc_to_json(const struct phiz_preproc *p, struct phiz_bytes *out)
 	                  p->mode == PHIZ_RESIZE_SHORT ? "short" : "stretch", p->resize, p->size);
 	add_rgb(out, ",\"mean\":", p->mean);
 	add_rgb(out, ",\"std\":", p->std);
+	if (p->align.kind != PHIZ_ALIGN_NONE) {
+		phiz_bytes_printf(out, ",\"align\":{\"kind\":\"%s\",\"size\":%d", phiz_align_name(p->align.kind),
+		                  p->align.size);
+		add_field(out, ",\"margin\":", p->align.margin);
+		phiz_bytes_text(out, "}");
+	}
 	phiz_bytes_text(out, "}");
 }
 
@@ -165,6 +172,21 @@ enum phiz_status phiz_labels_from_json(struct phiz_model *model, const char *tex
 	return status;
 }
 
+static enum phiz_status read_align(const struct reader *r, struct phiz_align *a, const json_t *object)
+{
+	const char *kind = json_string_value(json_object_get(object, "kind"));
+	enum phiz_status status;
+	int64_t size = 0;
+
+	if (!kind || !phiz_align_parse(kind, &a->kind))
+		return fail(r, "'align' of no kind known here");
+	status = get_real(r, object, "margin", &a->margin);
+	if (!status)
+		status = get_int(r, object, "size", 1 << 20, &size);
+	a->size = (int)size;
+	return status;
+}
+
 static enum phiz_status read_preproc(const struct reader *r, struct phiz_preproc *p, const json_t *object)
 {
 	const char *mode = json_string_value(json_object_get(object, "mode"));
@@ -183,6 +205,8 @@ static enum phiz_status read_preproc(const struct reader *r, struct phiz_preproc
 		status = get_rgb(r, object, "mean", p->mean);
 	if (!status)
 		status = get_rgb(r, object, "std", p->std);
+	if (!status && json_object_get(object, "align"))
+		status = read_align(r, &p->align, json_object_get(object, "align"));
 	p->resize = (int)resize;
 	p->size = (int)size;
 	return status;

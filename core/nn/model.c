@@ -154,6 +154,23 @@ enum phiz_status phiz_model_set_meta(struct phiz_model *model, const char *key, 
 	return PHIZ_OK;
 }
 
+static const char *const tasks[] = {NULL, "embed", "detect"}; /* by enum phiz_task */
+
+enum phiz_task phiz_model_task(const struct phiz_model *model)
+{
+	const char *text = phiz_model_meta(model, "task");
+
+	for (int i = 1; text && i < (int)(sizeof tasks / sizeof tasks[0]); i++)
+		if (!strcmp(text, tasks[i]))
+			return (enum phiz_task)i;
+	return PHIZ_TASK_CLASSIFY;
+}
+
+enum phiz_status phiz_model_set_task(struct phiz_model *model, enum phiz_task task)
+{
+	return phiz_model_set_meta(model, "task", tasks[task]);
+}
+
 int64_t phiz_model_classes(const struct phiz_model *model)
 {
 	struct phiz_graph *g = model->graph;

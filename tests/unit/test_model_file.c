@@ -380,8 +380,8 @@ static void made_by_others(void **state)
 /* A comma for a point must not get into files, nor be asked for by readers. */
 static void numbers_as_text(void **state)
 {
-	static const struct phiz_preproc preproc = {0.6, PHIZ_RESIZE_SHORT, 256, 224, {0.485f, 0.456f, 0.406f},
-	                                            {1, 1e-3f, 2}};
+	static const struct phiz_preproc preproc = {{PHIZ_ALIGN_NONE, 0, 0}, 0.6, PHIZ_RESIZE_SHORT, 256, 224,
+	                                            {0.485f, 0.456f, 0.406f}, {1, 1e-3f, 2}};
 	struct phiz_bytes b;
 
 	(void)state;

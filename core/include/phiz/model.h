@@ -16,6 +16,14 @@ struct phiz_entry {
 	bool trainable; /* a parameter; false: a buffer */
 };
 
+/* What a model's output means; kept as meta "task". */
+enum phiz_task {
+	PHIZ_TASK_CLASSIFY, /* a logit per class (no meta "task") */
+	PHIZ_TASK_EMBED,    /* an embedding, compared by cosine; labels are empty, the threshold is a cosine */
+	PHIZ_TASK_DETECT    /* faces; meta "detector" says which decoder reads the outputs. May have several inputs of
+	                       f32 [1, 3, H, W] and several outputs */
+};
+
 /* A key with a text, such as licence = "MIT"; kept in the file in order of insertion. */
 struct phiz_meta {
 	char *key, *text;
@@ -24,7 +32,7 @@ struct phiz_meta {
 /* The decision threshold of a classifier: below it a face is "unknown". */
 struct phiz_threshold {
 	bool set;
-	double value;    /* of the softmax confidence of the best class, 0..1 */
+	double value;    /* of the softmax confidence of the best class, 0..1; of an embedder: of the cosine, -1..1 */
 	double far;      /* the false-accept rate it was chosen for */
 	double measured_far, tar; /* what it gave on the strangers and the known people it was chosen on */
 	int64_t strangers;        /* how many of them */
@@ -33,7 +41,8 @@ struct phiz_threshold {
 /* The model owns everything in it. Fields are public: read freely, change through the functions where there are any. */
 struct phiz_model {
 	struct phiz_ctx *ctx;
-	struct phiz_graph *graph; /* params and buffers borrow the entries' tensors. Input "image" [1,3,S,S], one output */
+	struct phiz_graph *graph; /* params and buffers borrow the entries' tensors. Input
+	                             "image" [1,3,S,S], one output; another form only with task DETECT */
 	struct phiz_entry *entry;
 	size_t n_entries, entries_capacity;
 	char **label; /* class names by index */
@@ -56,6 +65,8 @@ PHIZ_API enum phiz_status phiz_model_set_labels(struct phiz_model *model, const 
 /* NULL text removes the key. */
 PHIZ_API enum phiz_status phiz_model_set_meta(struct phiz_model *model, const char *key, const char *text);
 PHIZ_API const char *phiz_model_meta(const struct phiz_model *model, const char *key);
+PHIZ_API enum phiz_task phiz_model_task(const struct phiz_model *model);
+PHIZ_API enum phiz_status phiz_model_set_task(struct phiz_model *model, enum phiz_task task);
 /* Number of classes: dim 1 of the graph's (first) output. */
 PHIZ_API int64_t phiz_model_classes(const struct phiz_model *model);
 /* Gives the last linear layer `classes` outputs, newly initialised as PyTorch does (uniform in +-1/sqrt(fan_in)) from

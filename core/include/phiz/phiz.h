@@ -2,6 +2,7 @@
 #ifndef PHIZ_PHIZ_H
 #define PHIZ_PHIZ_H
 
+#include <phiz/align.h>
 #include <phiz/ctx.h>
 #include <phiz/graph.h>
 #include <phiz/image.h>

@@ -3,7 +3,7 @@
 #ifndef PHIZ_PREPROC_H
 #define PHIZ_PREPROC_H
 
-#include <phiz/image.h>
+#include <phiz/align.h>
 #include <phiz/tensor.h>
 
 #ifdef __cplusplus
@@ -16,6 +16,8 @@ enum phiz_resize_mode {
 };
 
 struct phiz_preproc {
+	struct phiz_align align;  /* how faces are cut out of photos before all that follows; NONE: the photos are crops
+	                             already. The functions here begin with the crop: phiz_align_crop makes it */
 	double crop;              /* the middle part of each side that is kept before anything else, 0 < crop <= 1;
 	                             recipe: data.crop = center:0.6 */
 	enum phiz_resize_mode mode;

@@ -24,6 +24,9 @@ struct phiz_session;
 struct phiz_session_options {
 	int batch;           /* pictures in one run, 1..1024; 0: 1 */
 	size_t memory_limit; /* bytes of the plan; 0: none. LIMIT where it does not fit */
+	bool embed;          /* give embeddings: of a model of task EMBED its output (there it is the only way), of a
+	                        classifier what its last linear layer reads */
+	bool flip;           /* embed: the sum of the embeddings of the picture and of its mirror image */
 };
 
 struct phiz_candidate {
@@ -71,6 +74,11 @@ PHIZ_API enum phiz_status phiz_session_run_input(struct phiz_session *session, i
 /* Of the last run; valid until the next. i: which picture of the run. */
 PHIZ_API const struct phiz_result *phiz_session_result(const struct phiz_session *session);
 PHIZ_API const struct phiz_result *phiz_session_result_at(const struct phiz_session *session, int i);
+
+/* With options.embed, instead of results: the length of an embedding, and the i-th of the last run, L2-normalised (all
+ * zero where the network gave zeros); valid until the next run. 0 and NULL without. */
+PHIZ_API int phiz_session_dim(const struct phiz_session *session);
+PHIZ_API const float *phiz_session_embedding_at(const struct phiz_session *session, int i);
 
 #ifdef __cplusplus
 }
