@@ -1,0 +1,58 @@
+/* From photos to faces with embeddings: detector, alignment and embedding in one object.
+ *
+ *     phiz_recognizer_open(ctx, "yunet.phiz", "mobilefacenet.phiz", NULL, &recognizer);
+ *     phiz_recognizer_run(recognizer, &image, &found, &n);
+ *     for (i = 0; i < n; i++)
+ *         look_up(found[i].embedding, phiz_recognizer_dim(recognizer)); */
+#ifndef PHIZ_RECOGNIZER_H
+#define PHIZ_RECOGNIZER_H
+
+#include <phiz/detector.h>
+#include <phiz/session.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Used by one thread at a time; several may be made of the same files. */
+struct phiz_recognizer;
+
+struct phiz_recognizer_options {
+	struct phiz_detector_options detector;
+	bool flip; /* add the embedding of the mirror image: a little more exact, twice the work */
+};
+
+struct phiz_found {
+	struct phiz_face face;  /* the whole picture, score 1, without landmarks (zeros), where there is no detector */
+	const float *embedding; /* phiz_recognizer_dim floats, L2-normalised; until the next run */
+	struct phiz_image crop; /* aligned, what the network saw; borrowed until the next run */
+};
+
+/* detector: path of a .phiz file; NULL: pictures are crops already. model: path of an embedder or a classifier (of this
+ * the embedding is what its last linear layer reads). Faces are cut out as the model says (preproc.align); where it
+ * says nothing, as the square around the box, larger by a quarter. options may be NULL. ctx must outlive the
+ * recognizer. Errors: those of phiz_detector_open, phiz_runtime_open and phiz_session_create. */
+PHIZ_API enum phiz_status phiz_recognizer_open(struct phiz_ctx *ctx, const char *detector, const char *model,
+                                               const struct phiz_recognizer_options *options,
+                                               struct phiz_recognizer **out);
+PHIZ_API void phiz_recognizer_free(struct phiz_recognizer **recognizer);
+
+/* Length of an embedding. */
+PHIZ_API int phiz_recognizer_dim(const struct phiz_recognizer *recognizer);
+/* The embedder. */
+PHIZ_API const struct phiz_model *phiz_recognizer_model(const struct phiz_recognizer *recognizer);
+/* phiz_model_hash of the embedder as it lies in its file, before it is made ready for running: 64 hex digits.
+ * Embeddings of different hashes cannot be compared. */
+PHIZ_API const char *phiz_recognizer_hash(const struct phiz_recognizer *recognizer);
+
+/* The faces of an RGB picture with their embeddings, best score first; *found holds n of them until the next run. No
+ * face is no error (n = 0). A face that cannot be cut out is left out, with a warning in the log. Errors: those of
+ * phiz_detector_run and phiz_session_run_images; UNSUPPORTED if the model wants landmarks and the detector gives
+ * none. */
+PHIZ_API enum phiz_status phiz_recognizer_run(struct phiz_recognizer *recognizer, const struct phiz_image *image,
+                                              const struct phiz_found **found, int *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,217 @@
+/* Recognizers: find faces, cut them out, embed them a few at a time. */
+#include <phiz/recognizer.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+
+enum { BATCH = 4, MIN_CROP = 16, MAX_CROP = 1024 };
+#define BOX_MARGIN 0.25 /* of a model that does not say how faces are cut out */
+
+struct phiz_recognizer {
+	struct phiz_ctx *ctx;
+	struct phiz_detector *detector; /* NULL: pictures are crops */
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	struct phiz_align align;
+	int dim;
+	char hash[65];
+	struct phiz_faces faces;
+	struct phiz_found *found;
+	float *embedding; /* [found_capacity][dim] */
+	size_t found_capacity, embedding_capacity;
+	int n;            /* of found; their crops are owned where there is a detector */
+};
+
+/* How faces are cut out for the model. */
+static struct phiz_align choose_align(const struct phiz_model *m)
+{
+	struct phiz_align align = m->preproc.align;
+	int side = m->preproc.mode == PHIZ_RESIZE_SHORT ? m->preproc.resize : m->preproc.size;
+
+	if (align.kind == PHIZ_ALIGN_NONE) {
+		align.kind = PHIZ_ALIGN_BOX;
+		align.margin = BOX_MARGIN;
+		align.size = side < MIN_CROP ? MIN_CROP : side > MAX_CROP ? MAX_CROP : side;
+	}
+	return align;
+}
+
+static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, bool flip)
+{
+	struct phiz_session_options o = {.batch = BATCH, .embed = true, .flip = flip};
+	struct phiz_model *model;
+	enum phiz_status status = phiz_model_read(r->ctx, path, &model);
+
+	if (status)
+		return status;
+	phiz_model_hash(model, r->hash);
+	status = phiz_runtime_adopt(r->ctx, model, &r->runtime);
+	if (!status)
+		status = phiz_session_create(r->runtime, r->ctx, &o, &r->session);
+	if (status)
+		return phiz_fail_in(r->ctx, "%s", path);
+	r->dim = phiz_session_dim(r->session);
+	r->align = choose_align(phiz_runtime_model(r->runtime));
+	return PHIZ_OK;
+}
+
+enum phiz_status phiz_recognizer_open(struct phiz_ctx *ctx, const char *detector, const char *model,
+                                      const struct phiz_recognizer_options *options, struct phiz_recognizer **out)
+{
+	struct phiz_recognizer *r = phiz_calloc(ctx, 1, sizeof *r);
+
+	*out = NULL;
+	if (!r)
+		return PHIZ_E_NOMEM;
+	r->ctx = ctx;
+	enum phiz_status status = open_model(r, model, options && options->flip);
+	if (!status && detector)
+		status = phiz_detector_open(ctx, detector, options ? &options->detector : NULL, &r->detector);
+	if (status)
+		phiz_recognizer_free(&r);
+	*out = r;
+	return status;
+}
+
+/* Forgets the last run. */
+static void clear(struct phiz_recognizer *r)
+{
+	for (int i = 0; r->detector && i < r->n; i++)
+		phiz_image_free(r->ctx, &r->found[i].crop);
+	r->n = 0;
+}
+
+void phiz_recognizer_free(struct phiz_recognizer **recognizer)
+{
+	if (!recognizer || !*recognizer)
+		return;
+	struct phiz_recognizer *r = *recognizer;
+	clear(r);
+	phiz_faces_free(r->ctx, &r->faces);
+	phiz_detector_free(&r->detector);
+	phiz_session_free(&r->session);
+	phiz_runtime_close(&r->runtime);
+	phiz_free(r->ctx, r->found);
+	phiz_free(r->ctx, r->embedding);
+	phiz_free(r->ctx, r);
+	*recognizer = NULL;
+}
+
+int phiz_recognizer_dim(const struct phiz_recognizer *recognizer) { return recognizer->dim; }
+
+const struct phiz_model *phiz_recognizer_model(const struct phiz_recognizer *recognizer)
+{
+	return phiz_runtime_model(recognizer->runtime);
+}
+
+const char *phiz_recognizer_hash(const struct phiz_recognizer *recognizer) { return recognizer->hash; }
+
+static enum phiz_status make_room(struct phiz_recognizer *r, size_t n)
+{
+	size_t floats;
+
+	if (!phiz_size_mul(n, (size_t)r->dim, &floats))
+		return phiz_fail(r->ctx, PHIZ_E_LIMIT, "%zu faces in a picture are too many", n);
+	enum phiz_status status = phiz_grow(r->ctx, &r->found, &r->found_capacity, n, sizeof *r->found);
+	return status ? status : phiz_grow(r->ctx, &r->embedding, &r->embedding_capacity, floats, sizeof *r->embedding);
+}
+
+static bool has_landmarks(const struct phiz_face *face)
+{
+	static const struct phiz_face none;
+
+	for (int i = 0; i < PHIZ_LANDMARKS; i++)
+		for (int k = 0; k < 2; k++)
+			if (face->landmark[i][k] < none.landmark[i][k] || face->landmark[i][k] > none.landmark[i][k])
+				return true;
+	return false;
+}
+
+/* Cuts the faces of r->faces out into r->found. */
+static enum phiz_status cut_faces(struct phiz_recognizer *r, const struct phiz_image *image)
+{
+	enum phiz_status status = make_room(r, (size_t)r->faces.n);
+
+	for (int i = 0; i < r->faces.n && !status; i++) {
+		const struct phiz_face *face = &r->faces.face[i];
+		struct phiz_found *f = &r->found[r->n];
+		if (r->align.kind == PHIZ_ALIGN_ARCFACE && !has_landmarks(face))
+			return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED, "the recogniser aligns faces by landmarks, and this detector "
+			                 "finds none: take another detector, such as yunet");
+		status = phiz_align_crop(r->ctx, &r->align, image, face, &f->crop);
+		if (status == PHIZ_E_ARG) {
+			phiz_log(r->ctx, PHIZ_LOG_WARN, "a face is left out: %s", phiz_ctx_message(r->ctx));
+			phiz_ctx_clear(r->ctx);
+			status = PHIZ_OK;
+		} else if (!status) {
+			f->face = *face;
+			r->n++;
+		}
+	}
+	return status;
+}
+
+/* The whole picture as the one face. */
+static enum phiz_status take_whole(struct phiz_recognizer *r, const struct phiz_image *image)
+{
+	static const struct phiz_face none;
+	enum phiz_status status = make_room(r, 1);
+
+	if (status)
+		return status;
+	r->found[0].crop = *image;
+	r->found[0].face = none;
+	r->found[0].face.box[2] = (float)image->width;
+	r->found[0].face.box[3] = (float)image->height;
+	r->found[0].face.score = 1;
+	r->n = 1;
+	return PHIZ_OK;
+}
+
+static enum phiz_status embed(struct phiz_recognizer *r)
+{
+	struct phiz_image batch[BATCH];
+	enum phiz_status status = PHIZ_OK;
+
+	for (int i = 0; i < r->n && !status; i += BATCH) {
+		int n = r->n - i < BATCH ? r->n - i : BATCH;
+		for (int k = 0; k < n; k++)
+			batch[k] = r->found[i + k].crop;
+		status = phiz_session_run_images(r->session, batch, n);
+		for (int k = 0; k < n && !status; k++) {
+			float *to = r->embedding + (size_t)(i + k) * (size_t)r->dim;
+			const float *from = phiz_session_embedding_at(r->session, k);
+			for (int d = 0; d < r->dim; d++)
+				to[d] = from[d];
+			r->found[i + k].embedding = to;
+		}
+	}
+	return status;
+}
+
+enum phiz_status phiz_recognizer_run(struct phiz_recognizer *recognizer, const struct phiz_image *image,
+                                     const struct phiz_found **found, int *n)
+{
+	struct phiz_recognizer *r = recognizer;
+	enum phiz_status status = PHIZ_OK;
+
+	*found = NULL;
+	*n = 0;
+	clear(r);
+	if (r->detector) {
+		status = phiz_detector_run(r->detector, image, &r->faces);
+		if (!status)
+			status = cut_faces(r, image);
+	} else {
+		status = take_whole(r, image);
+	}
+	if (!status)
+		status = embed(r);
+	if (status) {
+		clear(r);
+		return status;
+	}
+	*found = r->found;
+	*n = r->n;
+	return PHIZ_OK;
+}
