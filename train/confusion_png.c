@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
-#include "train/font.h"
+#include "core/image/font.h"
 
 #define PLOT 880       /* pixels that the matrix may take, each way, if its cells are not tiny */
 #define MAX_CELL 56

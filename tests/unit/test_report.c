@@ -10,8 +10,8 @@
 #include "core/base/alloc.h"
 #include "core/base/file.h"
 #include "core/base/rng.h"
+#include "core/image/font.h"
 #include "train/confusion_png.h"
-#include "train/font.h"
 #include "train/report.h"
 #include "train/svg_chart.h"
 

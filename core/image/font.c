@@ -1,4 +1,4 @@
-#include "train/font.h"
+#include "core/image/font.h"
 
 #include <string.h>
 

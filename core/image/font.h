@@ -1,6 +1,6 @@
-/* A small bitmap font, for words in PNG files. */
-#ifndef PHIZ_TRAIN_FONT_H
-#define PHIZ_TRAIN_FONT_H
+/* A small bitmap font, for words in pictures. */
+#ifndef PHIZ_IMAGE_FONT_H
+#define PHIZ_IMAGE_FONT_H
 
 #include <phiz/image.h>
 
