@@ -1,5 +1,6 @@
 /* A folder of sample people: photos, truth.csv, and synth.cfg, which says what made them and marks the folder as ours.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/base/parse.h"
 #include "core/base/thread.h"
+#include "core/image/sheet.h"
 #include "core/io/cfg.h"
 #include "datasets/synth_internal.h"
 
@@ -371,7 +373,8 @@ done:
 enum phiz_status phiz_synth_sheet(struct phiz_ctx *ctx, const struct phiz_synth_options *options, int rows, int columns,
                                   int gap, struct phiz_image *out)
 {
-	int step = options->size + gap;
+	struct phiz_sheet_options o = {.max_height = INT_MAX / 2};
+	struct phiz_sheet *sheet;
 	enum phiz_status status;
 	memset(out, 0, sizeof(*out));
 	status = phiz_synth_check(ctx, options);
@@ -379,22 +382,20 @@ enum phiz_status phiz_synth_sheet(struct phiz_ctx *ctx, const struct phiz_synth_
 		return status;
 	if (rows < 1 || columns < 1 || rows > 100 || columns > 100 || gap < 0 || gap > 100)
 		return phiz_fail(ctx, PHIZ_E_ARG, "contact sheet: want 1 to 100 rows and columns, gaps of 0 to 100 pixels");
-	status = phiz_image_create(ctx, columns * step - gap, rows * step - gap, 3, out);
-	if (status != PHIZ_OK)
-		return status;
-	memset(out->data, 255, (size_t)out->width * (size_t)out->height * 3);
-	for (int r = 0; r < rows; r++)
-		for (int c = 0; c < columns; c++) {
-			struct phiz_image one;
-			status = phiz_synth_render(ctx, options, r, c, &one, NULL);
-			if (status != PHIZ_OK) {
-				phiz_image_free(ctx, out);
-				return status;
-			}
-			for (int y = 0; y < one.height; y++)
-				memcpy(out->data + 3 * ((size_t)(r * step + y) * (size_t)out->width + (size_t)(c * step)),
-				       one.data + 3 * (size_t)y * (size_t)one.width, 3 * (size_t)one.width);
-			phiz_image_free(ctx, &one);
-		}
-	return PHIZ_OK;
+	o.cell = options->size;
+	o.columns = columns;
+	o.gap = gap;
+	o.max_pictures = rows * columns;
+	status = phiz_sheet_create(ctx, &o, &sheet);
+	for (int i = 0; status == PHIZ_OK && i < rows * columns; i++) {
+		struct phiz_image one;
+		status = phiz_synth_render(ctx, options, i / columns, i % columns, &one, NULL);
+		if (status == PHIZ_OK)
+			status = phiz_sheet_add(sheet, &one, NULL, NULL);
+		phiz_image_free(ctx, &one);
+	}
+	if (status == PHIZ_OK)
+		status = phiz_sheet_finish(sheet, out);
+	phiz_sheet_free(&sheet);
+	return status;
 }
