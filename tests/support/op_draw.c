@@ -60,7 +60,9 @@ static void draw_conv2d(struct draw *d)
 {
 	static const char *const names[] = {"stride_h", "stride_w", "dilation_h", "dilation_w",
 	                                    "pad_top",  "pad_left", "pad_bottom", "pad_right"};
-	int64_t groups = coin(d) ? 1 : between(d, 2, 3), cg = size(d), k = groups * size(d), v[8], r[2], extent[2], hw[2];
+	bool depthwise = between(d, 0, 3) == 0;
+	int64_t groups = depthwise ? size(d) : coin(d) ? 1 : between(d, 2, 3), cg = depthwise ? 1 : size(d);
+	int64_t k = groups * (depthwise ? between(d, 1, 2) : size(d)), v[8], r[2], extent[2], hw[2];
 
 	for (int i = 0; i < 8; i++) {
 		v[i] = i < 4 ? between(d, 1, i < 2 ? 3 : 2) : between(d, 0, 2);

@@ -2,3 +2,4 @@
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/vector/batch_norm.h"
 #include "core/cpu/vector/pool.h"
+#include "core/cpu/vector/depthwise.h"
