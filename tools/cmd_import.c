@@ -104,6 +104,36 @@ static void print(const struct settings *s, const struct phiz_model *m, const st
 	       r->head_kept ? ", with a NEW head that knows nothing yet" : "");
 }
 
+/* Three files are MTCNN's. */
+static int import_mtcnn(struct phiz_ctx *ctx, const struct settings *s, char **args)
+{
+	struct phiz_tensors t[PHIZ_MTCNN_FILES] = {{0}};
+	struct phiz_model *m = NULL;
+	enum phiz_status status = PHIZ_OK;
+
+	for (int i = 0; i < PHIZ_MTCNN_FILES && !status; i++)
+		status = phiz_tensors_read(ctx, args[i], &t[i]);
+	if (!status)
+		status = phiz_import_mtcnn(ctx, t, (const char *const *)args, &m);
+	if (!status && s->licence)
+		status = phiz_model_set_meta(m, "licence", s->licence);
+	if (!status)
+		status = phiz_model_set_meta(m, "made_by", "phiz " PHIZ_VERSION " import");
+	if (!status)
+		status = phiz_model_write(m, s->output);
+	if (!status && s->json) {
+		printf("{\"file\":");
+		phiz_print_json(ctx, s->output);
+		printf(",\"detector\":\"mtcnn\",\"loaded\":%zu}\n", m->n_entries);
+	} else if (!status) {
+		printf("%s: %zu tensors, detector mtcnn\n", s->output, m->n_entries);
+	}
+	for (int i = 0; i < PHIZ_MTCNN_FILES; i++)
+		phiz_tensors_free(ctx, &t[i]);
+	phiz_model_free(&m);
+	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
+}
+
 extern const struct phiz_verb phiz_verb_import;
 
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
@@ -114,9 +144,15 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	struct phiz_tensors t = {0};
 	struct phiz_model *m = NULL;
 
-	(void)n_args;
 	if (!s->output)
 		return phiz_usage(&phiz_verb_import, "-o OUT.phiz is missing");
+	if (n_args != 1 && n_args != PHIZ_MTCNN_FILES)
+		return phiz_usage(&phiz_verb_import, "want one file, or the three of MTCNN, got %d", n_args);
+	if (n_args == PHIZ_MTCNN_FILES && (s->net || s->labels || s->size || s->classes || s->partial))
+		return phiz_usage(&phiz_verb_import, "MTCNN's three files take none of --net, --classes, --size, --labels, "
+		                  "--partial");
+	if (n_args == PHIZ_MTCNN_FILES)
+		return import_mtcnn(ctx, s, args);
 	enum phiz_status status = phiz_tensors_read(ctx, args[0], &t);
 	if (!status)
 		status = make_model(ctx, s, &t, args[0], &m);
@@ -144,6 +180,8 @@ const struct phiz_verb phiz_verb_import = {
 	"FILE is a .pth or .pt file of torch.save (zip or legacy; tensors are read, nothing is\n"
 	"executed) or a .safetensors file. torchvision's resnet18, 34 and 50 are known by their\n"
 	"names and shapes and get torchvision's preprocessing: short side to 256, centre 224,\n"
-	"ImageNet's mean and deviation. Classes are named 0, 1, 2 ... without --labels.",
-	options, PHIZ_COUNT(options), sizeof(struct settings), NULL, 1, 1, run,
+	"ImageNet's mean and deviation. Classes are named 0, 1, 2 ... without --labels.\n"
+	"pnet.pt, rnet.pt and onet.pt of facenet-pytorch together give the face detector\n"
+	"MTCNN (MIT licence), for phiz data detect and whatever finds faces.",
+	options, PHIZ_COUNT(options), sizeof(struct settings), NULL, 1, 3, run,
 };

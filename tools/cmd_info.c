@@ -57,19 +57,33 @@ static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct settings *s
 	return status ? status : phiz_plan_create(ctx, m->graph, &o, plan);
 }
 
-static const char *const meta_keys[] = {"licence", "source", "made_by", "created", "precision", "exported_from"};
+static const char *const meta_keys[] = {"detector", "licence", "source", "made_by", "created", "precision", "exported_from"};
+
+static void print_texts(const struct phiz_model *m, const char *hash)
+{
+	for (int i = 0; i < PHIZ_COUNT(meta_keys); i++)
+		if (phiz_model_meta(m, meta_keys[i]))
+			printf("  %-13s %s\n", meta_keys[i], phiz_model_meta(m, meta_keys[i]));
+	printf("  weights       sha256 %s\n", hash);
+}
 
 static void print_text(const struct phiz_model *m, const char *what, const char *hash, int64_t parameters)
 {
 	const struct phiz_preproc *p = &m->preproc;
 
 	printf("%s\n", what);
-	printf("  classes       %lld", (long long)phiz_model_classes(m));
-	for (size_t i = 0; i < m->n_labels && i < 6; i++)
-		printf("%s%s", i ? ", " : ": ", m->label[i]);
-	printf("%s\n", m->n_labels > 6 ? " ..." : "");
+	if (phiz_model_task(m) == PHIZ_TASK_CLASSIFY) {
+		printf("  classes       %lld", (long long)phiz_model_classes(m));
+		for (size_t i = 0; i < m->n_labels && i < 6; i++)
+			printf("%s%s", i ? ", " : ": ", m->label[i]);
+		printf("%s\n", m->n_labels > 6 ? " ..." : "");
+	}
 	printf("  parameters    %lld\n", (long long)parameters);
 	printf("  nodes         %d\n", phiz_graph_n_nodes(m->graph));
+	if (phiz_model_task(m) == PHIZ_TASK_DETECT) {
+		print_texts(m, hash);
+		return;
+	}
 	if (p->mode == PHIZ_RESIZE_SHORT)
 		printf("  preprocessing crop %g, short side %d, centre %d", p->crop, p->resize, p->size);
 	else
@@ -81,10 +95,7 @@ static void print_text(const struct phiz_model *m, const char *what, const char 
 		       m->threshold.far, m->threshold.measured_far, (long long)m->threshold.strangers);
 	else
 		printf("  threshold     none: every face gets a name (phiz eval --write-threshold sets one)\n");
-	for (int i = 0; i < PHIZ_COUNT(meta_keys); i++)
-		if (phiz_model_meta(m, meta_keys[i]))
-			printf("  %-13s %s\n", meta_keys[i], phiz_model_meta(m, meta_keys[i]));
-	printf("  weights       sha256 %s\n", hash);
+	print_texts(m, hash);
 }
 
 static void print_json(struct phiz_ctx *ctx, const struct phiz_model *m, const char *what, const char *hash,

@@ -314,9 +314,9 @@ static enum phiz_status read_outputs(struct graph_reader *r, const json_t *names
 
 static enum phiz_status read_all(struct graph_reader *r, const json_t *graph)
 {
-	const json_t *inputs = get_array(r, graph, "inputs", 1);
+	const json_t *inputs = get_array(r, graph, "inputs", PHIZ_MODEL_MAX_INOUT);
 	const json_t *nodes = get_array(r, graph, "nodes", PHIZ_MODEL_MAX_NODES);
-	const json_t *outputs = get_array(r, graph, "outputs", 1);
+	const json_t *outputs = get_array(r, graph, "outputs", PHIZ_MODEL_MAX_INOUT);
 	enum phiz_status status = PHIZ_OK;
 	size_t i;
 

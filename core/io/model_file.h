@@ -12,6 +12,7 @@
 #define PHIZ_MODEL_MAX_NODES 4096
 #define PHIZ_MODEL_MAX_TENSORS 8192
 #define PHIZ_MODEL_MAX_META 1024
+#define PHIZ_MODEL_MAX_INOUT 64 /* inputs of a detector, and its outputs */
 
 /* Is the model what model.h promises: one input "image" [1,3,S,S] f32, one output [1, ...], the graph's tensors its
  * own, as many labels as classes or none, preprocessing and threshold in range? ARG, or FORMAT where `path` brought it.

@@ -141,7 +141,9 @@ static const struct layer_kind kinds[] = {
 };
 static const struct layer_kind net_kind = {
 	"net", {{"name", TEXT, 0, 0, 0}, {"channels", WHOLE, 3, 1, 4096}, {"size", WHOLE, 224, 1, 16384},
-	        {"classes", WHOLE, 1000, COUNT}}, NULL};
+	        {"classes", WHOLE, 1000, COUNT}, {"outputs", TEXT, 0, 0, 0}}, NULL};
+
+enum { OUTPUTS_KEY = 4 }; /* of [net] */
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -246,34 +248,37 @@ static int find_source(const struct net *net, const char *name)
 	return value;
 }
 
-/* What it reads: `from = a, b`, or the layer before it. */
-static enum phiz_status set_inputs(struct net *net, struct layer *l)
+/* The values that a list of layers names. */
+static enum phiz_status read_names(struct net *net, const char *key, const char *names, struct layer *l)
 {
-	const char *from = l->text[1];
-
-	if (!from) {
-		l->in[l->n_in++] = net->last;
-		return PHIZ_OK;
-	}
-	while (*from) {
+	while (*names) {
 		char name[NAME_BYTES];
-		size_t skip = strspn(from, ", \t"), length = strcspn(from + skip, ", \t");
+		size_t skip = strspn(names, ", \t"), length = strcspn(names + skip, ", \t");
 		if (length == 0)
 			break;
 		if (length >= sizeof name || l->n_in == PHIZ_MAX_INPUTS)
-			return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: from: too many or too long names", net->cfg->name,
-			                 l->line);
-		memcpy(name, from + skip, length);
+			return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: %s: too many or too long names", net->cfg->name,
+			                 l->line, key);
+		memcpy(name, names + skip, length);
 		name[length] = 0;
 		int value = find_source(net, name);
 		if (value == PHIZ_NONE)
-			return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: from: no layer '%s' before this one", net->cfg->name,
-			                 l->line, name);
+			return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: %s: no layer '%s'%s", net->cfg->name, l->line, key, name,
+			                 l->kind->build ? " before this one" : "");
 		l->in[l->n_in++] = value;
-		from += skip + length;
+		names += skip + length;
 	}
 	if (l->n_in == 0)
-		return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: from names no layer", net->cfg->name, l->line);
+		return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: %s names no layer", net->cfg->name, l->line, key);
+	return PHIZ_OK;
+}
+
+/* What it reads: `from = a, b`, or the layer before it. */
+static enum phiz_status set_inputs(struct net *net, struct layer *l)
+{
+	if (l->text[1])
+		return read_names(net, "from", l->text[1], l);
+	l->in[l->n_in++] = net->last;
 	return PHIZ_OK;
 }
 
@@ -332,7 +337,22 @@ static enum phiz_status number_labels(struct phiz_model *m)
 	return status;
 }
 
-static enum phiz_status build_net(struct net *net, const struct layer *header)
+/* `outputs = a, b` of [net], or the last layer. */
+static enum phiz_status set_outputs(struct net *net, struct layer *header)
+{
+	struct phiz_graph *graph = net->builder.model->graph;
+	const char *names = header->text[OUTPUTS_KEY];
+	enum phiz_status status = PHIZ_OK;
+
+	if (!names)
+		return phiz_graph_output(graph, net->last);
+	status = read_names(net, "outputs", names, header);
+	for (int i = 0; i < header->n_in && !status; i++)
+		status = phiz_graph_output(graph, header->in[i]);
+	return status;
+}
+
+static enum phiz_status build_net(struct net *net, struct layer *header)
 {
 	struct phiz_model *m = net->builder.model;
 	struct phiz_shape shape = phiz_shape_4d(1, whole(header, "channels"), whole(header, "size"), whole(header, "size"));
@@ -346,7 +366,7 @@ static enum phiz_status build_net(struct net *net, const struct layer *header)
 		return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s: a network without layers", net->cfg->name);
 	m->preproc.size = (int)whole(header, "size");
 	m->preproc.resize = (m->preproc.size * 8 + 3) / 7; /* 256 for 224, as torchvision */
-	status = phiz_graph_output(m->graph, net->last);
+	status = set_outputs(net, header);
 	return status ? status : number_labels(m);
 }
 

@@ -74,6 +74,10 @@ PHIZ_API int64_t phiz_model_classes(const struct phiz_model *model);
 PHIZ_API enum phiz_status phiz_model_replace_head(struct phiz_model *model, int64_t classes, uint64_t seed);
 /* A copy with its own tensors. */
 PHIZ_API enum phiz_status phiz_model_clone(const struct phiz_model *model, struct phiz_model **out);
+/* Adds the other model's graph, with its outputs and copies of its tensors, beside this one's, each name behind prefix.
+ * Labels, texts and preprocessing stay this model's. On failure a part may be there. Errors: ARG (a name is taken),
+ * NOMEM. */
+PHIZ_API enum phiz_status phiz_model_merge(struct phiz_model *into, const struct phiz_model *from, const char *prefix);
 /* Drops entries that the graph does not use. */
 PHIZ_API enum phiz_status phiz_model_prune(struct phiz_model *model);
 /* SHA-256 in hex over all entries in bytewise order of names: name, NUL, dtype name, NUL, shape text, NUL, bytes. */
