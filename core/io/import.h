@@ -45,8 +45,8 @@ enum phiz_status phiz_import_guess_net(struct phiz_ctx *ctx, const struct phiz_t
 /* MTCNN (Zhang et al. 2016) from facenet-pytorch's pnet.pt, rnet.pt and onet.pt, in any order: t and path of
  * PHIZ_MTCNN_FILES. The model (task DETECT, meta "detector" = "mtcnn") has inputs pnet.image, rnet.image and onet.image
  * and outputs pnet.softmax4_1 (of no face, face), pnet.conv4_2 (box), rnet.softmax5_1, rnet.dense5_2, onet.softmax6_1,
- * onet.dense6_2 and onet.dense6_3 (x of five landmarks, then y). Errors: those of phiz_import_weights, UNSUPPORTED (other
- * networks), ARG (one network twice). */
+ * onet.dense6_2 and onet.dense6_3 (x of five landmarks, then y). Errors: those of phiz_import_weights, UNSUPPORTED
+ * (other networks), ARG (one network twice). */
 enum { PHIZ_MTCNN_FILES = 3 };
 enum phiz_status phiz_import_mtcnn(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *const *path,
                                    struct phiz_model **out);
