@@ -167,6 +167,11 @@ static enum phiz_status read_history(struct phiz_ctx *ctx, const char *file, con
 	return PHIZ_OK;
 }
 
+static bool is_sha256(const char *text)
+{
+	return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
 static enum phiz_status read_fingerprint(struct phiz_ctx *ctx, const char *file, const json_t *object,
                                          struct phiz_fingerprint *out)
 {
@@ -174,7 +179,7 @@ static enum phiz_status read_fingerprint(struct phiz_ctx *ctx, const char *file,
 	const char *sha256 = json_string_value(json_object_get(object, "sha256"));
 	size_t i, count = json_array_size(photos);
 
-	if (!sha256 || strlen(sha256) != 64 || count % 2 != 0 ||
+	if (!is_sha256(sha256) || !json_is_array(photos) || count % 2 != 0 ||
 	    !phiz_json_int(json_object_get(object, "samples"), 0, MOST, &out->samples) ||
 	    !phiz_json_int(json_object_get(object, "val_samples"), 0, MOST, &out->val_samples))
 		return bad_field(ctx, file, "data");
