@@ -1,6 +1,8 @@
 /* Finding and opening models. */
 #include "tools/models.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
@@ -8,8 +10,9 @@
 #include "core/base/file.h"
 #include "core/base/parse.h"
 #include "core/io/import.h"
+#include "tools/zoo.h"
 
-enum { MAX_CFG_BYTES = 1 << 20 };
+enum { MAX_CFG_BYTES = 1 << 20, MAX_PATH = 4000 };
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -17,19 +20,123 @@ static bool ends_with(const char *text, const char *end)
 	return n >= m && !strcmp(text + n - m, end);
 }
 
-enum phiz_status phiz_find_model_file(struct phiz_ctx *ctx, const char *what, char **path)
+/* ---- The models folder ---- */
+
+/* The folder's path into path; false if no variable says where it is or the path is too long. */
+static bool folder_path(char *path, size_t size)
+{
+	const char *own = getenv("PHIZ_MODELS"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+	int n = -1;
+
+	if (own && *own)
+		n = snprintf(path, size, "%s", own);
+	else if (data && *data == '/') /* the specification: a relative path is ignored */
+		n = snprintf(path, size, "%s/phiz/models", data);
+	else if (home && *home)
+		n = snprintf(path, size, "%s/.local/share/phiz/models", home);
+	return n > 0 && (size_t)n < size;
+}
+
+enum phiz_status phiz_models_folder(struct phiz_ctx *ctx, char **path)
+{
+	char text[MAX_PATH];
+
+	*path = NULL;
+	if (!folder_path(text, sizeof text))
+		return phiz_fail(ctx, PHIZ_E_NOTFOUND, "no folder for models: PHIZ_MODELS, XDG_DATA_HOME and HOME are unset");
+	*path = phiz_strdup(ctx, text);
+	return *path ? PHIZ_OK : PHIZ_E_NOMEM;
+}
+
+bool phiz_model_name_ok(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+	return n > 0 && n <= 64 && !name[n] && name[0] != '.' && name[0] != '-';
+}
+
+enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, char **path)
+{
+	char *folder;
+
+	*path = NULL;
+	if (!phiz_model_name_ok(name))
+		return phiz_fail(ctx, PHIZ_E_ARG, "'%s': not a model's name: letters, digits, '.', '_' and '-'", name);
+	enum phiz_status status = phiz_models_folder(ctx, &folder);
+	if (!status) {
+		*path = phiz_asprintf(ctx, "%s/%s.phiz", folder, name);
+		status = *path ? PHIZ_OK : PHIZ_E_NOMEM;
+	}
+	phiz_free(ctx, folder);
+	return status;
+}
+
+static const char *default_of(const char *task)
+{
+	char folder[MAX_PATH], path[MAX_PATH + 80];
+	const char *first = NULL;
+
+	for (int i = 0; i < phiz_n_zoo; i++) {
+		if (strcmp(phiz_zoo[i].task, task))
+			continue;
+		first = first ? first : phiz_zoo[i].name;
+		if (!folder_path(folder, sizeof folder))
+			break;
+		snprintf(path, sizeof path, "%s/%s.phiz", folder, phiz_zoo[i].name);
+		if (phiz_path_is_file(path))
+			return phiz_zoo[i].name;
+	}
+	return first;
+}
+
+const char *phiz_default_detector(void) { return default_of("detector"); }
+
+const char *phiz_default_embedder(void) { return default_of("embedder"); }
+
+/* What is said of a name that is no file and no folder. */
+static enum phiz_status not_found(struct phiz_ctx *ctx, const char *what, const char *kinds)
+{
+	const char *names[64], *near = NULL;
+	size_t n = 0;
+
+	if (phiz_zoo_find(what))
+		return phiz_fail(ctx, PHIZ_E_NOTFOUND, "the model '%s' is not here yet: phiz models fetch %s brings it", what,
+		                 what);
+	if (phiz_net_builtin(what))
+		return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: a built-in network, which has no weights yet: phiz train or "
+		                 "phiz import gives it some", what);
+	for (int i = 0; n < 32 && phiz_net_builtin_name(i); i++)
+		names[n++] = phiz_net_builtin_name(i);
+	for (int i = 0; n < 64 && i < phiz_n_zoo; i++)
+		names[n++] = phiz_zoo[i].name;
+	if (!strchr(what, '/'))
+		near = phiz_suggest(what, names, n);
+	return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: no such %s%s%s%s", what, kinds, near ? "; did you mean '" : "",
+	                 near ? near : "", near ? "'?" : "");
+}
+
+/* The file of this name in the models folder, or NULL in path. */
+static enum phiz_status find_name(struct phiz_ctx *ctx, const char *name, char **path)
+{
+	*path = NULL;
+	if (!phiz_model_name_ok(name))
+		return PHIZ_OK;
+	enum phiz_status status = phiz_model_name_path(ctx, name, path);
+	if (status == PHIZ_E_NOTFOUND) /* no folder is no model */
+		return PHIZ_OK;
+	if (!status && !phiz_path_is_file(*path)) {
+		phiz_free(ctx, *path);
+		*path = NULL;
+	}
+	return status;
+}
+
+static enum phiz_status find_in_run(struct phiz_ctx *ctx, const char *folder, char **path)
 {
 	static const char *const in_run[] = {"best.phiz", "last.phiz"};
 
-	*path = NULL;
-	if (!phiz_path_is_dir(what)) {
-		if (!phiz_path_is_file(what))
-			return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: no such model file or run folder", what);
-		*path = phiz_strdup(ctx, what);
-		return *path ? PHIZ_OK : PHIZ_E_NOMEM;
-	}
 	for (int i = 0; i < 2; i++) {
-		*path = phiz_path_join(ctx, what, in_run[i]);
+		*path = phiz_path_join(ctx, folder, in_run[i]);
 		if (!*path)
 			return PHIZ_E_NOMEM;
 		if (phiz_path_is_file(*path))
@@ -38,21 +145,24 @@ enum phiz_status phiz_find_model_file(struct phiz_ctx *ctx, const char *what, ch
 		*path = NULL;
 	}
 	return phiz_fail(ctx, PHIZ_E_NOTFOUND,
-	                 "%s: neither best.phiz nor last.phiz is in this folder; is it a run of phiz train?", what);
+	                 "%s: neither best.phiz nor last.phiz is in this folder; is it a run of phiz train?", folder);
 }
 
-static enum phiz_status not_found(struct phiz_ctx *ctx, const char *what)
+enum phiz_status phiz_find_model_file(struct phiz_ctx *ctx, const char *what, char **path)
 {
-	const char *names[32];
-	size_t n = 0;
-
-	while (n < 32 && phiz_net_builtin_name((int)n)) {
-		names[n] = phiz_net_builtin_name((int)n);
-		n++;
+	*path = NULL;
+	if (phiz_path_is_file(what)) {
+		*path = phiz_strdup(ctx, what);
+		return *path ? PHIZ_OK : PHIZ_E_NOMEM;
 	}
-	const char *near = phiz_suggest(what, names, n);
-	return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: no such model file, run folder or built-in network%s%s%s", what,
-	                 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	bool is_dir = phiz_path_is_dir(what);
+	enum phiz_status status = is_dir ? find_in_run(ctx, what, path) : PHIZ_E_NOTFOUND;
+	if (status != PHIZ_E_NOTFOUND)
+		return status;
+	status = find_name(ctx, what, path); /* a folder that is no run may be called as a model is */
+	if (status || *path || is_dir)
+		return status || *path ? status : PHIZ_E_NOTFOUND;
+	return not_found(ctx, what, "model file, run folder or model of the models folder");
 }
 
 enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
@@ -72,10 +182,8 @@ enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t
 		phiz_bytes_free(&text);
 		return status;
 	}
-	if (!phiz_path_is_dir(what) && !phiz_path_is_file(what)) {
-		const char *builtin = phiz_net_builtin(what);
-		return builtin ? phiz_model_from_cfg(ctx, builtin, what, classes, size, 0, out) : not_found(ctx, what);
-	}
+	if (!phiz_path_is_dir(what) && !phiz_path_is_file(what) && phiz_net_builtin(what))
+		return phiz_model_from_cfg(ctx, phiz_net_builtin(what), what, classes, size, 0, out);
 	enum phiz_status status = phiz_find_model_file(ctx, what, &path);
 	if (!status)
 		status = phiz_model_read(ctx, path, out);

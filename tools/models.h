@@ -4,15 +4,28 @@
 
 #include <phiz/model.h>
 
-/* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file, or
- * the name of a built-in network ("resnet18"). classes and size (0: as it says) apply to networks without weights. */
+/* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file,
+ * the name of a built-in network ("resnet18"), or of a model in the models folder ("yunet"). classes and size (0: as it says) apply to networks without weights. */
 enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
                                  struct phiz_model **out);
 /* Weights to begin with: what phiz_open_model takes, or a .pth or .safetensors file of a torchvision network (which one
  * is told by names and shapes, or by net where that is not NULL). size: of the input, 0: the network's. */
 enum phiz_status phiz_open_weights(struct phiz_ctx *ctx, const char *path, const char *net, int size,
                                    struct phiz_model **out);
-/* The file that phiz_open_model would read, as a new string; NOTFOUND with a message that says what was looked for. */
+/* The file that phiz_open_model would read, as a new string: a path, the folder of a run, or the name of a model in the
+ * models folder ("yunet"). NOTFOUND with a message that says what was looked for and how to get it. */
 enum phiz_status phiz_find_model_file(struct phiz_ctx *ctx, const char *what, char **path);
+
+/* Where fetched models lie, as a new string: $PHIZ_MODELS, else $XDG_DATA_HOME/phiz/models, else
+ * ~/.local/share/phiz/models; it need not exist. NOTFOUND if none of the variables is set. */
+enum phiz_status phiz_models_folder(struct phiz_ctx *ctx, char **path);
+/* May a model be called so? Letters, digits, '.', '_' and '-', not a dot first; 64 at most. */
+bool phiz_model_name_ok(const char *name);
+/* FOLDER/NAME.phiz as a new string, whether it is there or not. */
+enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, char **path);
+/* What --detector and --model are where they are not given: the first of the table (tools/zoo.c) that lies in the models
+ * folder; where none does, the one to fetch: "yunet", "sface". Static storage. */
+const char *phiz_default_detector(void);
+const char *phiz_default_embedder(void);
 
 #endif
