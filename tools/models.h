@@ -4,8 +4,9 @@
 
 #include <phiz/model.h>
 
-/* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file,
- * the name of a built-in network ("resnet18"), or of a model in the models folder ("yunet"). classes and size (0: as it says) apply to networks without weights. */
+/* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file, the
+ * name of a built-in network ("resnet18"), or of a model in the models folder ("yunet"). classes and size (0: as it
+ * says) apply to networks without weights. */
 enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
                                  struct phiz_model **out);
 /* Weights to begin with: what phiz_open_model takes, or a .pth or .safetensors file of a torchvision network (which one
@@ -23,8 +24,8 @@ enum phiz_status phiz_models_folder(struct phiz_ctx *ctx, char **path);
 bool phiz_model_name_ok(const char *name);
 /* FOLDER/NAME.phiz as a new string, whether it is there or not. */
 enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, char **path);
-/* What --detector and --model are where they are not given: the first of the table (tools/zoo.c) that lies in the models
- * folder; where none does, the one to fetch: "yunet", "sface". Static storage. */
+/* What --detector and --model are where they are not given: the first of the table (tools/zoo.c) that lies in the
+ * models folder; where none does, the one to fetch: "yunet", "sface". Static storage. */
 const char *phiz_default_detector(void);
 const char *phiz_default_embedder(void);
 

@@ -6,9 +6,11 @@
 
 #include "core/base/parse.h"
 
-#define YUNET "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/0047ac24afb1a50a0c6105001c89d1b5b805dbf1/"
-#define ULTRALIGHT                                                                                                       \
-	"https://raw.githubusercontent.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB/"                          \
+#define YUNET                                                                                                     \
+	"https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/"                                       \
+	"0047ac24afb1a50a0c6105001c89d1b5b805dbf1/"
+#define ULTRALIGHT                                                                                                \
+	"https://raw.githubusercontent.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB/"                   \
 	"dffdddda9794a50607cba8f318507a28c1c27cab/"
 #define ZOO "https://media.githubusercontent.com/media/opencv/opencv_zoo/966be4cb6eefc2a4f586ed0581bf4bbaa2533070/"
 
