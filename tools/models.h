@@ -4,8 +4,8 @@
 
 #include <phiz/model.h>
 
-/* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file, the
- * name of a built-in network ("resnet18"), or of a model in the models folder ("yunet"). classes and size (0: as it
+/* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file,
+ * the name of a built-in network ("resnet18") or of a model in the models folder ("yunet"). classes and size (0: as it
  * says) apply to networks without weights. */
 enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
                                  struct phiz_model **out);
