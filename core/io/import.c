@@ -340,7 +340,7 @@ static int count_blocks(const struct phiz_tensors *t, int layer)
 static enum phiz_status fail_guess(struct phiz_ctx *ctx, const char *path, const char *what)
 {
 	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED,
-	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's: %s",
+	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's, nor a mobilefacenet: %s",
 	                 path, what);
 }
 
@@ -369,6 +369,14 @@ static enum phiz_status name_net(struct phiz_ctx *ctx, const char *path, struct 
 	return fail_guess(ctx, path, what);
 }
 
+static bool is_mobilefacenet(const struct phiz_tensors *t)
+{
+	const struct phiz_tensor *first = phiz_tensors_find(t, "conv_1.conv.weight");
+	const struct phiz_tensor *last = phiz_tensors_find(t, "conv_6_dw.conv.weight");
+
+	return first && last && shape_is(first, 64, 3, 3) && shape_is(last, 512, 1, 7);
+}
+
 enum phiz_status phiz_import_guess_net(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path,
                                        struct phiz_net_guess *out)
 {
@@ -379,6 +387,10 @@ enum phiz_status phiz_import_guess_net(struct phiz_ctx *ctx, const struct phiz_t
 	int i;
 
 	memset(out, 0, sizeof(*out));
+	if (is_mobilefacenet(t)) {
+		out->net = "mobilefacenet";
+		return PHIZ_OK;
+	}
 	if (!conv1 || !first || !second)
 		return fail_guess(ctx, path, "it has no conv1.weight or no layer1.0");
 	out->conv1 = conv1->shape;

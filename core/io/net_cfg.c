@@ -9,7 +9,7 @@
 #include "core/io/cfg.h"
 #include "core/nn/builder.h"
 
-enum { MAX_KEYS = 10, NAME_BYTES = 200 };
+enum { MAX_KEYS = 12, NAME_BYTES = 200, MAX_RESIZE = 16384 };
 
 struct layer;
 struct net {
@@ -52,6 +52,15 @@ static double number(const struct layer *l, const char *key)
 }
 
 static int64_t whole(const struct layer *l, const char *key) { return (int64_t)number(l, key); }
+
+/* NULL: not given. */
+static const char *given(const struct layer *l, const char *key)
+{
+	for (int k = 0; k < MAX_KEYS && l->kind->key[k].name; k++)
+		if (!strcmp(l->kind->key[k].name, key))
+			return l->text[k];
+	return NULL;
+}
 
 /* --- The layers. --- */
 
@@ -141,7 +150,9 @@ static const struct layer_kind kinds[] = {
 };
 static const struct layer_kind net_kind = {
 	"net", {{"name", TEXT, 0, 0, 0}, {"channels", WHOLE, 3, 1, 4096}, {"size", WHOLE, 224, 1, 16384},
-	        {"classes", WHOLE, 1000, COUNT}, {"outputs", TEXT, 0, 0, 0}}, NULL};
+	        {"classes", WHOLE, 1000, COUNT}, {"outputs", TEXT, 0, 0, 0}, {"task", TEXT, 0, 0, 0},
+	        {"resize", TEXT, 0, 0, 0}, {"mean", TEXT, 0, 0, 0}, {"std", TEXT, 0, 0, 0}, {"align", TEXT, 0, 0, 0},
+	        {"margin", REAL, 0, 0, 1024}}, NULL};
 
 enum { OUTPUTS_KEY = 4 }; /* of [net] */
 
@@ -352,6 +363,78 @@ static enum phiz_status set_outputs(struct net *net, struct layer *header)
 	return status;
 }
 
+/* --- What [net] says besides the shape of the input: what the output means, and preprocessing. --- */
+
+static enum phiz_status bad_key(struct net *net, const struct layer *header, const char *key, const char *want)
+{
+	return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: [net] %s: want %s, got '%s'", net->cfg->name, header->line, key,
+	                 want, given(header, key));
+}
+
+static enum phiz_status set_task(struct net *net, const struct layer *header)
+{
+	const char *task = given(header, "task");
+
+	if (!task || !strcmp(task, "classify"))
+		return PHIZ_OK;
+	if (strcmp(task, "embed") != 0)
+		return bad_key(net, header, "task", "classify or embed");
+	return phiz_model_set_task(net->builder.model, PHIZ_TASK_EMBED);
+}
+
+/* One number for all three colours, or three. */
+static enum phiz_status set_colours(struct net *net, const struct layer *header, const char *key, float out[3])
+{
+	const char *at = given(header, key);
+	char word[32];
+	double value;
+	int n = 0;
+
+	if (!at)
+		return PHIZ_OK;
+	for (at += strspn(at, ", \t"); *at; at += strspn(at, ", \t")) {
+		size_t length = strcspn(at, ", \t");
+		if (n == 3 || length >= sizeof word)
+			return bad_key(net, header, key, "one number or three");
+		memcpy(word, at, length);
+		word[length] = 0;
+		if (phiz_parse_f64(net->ctx, word, -1e6, 1e6, &value))
+			return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: [net] %s: %s", net->cfg->name, header->line, key,
+			                 phiz_ctx_message(net->ctx));
+		out[n++] = (float)value;
+		at += length;
+	}
+	if (n == 1)
+		out[1] = out[2] = out[0];
+	else if (n != 3)
+		return bad_key(net, header, key, "one number or three");
+	return PHIZ_OK;
+}
+
+static enum phiz_status set_preproc(struct net *net, const struct layer *header)
+{
+	struct phiz_preproc *p = &net->builder.model->preproc;
+	const char *resize = given(header, "resize"), *align = given(header, "align");
+
+	p->size = (int)whole(header, "size");
+	p->resize = p->size < MAX_RESIZE * 7 / 8 ? (p->size * 8 + 3) / 7 : MAX_RESIZE; /* 256 for 224, as torchvision */
+	if (resize && !strcmp(resize, "stretch"))
+		p->mode = PHIZ_RESIZE_STRETCH;
+	else if (resize && strcmp(resize, "short") != 0)
+		return bad_key(net, header, "resize", "short or stretch");
+	if (align && !phiz_align_parse(align, &p->align.kind))
+		return bad_key(net, header, "align", "none, arcface, facenet or box");
+	p->align.size = p->align.kind == PHIZ_ALIGN_NONE ? 0 : p->size;
+	p->align.margin = number(header, "margin");
+	enum phiz_status status = set_colours(net, header, "mean", p->mean);
+	if (!status)
+		status = set_colours(net, header, "std", p->std);
+	if (!status && phiz_preproc_check(net->ctx, p))
+		status = phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s:%d: [net]: %s", net->cfg->name, header->line,
+		                   phiz_ctx_message(net->ctx));
+	return status;
+}
+
 static enum phiz_status build_net(struct net *net, struct layer *header)
 {
 	struct phiz_model *m = net->builder.model;
@@ -364,10 +447,12 @@ static enum phiz_status build_net(struct net *net, struct layer *header)
 		return status;
 	if (net->cfg->n_sections == 1)
 		return phiz_fail(net->ctx, PHIZ_E_FORMAT, "%s: a network without layers", net->cfg->name);
-	m->preproc.size = (int)whole(header, "size");
-	m->preproc.resize = (m->preproc.size * 8 + 3) / 7; /* 256 for 224, as torchvision */
 	status = set_outputs(net, header);
-	return status ? status : number_labels(m);
+	if (!status)
+		status = set_task(net, header);
+	if (!status)
+		status = set_preproc(net, header);
+	return status || phiz_model_task(m) == PHIZ_TASK_EMBED ? status : number_labels(m);
 }
 
 enum phiz_status phiz_model_from_cfg(struct phiz_ctx *ctx, const char *cfg, const char *name, int64_t classes, int size,

@@ -27,14 +27,31 @@ static enum phiz_status replace_tensor(struct phiz_model *m, int value, const st
 	return PHIZ_OK;
 }
 
+enum { HEAD_STREAM = 1 << 20 }; /* apart from the draws of the layers that were built */
+
+/* A new linear layer "head" that reads the embedding. */
+static enum phiz_status append_head(struct phiz_model *m, int64_t classes, uint64_t seed)
+{
+	struct phiz_builder b = {m, seed, HEAD_STREAM};
+	int embedding = phiz_graph_output_at(m->graph, 0), out;
+	enum phiz_status status = phiz_build_linear(&b, "head", embedding, classes, true, &out);
+
+	if (status)
+		return status;
+	phiz_graph_clear_outputs(m->graph);
+	status = phiz_graph_output(m->graph, out);
+	return status ? status : phiz_model_set_task(m, PHIZ_TASK_CLASSIFY);
+}
+
 enum phiz_status phiz_model_replace_head(struct phiz_model *model, int64_t classes, uint64_t seed)
 {
-	enum { HEAD_STREAM = 1 << 20 }; /* apart from the draws of the layers that were built */
 	struct phiz_graph *g = model->graph;
 
 	if (classes < 1)
 		return phiz_fail(model->ctx, PHIZ_E_ARG, "a head needs at least one class, got %lld", (long long)classes);
 	int node = phiz_graph_n_outputs(g) ? phiz_graph_value(g, phiz_graph_output_at(g, 0))->node : PHIZ_NONE;
+	if (node != PHIZ_NONE && phiz_model_task(model) == PHIZ_TASK_EMBED)
+		return append_head(model, classes, seed);
 	if (node == PHIZ_NONE || !phiz_node_is(phiz_graph_node(g, node), "linear"))
 		return phiz_fail(model->ctx, PHIZ_E_UNSUPPORTED,
 		                 "the model's output is not made by a linear layer, so it cannot get a head of %lld classes",

@@ -70,7 +70,8 @@ PHIZ_API enum phiz_status phiz_model_set_task(struct phiz_model *model, enum phi
 /* Number of classes: dim 1 of the graph's (first) output. */
 PHIZ_API int64_t phiz_model_classes(const struct phiz_model *model);
 /* Gives the last linear layer `classes` outputs, newly initialised as PyTorch does (uniform in +-1/sqrt(fan_in)) from
- * seed. UNSUPPORTED if the output is not made by a linear layer. */
+ * seed. An embedder becomes a classifier: it gets a linear layer "head" that reads its embedding. UNSUPPORTED if the
+ * output is not made by a linear layer. */
 PHIZ_API enum phiz_status phiz_model_replace_head(struct phiz_model *model, int64_t classes, uint64_t seed);
 /* A copy with its own tensors. */
 PHIZ_API enum phiz_status phiz_model_clone(const struct phiz_model *model, struct phiz_model **out);
@@ -90,8 +91,8 @@ PHIZ_API enum phiz_status phiz_model_optimize(struct phiz_model *model);
  * Parameters are initialised as PyTorch does, from seed. classes 0 / size 0: what the file says. */
 PHIZ_API enum phiz_status phiz_model_from_cfg(struct phiz_ctx *ctx, const char *cfg, const char *name, int64_t classes,
                                               int size, uint64_t seed, struct phiz_model **out);
-/* The text of a built-in network (configs/nets, compiled in): "resnet18", "resnet34", "resnet50", "tiny"; NULL if there
- * is none of this name. phiz_net_builtin_name(i) lists them until NULL. */
+/* The text of a built-in network (configs/nets, compiled in): "resnet18", "resnet34", "resnet50", "tiny",
+ * "mobilefacenet" ...; NULL if there is none of this name. phiz_net_builtin_name(i) lists them until NULL. */
 PHIZ_API const char *phiz_net_builtin(const char *name);
 PHIZ_API const char *phiz_net_builtin_name(int i);
 
