@@ -35,7 +35,6 @@ static enum phiz_status open_database(struct phiz_gallery *g, bool create)
 		return phiz_sql_fail(g, "cannot open");
 	sqlite3_extended_result_codes(g->db, 1);
 	sqlite3_busy_timeout(g->db, 10000);
-	sqlite3_limit(g->db, SQLITE_LIMIT_ATTACHED, 0);
 #ifdef SQLITE_DBCONFIG_DEFENSIVE
 	sqlite3_db_config(g->db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
 #endif
