@@ -50,8 +50,8 @@ static enum phiz_status set_up(struct phiz_gallery *g)
 	if (!status)
 		status = phiz_sql_step(g, stmt, &row);
 	if (!status && (!row || strcmp(phiz_sql_text(stmt, 0), "wal")))
-		status = phiz_fail(g->ctx, PHIZ_E_IO, "%s: this file system cannot keep a write-ahead log: put the gallery on a "
-		                   "local disk", g->path);
+		status = phiz_fail(g->ctx, PHIZ_E_IO, "%s: this file system cannot keep a write-ahead log: put the gallery on "
+		                   "a local disk", g->path);
 	sqlite3_finalize(stmt);
 	/* trusted_schema is unknown to old SQLites, which pass over it. */
 	if (!status)
@@ -177,8 +177,10 @@ enum phiz_status phiz_gallery_describe(struct phiz_gallery *g, struct phiz_galle
 	memset(out, 0, sizeof *out);
 	enum phiz_status status = phiz_state_read(g); /* another process may have bound it */
 	if (!status)
-		status = phiz_sql_open(g, &stmt, "SELECT generation, model_name, (SELECT count(*) FROM person), (SELECT count(*) "
-		                       "FROM photo WHERE kind = 0), (SELECT count(*) FROM photo WHERE kind = 1) FROM state", "");
+		status = phiz_sql_open(g, &stmt, "SELECT generation, model_name, (SELECT count(*) FROM person), (SELECT "
+		                       "count(*) FROM photo WHERE kind = 0), (SELECT count(*) FROM photo WHERE kind = 1) FROM "
+		                       "state",
+		                       "");
 	if (status)
 		return status;
 	status = phiz_sql_step(g, stmt, &row);
@@ -204,8 +206,8 @@ static enum phiz_status refuse_model(struct phiz_gallery *g, const char *hash, i
 
 	if (status)
 		return status;
-	return phiz_fail(g->ctx, PHIZ_E_ARG, "%s: its embeddings were made by %.100s (%.12s, %d numbers), not by %.100s (%.12s, "
-	                 "%d): they cannot be compared; use that model, or enrol into another --gallery", g->path,
+	return phiz_fail(g->ctx, PHIZ_E_ARG, "%s: its embeddings were made by %.100s (%.12s, %d numbers), not by %.100s "
+	                 "(%.12s, %d): they cannot be compared; use that model, or enrol into another --gallery", g->path,
 	                 *info.model_name ? info.model_name : "another model", g->model, g->dim, name, hash, dim);
 }
 
@@ -224,7 +226,8 @@ enum phiz_status phiz_gallery_bind(struct phiz_gallery *g, const char *hash, int
 			return status;
 		status = phiz_state_read(g);
 		if (!status && !g->dim)
-			status = phiz_sql_run(g, "UPDATE state SET model = ?, model_name = ?, dim = ?", "tti", hash, name, (int64_t)dim);
+			status = phiz_sql_run(g, "UPDATE state SET model = ?, model_name = ?, dim = ?", "tti", hash, name,
+			                      (int64_t)dim);
 		status = phiz_sql_end(g, status);
 		if (!status)
 			status = phiz_state_read(g);

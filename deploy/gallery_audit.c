@@ -129,8 +129,8 @@ static enum phiz_status check_entry(void *user, const struct phiz_audit *e)
 	hash_entry(c->g, c->hash, e->id, e->time, e->action, e->detail, c->hash);
 	sodium_bin2hex(want, sizeof want, c->hash, HASH);
 	if (strcmp(want, e->hash))
-		return phiz_fail(c->g->ctx, PHIZ_E_FORMAT, "%s: the log was tampered with: entry %lld (%.20s) or its hash is not "
-		                 "what was written", c->g->path, (long long)e->id, e->action);
+		return phiz_fail(c->g->ctx, PHIZ_E_FORMAT, "%s: the log was tampered with: entry %lld (%.20s) or its hash is "
+		                 "not what was written", c->g->path, (long long)e->id, e->action);
 	c->n = e->id;
 	c->seen = c->seen || (c->head && !strcmp(c->head, want));
 	return PHIZ_OK;
@@ -146,7 +146,7 @@ enum phiz_status phiz_gallery_audit_verify(struct phiz_gallery *g, const char *h
 	if (!status && c.n == 0)
 		return phiz_fail(g->ctx, PHIZ_E_FORMAT, "%s: the log was tampered with: it is empty", g->path);
 	if (!status && head && !c.seen)
-		return phiz_fail(g->ctx, PHIZ_E_FORMAT, "%s: the log was tampered with: no entry has the hash %.64s: its end was cut "
-		                 "off or written anew", g->path, head);
+		return phiz_fail(g->ctx, PHIZ_E_FORMAT, "%s: the log was tampered with: no entry has the hash %.64s: its end "
+		                 "was cut off or written anew", g->path, head);
 	return status;
 }

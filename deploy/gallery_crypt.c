@@ -27,8 +27,8 @@ static enum phiz_status from_file(struct phiz_gallery *g, const char *path, cons
 	phiz_bytes_init(&text, g->ctx);
 	enum phiz_status status = phiz_file_read(g->ctx, path, MAX_KEY_FILE, &text);
 	if (!status && text.size < MIN_KEY_FILE)
-		status = phiz_fail(g->ctx, PHIZ_E_ARG, "%s: want a key file of %d bytes or more, such as head -c 32 /dev/urandom "
-		                   "makes", path, MIN_KEY_FILE);
+		status = phiz_fail(g->ctx, PHIZ_E_ARG, "%s: want a key file of %d bytes or more, such as head -c 32 "
+		                   "/dev/urandom makes", path, MIN_KEY_FILE);
 	if (!status)
 		crypto_generichash(master, PHIZ_KEY_BYTES, (const unsigned char *)text.data, text.size, salt, SALT);
 	if (text.data)
@@ -47,7 +47,8 @@ static enum phiz_status derive(struct phiz_gallery *g, const struct phiz_gallery
 		status = from_file(g, o->key_file, salt, master);
 	else if (crypto_pwhash(master, sizeof master, o->passphrase, strlen(o->passphrase), salt, (unsigned long long)ops,
 	                       (size_t)memory, crypto_pwhash_ALG_ARGON2ID13))
-		status = phiz_fail(g->ctx, PHIZ_E_NOMEM, "%s: no %lld MiB of memory to make the key from the passphrase", g->path,
+		status = phiz_fail(g->ctx, PHIZ_E_NOMEM, "%s: no %lld MiB of memory to make the key from the passphrase",
+		                   g->path,
 		                   (long long)memory >> 20);
 	if (!status) {
 		subkey(g->key.seal, master, "phiz gallery seal");
@@ -70,7 +71,8 @@ enum phiz_status phiz_key_create(struct phiz_gallery *g, const struct phiz_galle
 	enum phiz_status status = derive(g, o, salt, OPS, MEMORY, proof);
 	if (!status)
 		status = phiz_sql_run(g, "UPDATE state SET kdf = ?, salt = ?, ops = ?, memory = ?, proof = ?", "tbiib",
-		                      o->key_file ? "file" : "argon2id", salt, sizeof salt, (int64_t)OPS, (int64_t)MEMORY, proof,
+		                      o->key_file ? "file" : "argon2id", salt, sizeof salt, (int64_t)OPS, (int64_t)MEMORY,
+		                      proof,
 		                      sizeof proof);
 	g->key.on = !status;
 	return status;
@@ -115,8 +117,8 @@ enum phiz_status phiz_key_open(struct phiz_gallery *g, const struct phiz_gallery
 		else
 			status = open_key(g, o, stmt);
 	} else if (!status && o->encrypt) {
-		status = phiz_fail(g->ctx, PHIZ_E_ARG, "%s: is there already and is not encrypted: export it, and import it into a "
-		                   "new one", g->path);
+		status = phiz_fail(g->ctx, PHIZ_E_ARG, "%s: is there already and is not encrypted: export it, and import it "
+		                   "into a new one", g->path);
 	}
 	sqlite3_finalize(stmt);
 	return status;
@@ -152,7 +154,8 @@ void phiz_seal(const struct phiz_gallery *g, int64_t photo, int64_t person, int 
 	}
 	bound(g, photo, person, kind, with);
 	randombytes_buf(out, 24);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(out + 24, NULL, (const unsigned char *)(const void *)embedding, size, with,
+	crypto_aead_xchacha20poly1305_ietf_encrypt(out + 24, NULL, (const unsigned char *)(const void *)embedding, size,
+	                                           with,
 	                                           sizeof with, NULL, out, g->key.seal);
 }
 
@@ -170,9 +173,11 @@ enum phiz_status phiz_unseal(struct phiz_gallery *g, int64_t photo, int64_t pers
 		return PHIZ_OK;
 	}
 	bound(g, photo, person, kind, with);
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt((unsigned char *)(void *)embedding, NULL, NULL, p + 24, size - 24, with,
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt((unsigned char *)(void *)embedding, NULL, NULL, p + 24, size - 24,
+	                                               with,
 	                                               sizeof with, p, g->key.seal))
-		return phiz_fail(g->ctx, PHIZ_E_FORMAT, "%s: the embedding of photo %lld was changed by another program", g->path,
+		return phiz_fail(g->ctx, PHIZ_E_FORMAT, "%s: the embedding of photo %lld was changed by another program",
+		                 g->path,
 		                 (long long)photo);
 	return PHIZ_OK;
 }

@@ -82,7 +82,8 @@ static enum phiz_status build_rows(struct phiz_gallery *g, int64_t people)
 	m.embedding = phiz_alloc(g->ctx, (size_t)g->dim, sizeof *m.embedding);
 	enum phiz_status status = x->own && x->own_person && m.sum && m.embedding ? PHIZ_OK : PHIZ_E_NOMEM;
 	if (!status)
-		status = phiz_sql_open(g, &stmt, "SELECT id, person, embedding FROM photo WHERE kind = 0 ORDER BY person, id", "");
+		status = phiz_sql_open(g, &stmt, "SELECT id, person, embedding FROM photo WHERE kind = 0 ORDER BY person, id",
+		                       "");
 	while (!status && row) {
 		status = phiz_sql_step(g, stmt, &row);
 		if (!status && row)
@@ -131,7 +132,8 @@ static enum phiz_status read_counters(struct phiz_gallery *g)
 	x->counter = phiz_alloc(g->ctx, (size_t)n, sizeof *x->counter);
 	status = x->counters && x->counter ? PHIZ_OK : PHIZ_E_NOMEM;
 	if (!status)
-		status = phiz_sql_open(g, &stmt, "SELECT id, person, embedding FROM photo WHERE kind = 1 ORDER BY person, id", "");
+		status = phiz_sql_open(g, &stmt, "SELECT id, person, embedding FROM photo WHERE kind = 1 ORDER BY person, id",
+		                       "");
 	while (!status && row && x->n_counters < n) {
 		status = phiz_sql_step(g, stmt, &row);
 		if (status || !row)
@@ -244,7 +246,8 @@ static enum phiz_status name_match(struct phiz_gallery *g, int64_t row, double v
 {
 	sqlite3_stmt *stmt;
 	bool found = false;
-	enum phiz_status status = phiz_sql_open(g, &stmt, "SELECT name FROM person WHERE id = ?", "i", g->index.person[row]);
+	enum phiz_status status = phiz_sql_open(g, &stmt, "SELECT name FROM person WHERE id = ?", "i",
+	                                        g->index.person[row]);
 
 	if (!status)
 		status = phiz_sql_step(g, stmt, &found);

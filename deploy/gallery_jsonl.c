@@ -53,15 +53,16 @@ static enum phiz_status add_photos(struct phiz_gallery *g, float *embedding, str
 {
 	sqlite3_stmt *stmt;
 	bool row = true;
-	enum phiz_status status = phiz_sql_open(g, &stmt, "SELECT photo.id, person, kind, name, embedding, source, quality, "
-	                                        "photo.created, consent, keep_days FROM photo JOIN person ON "
+	enum phiz_status status = phiz_sql_open(g, &stmt, "SELECT photo.id, person, kind, name, embedding, source, "
+	                                        "quality, photo.created, consent, keep_days FROM photo JOIN person ON "
 	                                        "person.id = photo.person ORDER BY person.id, kind, photo.id", "");
 
 	while (!status && row) {
 		status = phiz_sql_step(g, stmt, &row);
 		if (status || !row)
 			break;
-		status = phiz_unseal(g, sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1), sqlite3_column_int(stmt, 2),
+		status = phiz_unseal(g, sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1),
+		                     sqlite3_column_int(stmt, 2),
 		                     sqlite3_column_blob(stmt, 4), (size_t)sqlite3_column_bytes(stmt, 4), embedding);
 		if (!status)
 			add_photo(g, stmt, embedding, out);
@@ -325,8 +326,8 @@ static enum phiz_status take_line(struct batch *b, const char *text, size_t size
 	if (!status && json_object_get(object, "phiz_gallery"))
 		status = b->line == 1 ? take_header(b, object) : wrong(b, "the header belongs into the first line");
 	else if (!status && !b->g->dim)
-		status = phiz_fail(b->g->ctx, PHIZ_E_ARG, "%s: does not say which model made it, and the gallery is new: --model says "
-		                   "so", b->file);
+		status = phiz_fail(b->g->ctx, PHIZ_E_ARG, "%s: does not say which model made it, and the gallery is new: "
+		                   "--model says so", b->file);
 	else if (!status)
 		status = take_photo(b, object);
 	if (object)
@@ -336,8 +337,8 @@ static enum phiz_status take_line(struct batch *b, const char *text, size_t size
 }
 
 enum phiz_status phiz_gallery_import(struct phiz_gallery *g, const char *text, size_t size, const char *name,
-                                     const volatile int *cancel, void (*done)(void *user, const char *person, int added),
-                                     void *user)
+                                     const volatile int *cancel,
+                                     void (*done)(void *user, const char *person, int added), void *user)
 {
 	struct batch b = {.g = g, .file = name, .done = done, .user = user};
 	enum phiz_status status = PHIZ_OK;
@@ -352,8 +353,8 @@ enum phiz_status phiz_gallery_import(struct phiz_gallery *g, const char *text, s
 		at += length + 1;
 	}
 	if (!status && cancel && *cancel)
-		status = phiz_fail(g->ctx, PHIZ_E_CANCELLED, "%s: broken off after %" PRId64 " people, who are in; the same command "
-		                   "goes on", name, b.people);
+		status = phiz_fail(g->ctx, PHIZ_E_CANCELLED, "%s: broken off after %" PRId64 " people, who are in; the same "
+		                   "command goes on", name, b.people);
 	if (!status)
 		status = flush(&b);
 	if (!status && b.people) {

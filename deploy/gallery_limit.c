@@ -53,25 +53,28 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-enum phiz_status phiz_limit_from(struct phiz_ctx *ctx, double *similarity, int64_t n, double far, struct phiz_limit *out)
+enum phiz_status phiz_limit_from(struct phiz_ctx *ctx, double *similarity, int64_t n, double far,
+                                 struct phiz_limit *out)
 {
 	double *s = similarity;
 
 	memset(out, 0, sizeof *out);
 	if (n < 1 || n > MAX_STRANGERS || !(far >= 0 && far < 1))
-		return phiz_fail(ctx, PHIZ_E_ARG, "a threshold wants 1 to %d strangers and a share from 0 to below 1", MAX_STRANGERS);
+		return phiz_fail(ctx, PHIZ_E_ARG, "a threshold wants 1 to %d strangers and a share from 0 to below 1",
+		                 MAX_STRANGERS);
 	for (int64_t i = 0; i < n; i++)
 		if (!isfinite(s[i]))
 			return phiz_fail(ctx, PHIZ_E_NUMERIC, "the similarity of a stranger is not finite");
 	qsort(s, (size_t)n, sizeof *s, by_value);
-	/* m strangers may reach it, so it lies just above the one after them. (A little is added to the product, for 0.01 is
-	 * not quite a hundredth.) */
+	/* m strangers may reach it, so it lies just above the one after them. (A little is added to the product, for 0.01
+	 * is not quite a hundredth.) */
 	int64_t m = (int64_t)floor(far * (double)n * (1 + 1e-12));
 	out->value = nextafter(s[n - 1 - m], INFINITY);
 	while (out->passed < n && s[n - 1 - out->passed] >= out->value)
 		out->passed++;
-	/* The quantile that a share far lies above: of n draws X, binomial with far, lie above it. It lies above the (j+1)th
-	 * highest where X <= j, below the jth highest where X >= j; j is chosen so that either fails with 0.025 at most. */
+	/* The quantile that a share far lies above: of n draws X, binomial with far, lie above it. It lies above the
+	 * (j+1)th highest where X <= j, below the jth highest where X >= j; j is chosen so that either fails with 0.025 at
+	 * most. */
 	int64_t few = 0, many = 0;
 	while (few < n && binomial_cdf(few, n, far) <= 0.025) /* P(X <= few - 1) <= 0.025 */
 		few++;
@@ -96,9 +99,11 @@ enum phiz_status phiz_gallery_set_limit(struct phiz_gallery *g, const struct phi
 	if (status)
 		return status;
 	/* An infinite end is stored as NULL. */
-	status = phiz_sql_run(g, "INSERT OR REPLACE INTO threshold(model, value, low, high, far, strangers, passed, far_high, "
-	                      "created) VALUES(?, ?, ?, CASE WHEN ? THEN ? END, ?, ?, ?, ?, ?)", "tddiddiidi", g->model,
-	                      l->value, l->low, (int64_t)(isfinite(l->high) != 0), isfinite(l->high) ? l->high : 0.0, l->far,
+	status = phiz_sql_run(g, "INSERT OR REPLACE INTO threshold(model, value, low, high, far, strangers, passed, "
+	                      "far_high, created) VALUES(?, ?, ?, CASE WHEN ? THEN ? END, ?, ?, ?, ?, "
+	                      "?)", "tddiddiidi", g->model,
+	                      l->value, l->low, (int64_t)(isfinite(l->high) != 0), isfinite(l->high) ? l->high : 0.0,
+	                      l->far,
 	                      l->strangers, l->passed, l->far_high, l->created);
 	if (!status)
 		status = phiz_audit_add(g, "calibrate", "threshold %.6f for %g of strangers, from %lld", l->value, l->far,
@@ -110,8 +115,8 @@ enum phiz_status phiz_gallery_limit(struct phiz_gallery *g, struct phiz_limit *o
 {
 	sqlite3_stmt *stmt;
 	bool row = false;
-	enum phiz_status status = phiz_sql_open(g, &stmt, "SELECT value, low, high, far, strangers, passed, far_high, created "
-	                                        "FROM threshold WHERE model = ?", "t", g->model);
+	enum phiz_status status = phiz_sql_open(g, &stmt, "SELECT value, low, high, far, strangers, passed, far_high, "
+	                                        "created FROM threshold WHERE model = ?", "t", g->model);
 
 	memset(out, 0, sizeof *out);
 	if (!status)

@@ -1,9 +1,9 @@
-/* The matrix file beside a gallery: the rows that are searched, mapped as they lie. It holds nothing that the gallery does
- * not: whenever it is missing, stale or unsound it is made anew.
+/* The matrix file beside a gallery: the rows that are searched, mapped as they lie. It holds nothing that the gallery
+ * does not: whenever it is missing, stale or unsound it is made anew.
  *
- * 4096 bytes of header (little endian: magic, version, dim, stride, rows, generation, the gallery's id, checksum of what
- * follows, checksum of the header up to here), then the people's ids, 8 bytes each, up to a multiple of 4096, then the
- * rows, 4 bytes a float. */
+ * 4096 bytes of header (little endian: magic, version, dim, stride, rows, generation, the gallery's id, checksum of
+ * what follows, checksum of the header up to here), then the people's ids, 8 bytes each, up to a multiple of 4096, then
+ * the rows, 4 bytes a float. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -127,7 +127,8 @@ static enum phiz_status add_photo(struct phiz_gallery *g, int64_t person, int ki
 	/* The id is part of what is sealed, so the row comes first. */
 	enum phiz_status status = phiz_sql_run(g, "INSERT INTO photo(person, kind, embedding, source, quality, created) "
 	                                       "VALUES(?, ?, zeroblob(?), substr(?, 1, ?), "
-	                                       "CASE WHEN ? < 0 THEN NULL ELSE ? END, ?)", "iiitiddi", person, (int64_t)kind,
+	                                       "CASE WHEN ? < 0 THEN NULL ELSE ? END, ?)", "iiitiddi", person,
+	                                       (int64_t)kind,
 	                                       (int64_t)size, photo->source, (int64_t)MAX_SOURCE, photo->quality,
 	                                       photo->quality, photo->created > 0 ? photo->created : (int64_t)time(NULL));
 	if (status)
@@ -362,8 +363,8 @@ static enum phiz_status empty_log(struct phiz_gallery *g)
 	if (!status)
 		status = phiz_sql_step(g, stmt, &row);
 	if (!status && row && sqlite3_column_int(stmt, 0))
-		status = phiz_fail(g->ctx, PHIZ_E_IO, "%s: another program holds it open, so that bytes of what was removed may be "
-		                   "left in its files: close that and erase again (phiz gallery purge does)", g->path);
+		status = phiz_fail(g->ctx, PHIZ_E_IO, "%s: another program holds it open, so that bytes of what was removed "
+		                   "may be left in its files: close that and erase again (phiz gallery purge does)", g->path);
 	sqlite3_finalize(stmt);
 	return status;
 }
@@ -423,7 +424,8 @@ enum phiz_status phiz_gallery_remove_photo(struct phiz_gallery *g, const char *n
 	if (!status)
 		status = phiz_sql_run(g, "DELETE FROM photo WHERE id = ? AND person = ?", "ii", id, person);
 	if (!status && sqlite3_changes(g->db) != 1)
-		status = phiz_fail(g->ctx, PHIZ_E_NOTFOUND, "%s: %s has no photo %" PRId64 ": phiz gallery show lists them", g->path,
+		status = phiz_fail(g->ctx, PHIZ_E_NOTFOUND, "%s: %s has no photo %" PRId64 ": phiz gallery show lists them",
+		                   g->path,
 		                   name, id);
 	if (!status)
 		status = phiz_generation_bump(g);
@@ -481,7 +483,8 @@ enum phiz_status phiz_gallery_people(struct phiz_gallery *g, phiz_person_fn each
 	enum phiz_status status = phiz_sql_open(g, &stmt,
 		"SELECT id, name, created, consent, keep_days, (SELECT count(*) FROM photo WHERE person = p.id AND kind = 0), "
 		"(SELECT count(*) FROM photo WHERE person = p.id AND kind = 1), "
-		"coalesce((SELECT max(created) FROM photo WHERE person = p.id AND kind = 0), created) FROM person p ORDER BY name",
+		"coalesce((SELECT max(created) FROM photo WHERE person = p.id AND kind = 0), created) FROM person p ORDER BY "
+			"name",
 		"");
 
 	while (!status && row) {
@@ -508,8 +511,8 @@ enum phiz_status phiz_gallery_photos(struct phiz_gallery *g, const char *name, p
 	enum phiz_status status = phiz_person_find(g, name, &id);
 
 	if (!status)
-		status = phiz_sql_open(g, &stmt, "SELECT id, kind, source, coalesce(quality, -1), created FROM photo WHERE person = ?"
-		                       " ORDER BY kind, id", "i", id);
+		status = phiz_sql_open(g, &stmt, "SELECT id, kind, source, coalesce(quality, -1), created FROM photo WHERE "
+		                       "person = ? ORDER BY kind, id", "i", id);
 	while (!status && row) {
 		status = phiz_sql_step(g, stmt, &row);
 		if (status || !row)

@@ -1,4 +1,5 @@
-/* The tables of a gallery, version by version. A new gallery goes through all of them. The SQL is that of SQLite 3.22. */
+/* The tables of a gallery, version by version. A new gallery goes through all of them. The SQL is that of SQLite 3.22.
+ */
 #include <string.h>
 
 #include "core/base/error.h"
@@ -9,8 +10,7 @@ static const char version_1[] =
 	"CREATE TABLE state(one INTEGER PRIMARY KEY CHECK(one = 1), gallery BLOB NOT NULL, generation INTEGER NOT NULL,"
 	" model TEXT, model_name TEXT, dim INTEGER NOT NULL DEFAULT 0);"
 	"CREATE TABLE person(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,"
-	" consent TEXT);"
-	"CREATE TABLE photo(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" consent TEXT);CREATE TABLE photo(id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" person INTEGER NOT NULL REFERENCES person(id) ON DELETE CASCADE, kind INTEGER NOT NULL CHECK(kind IN (0, 1)),"
 	" embedding BLOB NOT NULL, source TEXT, quality REAL, created INTEGER NOT NULL);"
 	"CREATE INDEX photo_person ON photo(person, kind);"
@@ -23,14 +23,12 @@ static const char version_1[] =
 /* Version 2: how long people are kept, encryption, thresholds with their interval. */
 static const char version_2[] =
 	"ALTER TABLE person ADD COLUMN keep_days INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE state ADD COLUMN kdf TEXT;"
-	"ALTER TABLE state ADD COLUMN salt BLOB;"
+	"ALTER TABLE state ADD COLUMN kdf TEXT;ALTER TABLE state ADD COLUMN salt BLOB;"
 	"ALTER TABLE state ADD COLUMN ops INTEGER;"
 	"ALTER TABLE state ADD COLUMN memory INTEGER;"
-	"ALTER TABLE state ADD COLUMN proof BLOB;"
-	"CREATE TABLE threshold(model TEXT PRIMARY KEY, value REAL NOT NULL, low REAL NOT NULL, high REAL,"
-	" far REAL NOT NULL, strangers INTEGER NOT NULL, passed INTEGER NOT NULL, far_high REAL NOT NULL,"
-	" created INTEGER NOT NULL);";
+	"ALTER TABLE state ADD COLUMN proof BLOB;CREATE TABLE threshold(model TEXT PRIMARY KEY, value REAL NOT NULL, low "
+	"REAL NOT NULL, high REAL, far REAL NOT NULL, strangers INTEGER NOT NULL, passed INTEGER NOT NULL, far_high REAL "
+	"NOT NULL, created INTEGER NOT NULL);";
 
 static const char *const versions[PHIZ_GALLERY_SCHEMA] = {version_1, version_2};
 
@@ -40,8 +38,9 @@ static enum phiz_status check_objects(struct phiz_gallery *g)
 	int64_t n = 0;
 	enum phiz_status status = phiz_sql_int(g, &n,
 		"SELECT count(*) FROM sqlite_master WHERE type IN ('trigger', 'view') AND sql NOT IN ("
-		"'CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, ''the log is append-only''); END',"
-		"'CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, ''the log is append-only''); END')",
+		"'CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, ''the log is append-only''); "
+			"END','CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, ''the log is "
+			"append-only''); END')",
 		"");
 
 	if (!status && n)

@@ -38,8 +38,8 @@ struct phiz_hit {
 };
 
 /* The min(k, n) rows with the largest products, largest first; of equal ones the lower row first. NaN counts as lower
- * than all. rows and query as above. On all of the context's threads; the hits do not depend on how many they are. *count
- * says how many were written to out (room for k). NOMEM, ARG (a bad PHIZ_CPU, k < 1). */
+ * than all. rows and query as above. On all of the context's threads; the hits do not depend on how many they are.
+ * *count says how many were written to out (room for k). NOMEM, ARG (a bad PHIZ_CPU, k < 1). */
 enum phiz_status phiz_search_top(struct phiz_ctx *ctx, const float *rows, int64_t n, int64_t stride, const float *query,
                                  int64_t k, struct phiz_hit *out, int64_t *count);
 

@@ -66,7 +66,8 @@ static void products(void **state)
 					for (int64_t d = 0; d < stride; d++)
 						scale += fabs((double)rows[j * stride + d] * (double)query[d]);
 					if (fabs((double)out[j] - want) > 1e-6 * scale + 1e-12)
-						fail_msg("%s dim %d row %d: %g, want %g", kernels[k].name, dims[i], (int)j, (double)out[j], want);
+						fail_msg("%s dim %d row %d: %g, want %g", kernels[k].name, dims[i], (int)j, (double)out[j],
+						         want);
 				}
 				for (int64_t j = n; j < 16; j++)
 					assert_true(out[j] == 12345); /* nothing behind the end */

@@ -335,9 +335,11 @@ static void version_1_is_migrated(void **state)
 
 	begin(&p);
 	snprintf(text, sizeof text,
-	         "CREATE TABLE state(one INTEGER PRIMARY KEY CHECK(one = 1), gallery BLOB NOT NULL, generation INTEGER NOT NULL,"
+	         "CREATE TABLE state(one INTEGER PRIMARY KEY CHECK(one = 1), gallery BLOB NOT NULL, generation INTEGER NOT "
+	         "NULL,"
 	         " model TEXT, model_name TEXT, dim INTEGER NOT NULL DEFAULT 0);"
-	         "CREATE TABLE person(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,"
+	         "CREATE TABLE person(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created INTEGER NOT "
+	         "NULL,"
 	         " consent TEXT);"
 	         "CREATE TABLE photo(id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	         " person INTEGER NOT NULL REFERENCES person(id) ON DELETE CASCADE, kind INTEGER NOT NULL"

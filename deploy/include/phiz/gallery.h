@@ -1,12 +1,12 @@
 /* A gallery: who is who, by embeddings, in an SQLite file. A person is added in a moment; whom nobody resembles enough
  * is unknown.
  *
- * Rule: a person is the mean of the L2-normalised embeddings of the photos enrolled, normalised again. The similarity of
- * a face to a person is the cosine of its embedding with that mean; but where the face lies nearer to a photo that was
- * rejected for this person ("this is not NAME"), it is the difference of the two, which is at most 0.
+ * Rule: a person is the mean of the L2-normalised embeddings of the photos enrolled, normalised again. The similarity
+ * of a face to a person is the cosine of its embedding with that mean; but where the face lies nearer to a photo that
+ * was rejected for this person ("this is not NAME"), it is the difference of the two, which is at most 0.
  *
- * The file is in WAL mode with synchronous = FULL: what a call reported done survives a crash, and a call is done whole or
- * not at all. It is bound to the model that made its embeddings (phiz_gallery_bind). Beside it, once it holds many
+ * The file is in WAL mode with synchronous = FULL: what a call reported done survives a crash, and a call is done whole
+ * or not at all. It is bound to the model that made its embeddings (phiz_gallery_bind). Beside it, once it holds many
  * people and is not encrypted, lies FILE.matrix with the means, mapped for searching and made anew when stale.
  *
  * A gallery is used by one thread at a time; several may open the same file, also in several processes. */
@@ -58,8 +58,8 @@ PHIZ_API void phiz_gallery_free(struct phiz_gallery **gallery);
 /* Needs no key: is the file there and encrypted? false where it cannot be told. */
 PHIZ_API bool phiz_gallery_is_encrypted(struct phiz_ctx *ctx, const char *path);
 PHIZ_API enum phiz_status phiz_gallery_describe(struct phiz_gallery *gallery, struct phiz_gallery_info *out);
-/* Binds an empty gallery to a model, or checks that it is bound to this one. hash: 64 hex digits (phiz_model_hash); name is
- * for messages. ARG, with a line that says which is which, for another model or dimension. */
+/* Binds an empty gallery to a model, or checks that it is bound to this one. hash: 64 hex digits (phiz_model_hash);
+ * name is for messages. ARG, with a line that says which is which, for another model or dimension. */
 PHIZ_API enum phiz_status phiz_gallery_bind(struct phiz_gallery *gallery, const char *hash, int dim, const char *name);
 
 /* --- People --- */
@@ -115,8 +115,8 @@ struct phiz_photo {
 	double quality;     /* < 0: not known */
 	int64_t created;
 };
-/* Call back for each person by name, or for each photo of a person; a status other than OK ends it and is returned. What
- * is pointed to lasts for the call. The call back must not change the gallery. */
+/* Call back for each person by name, or for each photo of a person; a status other than OK ends it and is returned.
+ * What is pointed to lasts for the call. The call back must not change the gallery. */
 typedef enum phiz_status (*phiz_person_fn)(void *user, const struct phiz_person *person);
 typedef enum phiz_status (*phiz_photo_fn)(void *user, const struct phiz_photo *photo);
 PHIZ_API enum phiz_status phiz_gallery_people(struct phiz_gallery *gallery, phiz_person_fn each, void *user);
@@ -138,8 +138,8 @@ PHIZ_API enum phiz_status phiz_gallery_search(struct phiz_gallery *gallery, cons
 /* Of an embedding to one person. */
 PHIZ_API enum phiz_status phiz_gallery_similarity(struct phiz_gallery *gallery, const float *embedding,
                                                   const char *name, double *out);
-/* How well a person can be told from the others: the other person whose mean is most similar, `except` (may be NULL) left
- * out. *found: is there one? */
+/* How well a person can be told from the others: the other person whose mean is most similar, `except` (may be NULL)
+ * left out. *found: is there one? */
 PHIZ_API enum phiz_status phiz_gallery_nearest(struct phiz_gallery *gallery, const char *name, const char *except,
                                                struct phiz_match *out, bool *found);
 /* For each enrolled photo of those who have at least two, the similarity to its own person without that photo
@@ -159,9 +159,9 @@ struct phiz_limit {
 	int64_t created;
 };
 /* From the best similarity of each stranger to anybody: the smallest value that at most far * n of them reach. The
- * interval is that of order statistics: it holds for any distribution of similarities (binomial; David and Nagaraja, Order
- * Statistics, 7.1); far_high is Clopper and Pearson's one-sided bound. similarity is sorted in place. ARG: n < 1, far not in
- * 0..1, not finite. */
+ * interval is that of order statistics: it holds for any distribution of similarities (binomial; David and Nagaraja,
+ * Order Statistics, 7.1); far_high is Clopper and Pearson's one-sided bound. similarity is sorted in place. ARG: n < 1,
+ * far not in 0..1, not finite. */
 PHIZ_API enum phiz_status phiz_limit_from(struct phiz_ctx *ctx, double *similarity, int64_t n, double far,
                                           struct phiz_limit *out);
 PHIZ_API enum phiz_status phiz_gallery_set_limit(struct phiz_gallery *gallery, const struct phiz_limit *limit);
@@ -185,9 +185,9 @@ PHIZ_API enum phiz_status phiz_gallery_import(struct phiz_gallery *gallery, cons
 
 /* --- Audit log --- */
 
-/* Every change, in a chain: hash = BLAKE2b(hash before, id, time, action, detail), keyed where the gallery is encrypted.
- * The log is append-only in the database; changing, dropping or reordering entries with another program breaks the
- * chain. Cutting off its end does not: keep the last hash elsewhere, and ask for it. */
+/* Every change, in a chain: hash = BLAKE2b(hash before, id, time, action, detail), keyed where the gallery is
+ * encrypted. The log is append-only in the database; changing, dropping or reordering entries with another program
+ * breaks the chain. Cutting off its end does not: keep the last hash elsewhere, and ask for it. */
 struct phiz_audit {
 	int64_t id, time;
 	const char *action; /* "create", "enroll", "remove", "erase", "rename", "merge", "export", "import", "reject",
