@@ -154,7 +154,7 @@ const char *phiz_foreign_kind(const void *bytes, size_t size)
 	if (size > 262 && memcmp(data + 257, "ustar", 5) == 0)
 		return "a tar archive: unpack it, or save it again with a newer PyTorch";
 	if (data[0] == 0x08 && (has_early(data, size, "pytorch") || has_early(data, size, "onnx")))
-		return "an ONNX file, which phiz writes but does not read";
+		return "an ONNX file, a network and not a file of tensors: 'phiz import' reads it by its name .onnx";
 	return NULL;
 }
 
