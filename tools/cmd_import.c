@@ -1,4 +1,4 @@
-/* phiz import: a model file from weights that PyTorch saved. */
+/* phiz import: a model file from ONNX, or from weights that PyTorch saved. */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,11 +6,13 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/io/import.h"
+#include "tools/import_onnx.h"
 #include "tools/models.h"
 #include "tools/tools.h"
 
 struct settings {
 	const char *output, *net, *labels, *licence;
+	struct phiz_onnx_wishes onnx;
 	int64_t size, classes;
 	bool partial, json;
 };
@@ -25,30 +27,15 @@ static const struct phiz_option options[] = {
 	            "of the square input in pixels (default: the network's)"),
 	PHIZ_OPTION(struct settings, "--labels", TEXT, labels, "FILE", 0, 0, "class names, a line each"),
 	PHIZ_OPTION(struct settings, "--licence", TEXT, licence, "TEXT", 0, 0, "of the weights; kept in the file"),
+	PHIZ_OPTION(struct settings, "--task", TEXT, onnx.task, "TASK", 0, 0, "of an ONNX file: classify, embed or detect"),
+	PHIZ_OPTION(struct settings, "--preprocess", TEXT, onnx.preprocess, "HOW", 0, 0,
+	            "of an ONNX file: a name, or mean=R/G/B,std=R/G/B,... (see below)"),
+	PHIZ_OPTION(struct settings, "--align", TEXT, onnx.align, "HOW", 0, 0,
+	            "of an ONNX file: how faces are cut out for it (see below)"),
 	PHIZ_OPTION(struct settings, "--partial", FLAG, partial, NULL, 0, 0,
 	            "missing and unexpected tensors are said, not refused"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
-
-/* The network for the tensors: as asked for, or as it looks. */
-static enum phiz_status make_model(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_tensors *t,
-                                   const char *path, struct phiz_model **out)
-{
-	struct phiz_net_guess guess;
-	int64_t classes = s->classes;
-
-	if (s->net) {
-		const struct phiz_tensor *fc = phiz_tensors_find(t, "fc.weight");
-		if (!classes && fc && fc->shape.ndim == 2)
-			classes = fc->shape.dim[0];
-		return phiz_open_model(ctx, s->net, classes, (int)s->size, out);
-	}
-	enum phiz_status status = phiz_import_guess_net(ctx, t, path, &guess);
-	if (status)
-		return phiz_fail_in(ctx, "%s (--net NET names another network)", path);
-	return phiz_model_from_cfg(ctx, phiz_net_builtin(guess.net), guess.net, classes ? classes : guess.classes,
-	                           (int)s->size, 0, out);
-}
 
 /* A line a class; the number must fit. */
 static enum phiz_status read_labels(struct phiz_ctx *ctx, const char *path, struct phiz_model *m)
@@ -134,6 +121,52 @@ static int import_mtcnn(struct phiz_ctx *ctx, const struct settings *s, char **a
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }
 
+static const char *task_name(const struct phiz_model *m)
+{
+	static const char *const names[] = {"classify", "embed", "detect"};
+
+	return names[phiz_model_task(m)];
+}
+
+static void print_onnx(const struct settings *s, const struct phiz_model *m, const char *known)
+{
+	if (s->json) {
+		printf("{\"file\":");
+		phiz_print_json(m->ctx, s->output);
+		printf(",\"task\":\"%s\",\"known\":", task_name(m));
+		if (known)
+			phiz_print_json(m->ctx, known);
+		else
+			printf("null");
+		printf(",\"loaded\":%zu,\"nodes\":%d,\"size\":%d}\n", m->n_entries,
+		       phiz_graph_n_nodes(m->graph), m->preproc.size);
+		return;
+	}
+	printf("%s: %s%s%zu tensors, %d nodes, task %s, input %d x %d\n", s->output, known ? known : "", known ? ", " : "",
+	       m->n_entries, phiz_graph_n_nodes(m->graph), task_name(m), m->preproc.size, m->preproc.size);
+}
+
+static int import_onnx(struct phiz_ctx *ctx, const struct settings *s, const char *path)
+{
+	struct phiz_model *m = NULL;
+	const char *known;
+	enum phiz_status status = phiz_import_onnx(ctx, path, (int)s->size, &s->onnx, &known, &m);
+
+	if (!status && !known && !phiz_model_meta(m, "made_by") && !s->onnx.preprocess && !phiz_quiet)
+		fputs("phiz: an ONNX file does not say how pictures are made ready for it: taken as torchvision's networks;\n"
+		      "phiz: --task, --preprocess and --align say otherwise\n", stderr);
+	if (!status && s->labels)
+		status = read_labels(ctx, s->labels, m);
+	if (!status)
+		status = describe(m, s, path);
+	if (!status)
+		status = phiz_model_write(m, s->output);
+	if (!status)
+		print_onnx(s, m, known);
+	phiz_model_free(&m);
+	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
+}
+
 extern const struct phiz_verb phiz_verb_import;
 
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
@@ -153,9 +186,16 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		                  "--partial");
 	if (n_args == PHIZ_MTCNN_FILES)
 		return import_mtcnn(ctx, s, args);
+	if (phiz_is_onnx_name(args[0]) && (s->net || s->classes || s->partial))
+		return phiz_usage(&phiz_verb_import, "an ONNX file is a network: --net, --classes and --partial are for "
+		                  "others");
+	if (phiz_is_onnx_name(args[0]))
+		return import_onnx(ctx, s, args[0]);
+	if (s->onnx.task || s->onnx.preprocess || s->onnx.align)
+		return phiz_usage(&phiz_verb_import, "--task, --preprocess and --align are for ONNX files");
 	enum phiz_status status = phiz_tensors_read(ctx, args[0], &t);
 	if (!status)
-		status = make_model(ctx, s, &t, args[0], &m);
+		status = phiz_network_for(ctx, &t, args[0], s->net, s->classes, (int)s->size, &m);
 	if (!status) {
 		status = phiz_import_weights(ctx, m, &t, args[0], &o, &report);
 		if (report.text.size && !phiz_quiet)
@@ -176,12 +216,23 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 }
 
 const struct phiz_verb phiz_verb_import = {
-	"import", "a model file from weights that PyTorch saved", "FILE -o OUT.phiz [--net NET] [--classes N]",
+	"import", "a model file from ONNX, or from weights that PyTorch saved",
+	"FILE -o OUT.phiz [--net NET] [--classes N]",
 	"FILE is a .pth or .pt file of torch.save (zip or legacy; tensors are read, nothing is\n"
 	"executed) or a .safetensors file. torchvision's resnet18, 34 and 50 are known by their\n"
 	"names and shapes and get torchvision's preprocessing: short side to 256, centre 224,\n"
 	"ImageNet's mean and deviation. Classes are named 0, 1, 2 ... without --labels.\n"
 	"pnet.pt, rnet.pt and onet.pt of facenet-pytorch together give the face detector\n"
-	"MTCNN (MIT licence), for phiz data detect and whatever finds faces.",
+	"MTCNN (MIT licence), for phiz data detect and whatever finds faces.\n"
+	"\n"
+	"An .onnx file (opset 7 to 21, one input [N, 3, H, W]) brings its own network. What\n"
+	"phiz cannot compute exactly is refused by the node's name. Files that phiz wrote,\n"
+	"MobileFaceNet, YuNet and the Ultra-Light detector are known; of others say\n"
+	"  --task classify, embed or detect\n"
+	"  --preprocess torchvision, mobilefacenet ((x - 127.5) / 128), arcface ((x - 127.5) /\n"
+	"      127.5), facenet, ultralight or raw (0..255), all on RGB stretched to the input; or\n"
+	"      parts with commas: mean=R/G/B, std=R/G/B (of pixels from 0 to 255), resize=N (of\n"
+	"      the short side, then the centre), bgr (turned in the first convolution)\n"
+	"  --align arcface, facenet:MARGIN, box:MARGIN or none",
 	options, PHIZ_COUNT(options), sizeof(struct settings), NULL, 1, 3, run,
 };

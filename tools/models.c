@@ -10,6 +10,7 @@
 #include "core/base/file.h"
 #include "core/base/parse.h"
 #include "core/io/import.h"
+#include "tools/import_onnx.h"
 #include "tools/zoo.h"
 
 enum { MAX_CFG_BYTES = 1 << 20, MAX_PATH = 4000 };
@@ -191,19 +192,23 @@ enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t
 	return status;
 }
 
-/* The network for the tensors: as asked for, or as it looks. */
-static enum phiz_status network_for(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path,
-                                    const char *net, int size, struct phiz_model **out)
+enum phiz_status phiz_network_for(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path, const char *net,
+                                  int64_t classes, int size, struct phiz_model **out)
 {
 	struct phiz_net_guess guess;
 
+	*out = NULL;
 	if (net) {
 		const struct phiz_tensor *fc = phiz_tensors_find(t, "fc.weight");
-		return phiz_open_model(ctx, net, fc && fc->shape.ndim == 2 ? fc->shape.dim[0] : 0, size, out);
+		if (!classes && fc && fc->shape.ndim == 2)
+			classes = fc->shape.dim[0];
+		return phiz_open_model(ctx, net, classes, size, out);
 	}
 	enum phiz_status status = phiz_import_guess_net(ctx, t, path, &guess);
-	return status ? status
-	              : phiz_model_from_cfg(ctx, phiz_net_builtin(guess.net), guess.net, guess.classes, size, 0, out);
+	if (status)
+		return phiz_fail_in(ctx, "%s (--net NET names another network)", path);
+	return phiz_model_from_cfg(ctx, phiz_net_builtin(guess.net), guess.net, classes ? classes : guess.classes, size, 0,
+	                           out);
 }
 
 enum phiz_status phiz_open_weights(struct phiz_ctx *ctx, const char *path, const char *net, int size,
@@ -214,11 +219,17 @@ enum phiz_status phiz_open_weights(struct phiz_ctx *ctx, const char *path, const
 	struct phiz_tensors t = {0};
 
 	*out = NULL;
+	if (phiz_is_onnx_name(path)) {
+		const struct phiz_onnx_wishes none = {NULL, NULL, NULL};
+		const char *known;
+		enum phiz_status read = phiz_import_onnx(ctx, path, size, &none, &known, out);
+		return read ? read : phiz_model_set_meta(*out, "source", phiz_path_base(path));
+	}
 	if (!ends_with(path, ".pth") && !ends_with(path, ".pt") && !ends_with(path, ".safetensors"))
 		return phiz_open_model(ctx, path, 0, size, out);
 	enum phiz_status status = phiz_tensors_read(ctx, path, &t);
 	if (!status)
-		status = network_for(ctx, &t, path, net, size, out);
+		status = phiz_network_for(ctx, &t, path, net, 0, size, out);
 	if (!status)
 		status = phiz_import_weights(ctx, *out, &t, path, &o, &report);
 	if (!status)

@@ -4,13 +4,19 @@
 
 #include <phiz/model.h>
 
+#include "core/io/tensors.h"
+
 /* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file,
  * the name of a built-in network ("resnet18") or of a model in the models folder ("yunet"). classes and size (0: as it
  * says) apply to networks without weights. */
 enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
                                  struct phiz_model **out);
-/* Weights to begin with: what phiz_open_model takes, or a .pth or .safetensors file of a torchvision network (which one
- * is told by names and shapes, or by net where that is not NULL). size: of the input, 0: the network's. */
+/* The network for the tensors of a file: net as phiz_open_model takes it, or, where that is NULL, as names and shapes
+ * say. classes 0: as many as fc.weight has; size 0: the network's. */
+enum phiz_status phiz_network_for(struct phiz_ctx *ctx, const struct phiz_tensors *t, const char *path, const char *net,
+                                  int64_t classes, int size, struct phiz_model **out);
+/* Weights to begin with: what phiz_open_model takes, a .pth or .safetensors file of a known network (which one is told
+ * by names and shapes, or by net where that is not NULL), or an .onnx file. size: of the input, 0: the network's. */
 enum phiz_status phiz_open_weights(struct phiz_ctx *ctx, const char *path, const char *net, int size,
                                    struct phiz_model **out);
 /* The file that phiz_open_model would read, as a new string: a path, the folder of a run, or the name of a model in the

@@ -93,8 +93,8 @@ static void set_all(struct phiz_fold *f, int i, double v)
 		f->v[p][i] = v;
 }
 
-/* A network that was exported for one size has that size's numbers in its shapes. Where the file fixes the batch at 1, a
- * leading 1 can stand for it; and one other number that only this size explains becomes "what is left". */
+/* A network that was exported for one size has that size's numbers in its shapes. Where the file fixes the batch at 1,
+ * a leading 1 can stand for it; and one other number that only this size explains becomes "what is left". */
 static void free_sizes(const struct phiz_onnx_import *m, int x, struct phiz_fold *want, bool zero_copies)
 {
 	struct phiz_fold tried;

@@ -39,7 +39,7 @@ static void shape(struct phiz_onnx_import *m)
 
 	if (!v)
 		return;
-	ndim = v->value != PHIZ_NONE ? phiz_onnx_shape(m, 0, v->value)->ndim : v->tensor ? v->tensor->shape.ndim : v->fold->ndim;
+	ndim = v->tensor ? v->tensor->shape.ndim : v->fold ? v->fold->ndim : phiz_onnx_shape(m, 0, v->value)->ndim;
 	begin = begin < 0 ? begin + ndim : begin;
 	end = end < 0 ? end + ndim : end;
 	for (d = 0; d < ndim; d++) {
@@ -220,7 +220,8 @@ static void slice(struct phiz_onnx_import *m)
 	step = (struct phiz_fold){1, 1, true, {{1}}};
 	if (phiz_onnx_has(m, 4))
 		(void)phiz_onnx_in_fold(m, 4, &step);
-	if (from.ndim != 1 || begin.n != 1 || end.n != 1 || step.n != 1 || step.v[0][0] != 1 || n_axes > 1 || axes[0] != 0) {
+	if (from.ndim != 1 || begin.n != 1 || end.n != 1 || step.n != 1 || step.v[0][0] != 1 || n_axes > 1 ||
+	    axes[0] != 0) {
 		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "of a list in other than one piece");
 		return;
 	}

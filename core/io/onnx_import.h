@@ -1,12 +1,12 @@
-/* An ONNX graph on its way into ours: what its names stand for. Shared by onnx_read.c (the file), onnx_fold.c (arithmetic
- * on shapes and constants, done at import) and onnx_layers.c, onnx_arith.c (what each operator becomes). The first failure
- * stays in `status`; further calls do nothing.
+/* An ONNX graph on its way into ours: what its names stand for. Shared by onnx_read.c (the file), onnx_fold.c
+ * (arithmetic on shapes and constants, done at import) and onnx_layers.c, onnx_arith.c (what each operator becomes).
+ * The first failure stays in `status`; further calls do nothing.
  *
- * Networks compute shapes from the picture's size, which a plan may change later, so folded numbers must not be taken for
- * constants. Each is therefore known for several sizes of the input at once ("probes": the size it is built for, another
- * batch, another height, another width), as are the types of all values. What is the same in all probes is a constant;
- * what follows a dim of a value can be written as such. A probe that a node's shapes do not allow is given up: that size
- * is then fixed in the network itself. */
+ * Networks compute shapes from the picture's size, which a plan may change later, so folded numbers must not be taken
+ * for constants. Each is therefore known for several sizes of the input at once ("probes": the size it is built for,
+ * another batch, another height, another width), as are the types of all values. What is the same in all probes is a
+ * constant; what follows a dim of a value can be written as such. A probe that a node's shapes do not allow is given
+ * up: that size is then fixed in the network itself. */
 #ifndef PHIZ_IO_ONNX_IMPORT_H
 #define PHIZ_IO_ONNX_IMPORT_H
 
@@ -86,7 +86,8 @@ int phiz_onnx_new_param(struct phiz_onnx_import *m, const char *role, struct phi
 
 /* ---- Nodes ---- */
 
-/* Adds a node of ours. last: it makes the ONNX node's first output and is named after that. PHIZ_NONE after a failure. */
+/* Adds a node of ours. last: it makes the ONNX node's first output and is named after that. PHIZ_NONE after a
+ * failure. */
 int phiz_onnx_add(struct phiz_onnx_import *m, const char *op, const int *in, int n_in, const struct phiz_attr_arg *attr,
                   int n_attrs, bool last);
 /* The node's first output is this value, tensor (taken over, also on failure) or fold. */

@@ -87,7 +87,7 @@ enum phiz_status phiz_onnx_swap_channels(struct phiz_model *model)
 			struct phiz_tensor *t = weight == PHIZ_NONE ? NULL : phiz_graph_value(g, weight)->tensor;
 			if (!t || t->dtype != PHIZ_F32 || t->shape.dim[1] != 3 || phiz_graph_uses(g, weight) != 1)
 				return phiz_fail(model->ctx, PHIZ_E_UNSUPPORTED,
-				                 "%s reads the picture and is no plain convolution, so its blue and red cannot be swapped",
+				                 "%s reads the picture and is no plain convolution: its blue and red cannot be swapped",
 				                 node->name);
 			int64_t plane = t->shape.dim[2] * t->shape.dim[3];
 			float *w = t->data;
@@ -101,8 +101,8 @@ enum phiz_status phiz_onnx_swap_channels(struct phiz_model *model)
 	return PHIZ_OK;
 }
 
-/* YuNet reads B, G, R from 0 to 255: its detector (deploy/detector_yunet.c) fills the input so, and the file's weights stay
- * as they are. mean and std say the range. */
+/* YuNet reads B, G, R from 0 to 255: its detector (deploy/detector_yunet.c) fills the input so, and the file's weights
+ * stay as they are. mean and std say the range. */
 static enum phiz_status make_yunet(struct phiz_model *m)
 {
 	set_preproc(&m->preproc, 0, 1.0f / 255, 320);

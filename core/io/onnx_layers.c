@@ -232,7 +232,8 @@ static void leaky_relu(struct phiz_onnx_import *m)
 	phiz_onnx_out_value(m, phiz_onnx_add(m, "leaky_relu", &in, 1, &attr, 1, true));
 }
 
-/* The slope, one or one per channel, broadcasts from the last dim on: [C, 1, 1], [1, C, 1, 1], [1]; [C] beside [N, C]. */
+/* The slope, one or one per channel, broadcasts from the last dim on: [C, 1, 1], [1, C, 1, 1], [1]; [C] beside [N,
+ * C]. */
 static void prelu(struct phiz_onnx_import *m)
 {
 	int in[2] = {phiz_onnx_in_graph(m, 0), PHIZ_NONE}, d, from_end;
@@ -313,7 +314,8 @@ static void check_window(struct phiz_onnx_import *m, const struct window *w)
 		phiz_onnx_fail(m, PHIZ_E_FORMAT, "no kernel_shape");
 	for (i = 0; i < 2 && !m->status; i++)
 		if (w->stride[i] < 1 || w->stride[i] > 65536)
-			phiz_onnx_fail(m, PHIZ_E_FORMAT, "strides: want numbers from 1 to 65536, got %lld", (long long)w->stride[i]);
+			phiz_onnx_fail(m, PHIZ_E_FORMAT, "strides: want numbers from 1 to 65536, got %lld",
+			               (long long)w->stride[i]);
 	for (i = 0; i < 4 && !m->status; i++)
 		if (w->pad[i] < 0 || w->pad[i] > 65536)
 			phiz_onnx_fail(m, PHIZ_E_FORMAT, "pads: want numbers from 0 to 65536, got %lld", (long long)w->pad[i]);

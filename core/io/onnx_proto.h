@@ -17,8 +17,8 @@ enum { PHIZ_ONNX_T_FLOAT = 1, PHIZ_ONNX_T_UINT8 = 2, PHIZ_ONNX_T_INT8 = 3, PHIZ_
        PHIZ_ONNX_T_BOOL = 9, PHIZ_ONNX_T_FLOAT16 = 10, PHIZ_ONNX_T_DOUBLE = 11, PHIZ_ONNX_T_BFLOAT16 = 16 };
 
 /* AttributeProto.AttributeType */
-enum { PHIZ_ONNX_A_FLOAT = 1, PHIZ_ONNX_A_INT = 2, PHIZ_ONNX_A_STRING = 3, PHIZ_ONNX_A_TENSOR = 4, PHIZ_ONNX_A_FLOATS = 6,
-       PHIZ_ONNX_A_INTS = 7 };
+enum { PHIZ_ONNX_A_FLOAT = 1, PHIZ_ONNX_A_INT = 2, PHIZ_ONNX_A_STRING = 3, PHIZ_ONNX_A_TENSOR = 4,
+       PHIZ_ONNX_A_FLOATS = 6, PHIZ_ONNX_A_INTS = 7 };
 
 struct phiz_onnx_attr {
 	struct phiz_span name;
@@ -51,7 +51,8 @@ bool phiz_span_equal(struct phiz_span a, struct phiz_span b);
 /* phiz_shown of a span. */
 char *phiz_span_shown(struct phiz_span s, char out[PHIZ_SHOWN]);
 
-/* Each gives FORMAT with a message (without the file's name) if the message is damaged, LIMIT beyond the bounds above. */
+/* Each gives FORMAT with a message (without the file's name) if the message is damaged, LIMIT beyond the bounds
+ * above. */
 enum phiz_status phiz_onnx_read_node(struct phiz_ctx *ctx, struct phiz_span message, struct phiz_onnx_op_node *out);
 enum phiz_status phiz_onnx_read_info(struct phiz_ctx *ctx, struct phiz_span message, struct phiz_onnx_info *out);
 /* onnx_tensor.c. A TensorProto with its name. Floating point of any width comes as F32, bool as U8. Sizes are held

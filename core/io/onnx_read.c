@@ -102,8 +102,8 @@ static enum phiz_status read_file(struct phiz_ctx *ctx, const char *path, struct
 	if (f->opset == 0)
 		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: no opset: the file may be cut off", path);
 	if (f->opset < OPSET_MIN || f->opset > OPSET_MAX)
-		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s: opset %lld, and phiz reads %d to %d: export it again with one of "
-		                 "these", path, (long long)f->opset, OPSET_MIN, OPSET_MAX);
+		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s: opset %lld, and phiz reads %d to %d: export it again with "
+		                 "one of these", path, (long long)f->opset, OPSET_MIN, OPSET_MAX);
 	return PHIZ_OK;
 }
 
@@ -161,7 +161,8 @@ static int64_t free_side(const struct phiz_onnx_import *m, int64_t side)
 /* Becomes "image": the name that phiz's own networks give it. */
 static void add_image(struct phiz_onnx_import *m, const struct phiz_onnx_info *info)
 {
-	struct phiz_shape shape = phiz_shape_4d(1, 3, free_side(m, info->shape.dim[2]), free_side(m, info->shape.dim[3]));
+	struct phiz_shape shape = phiz_shape_4d(1, info->shape.dim[1] > 0 ? info->shape.dim[1] : 3,
+	                                        free_side(m, info->shape.dim[2]), free_side(m, info->shape.dim[3]));
 	struct phiz_onnx_value *v = phiz_onnx_new(m, info->name);
 	int p, value;
 
@@ -197,15 +198,15 @@ static void add_input(struct phiz_onnx_import *m, struct phiz_span message)
 		return; /* a tensor: files before IR 4 list them as inputs too */
 	phiz_span_shown(info.name, name);
 	if (phiz_graph_n_values(m->graph) > 0)
-		m->status = phiz_fail(m->ctx, PHIZ_E_UNSUPPORTED, "%s: a second input '%s', and phiz wants one picture", m->path,
-		                      name);
+		m->status = phiz_fail(m->ctx, PHIZ_E_UNSUPPORTED, "%s: a second input '%s', and phiz wants one picture",
+		                      m->path, name);
 	else if (info.type != PHIZ_ONNX_T_FLOAT && info.type != PHIZ_ONNX_T_FLOAT16 && info.type != PHIZ_ONNX_T_DOUBLE)
 		m->status = phiz_fail(m->ctx, PHIZ_E_UNSUPPORTED, "%s: input '%s' is not of floating point", m->path, name);
 	else if (info.shape.ndim != 4)
 		m->status = phiz_fail(m->ctx, PHIZ_E_UNSUPPORTED, "%s: input '%s': want 4 dims [N, 3, H, W], got %d", m->path,
 		                      name, info.shape.ndim);
-	else if ((info.shape.dim[1] != 3 && info.shape.dim[1] != -1) || info.shape.dim[0] > 1 ||
-	         info.shape.dim[2] > MAX_SIDE || info.shape.dim[3] > MAX_SIDE)
+	else if (info.shape.dim[0] > 1 || info.shape.dim[1] > MAX_SIDE || info.shape.dim[2] > MAX_SIDE ||
+	         info.shape.dim[3] > MAX_SIDE)
 		m->status = phiz_fail(m->ctx, PHIZ_E_UNSUPPORTED, "%s: input '%s': want [N, 3, H, W] with N free or 1, got %s",
 		                      m->path, name, phiz_shape_text(&info.shape, text));
 	else

@@ -121,7 +121,7 @@ static enum phiz_status read_head(struct head *h)
 			h->kind = &kinds[i];
 	if (!h->kind)
 		return phiz_fail(h->ctx, PHIZ_E_UNSUPPORTED,
-		                 "tensor '%s': elements of type %lld, which phiz does not read (floats and whole numbers it does)",
+		                 "tensor '%s': elements of type %lld, which phiz does not read (floats and integers it does)",
 		                 phiz_span_shown(h->name, h->shown), (long long)type);
 	for (d = 0; d < h->shape.ndim; d++)
 		if (h->shape.dim[d] < 0)
@@ -180,8 +180,8 @@ static bool store(const struct head *h, uint64_t bits, unsigned char **to)
 	enum phiz_dtype dtype = h->kind->in_file;
 
 	if (h->kind->half ? bits > 0xffff
-	                  : (dtype == PHIZ_I8 && (v < INT8_MIN || v > INT8_MAX)) || (dtype == PHIZ_U8 && bits > UINT8_MAX) ||
-	                        (dtype == PHIZ_I32 && (v < INT32_MIN || v > INT32_MAX)))
+	                  : (dtype == PHIZ_I8 && (v < INT8_MIN || v > INT8_MAX)) ||
+	                        (dtype == PHIZ_U8 && bits > UINT8_MAX) || (dtype == PHIZ_I32 && (v < INT32_MIN || v > INT32_MAX)))
 		return false;
 	memcpy(*to, &bits, size); /* little endian, as all of phiz's machines */
 	*to += size;
