@@ -179,9 +179,8 @@ static bool store(const struct head *h, uint64_t bits, unsigned char **to)
 	size_t size = phiz_dtype_size(h->kind->in_file);
 	enum phiz_dtype dtype = h->kind->in_file;
 
-	if (h->kind->half ? bits > 0xffff
-	                  : (dtype == PHIZ_I8 && (v < INT8_MIN || v > INT8_MAX)) ||
-	                        (dtype == PHIZ_U8 && bits > UINT8_MAX) || (dtype == PHIZ_I32 && (v < INT32_MIN || v > INT32_MAX)))
+	if ((h->kind->half && bits > 0xffff) || (dtype == PHIZ_I8 && (v < INT8_MIN || v > INT8_MAX)) ||
+	    (dtype == PHIZ_U8 && bits > UINT8_MAX) || (dtype == PHIZ_I32 && (v < INT32_MIN || v > INT32_MAX)))
 		return false;
 	memcpy(*to, &bits, size); /* little endian, as all of phiz's machines */
 	*to += size;
