@@ -11,6 +11,20 @@ extern const struct phiz_verb phiz_verb_eval;
 extern const struct phiz_verb phiz_verb_import;
 extern const struct phiz_verb phiz_verb_export;
 extern const struct phiz_verb phiz_verb_predict;
+extern const struct phiz_verb phiz_verb_enroll;
+extern const struct phiz_verb phiz_verb_identify;
+extern const struct phiz_verb phiz_verb_verify;
+extern const struct phiz_verb phiz_verb_gallery_list;
+extern const struct phiz_verb phiz_verb_gallery_show;
+extern const struct phiz_verb phiz_verb_gallery_rename;
+extern const struct phiz_verb phiz_verb_gallery_merge;
+extern const struct phiz_verb phiz_verb_gallery_remove;
+extern const struct phiz_verb phiz_verb_gallery_reject;
+extern const struct phiz_verb phiz_verb_gallery_calibrate;
+extern const struct phiz_verb phiz_verb_gallery_export;
+extern const struct phiz_verb phiz_verb_gallery_import;
+extern const struct phiz_verb phiz_verb_gallery_audit;
+extern const struct phiz_verb phiz_verb_gallery_purge;
 extern const struct phiz_verb phiz_verb_info;
 extern const struct phiz_verb phiz_verb_bench;
 
@@ -25,6 +39,20 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_import,
 	&phiz_verb_export,
 	&phiz_verb_predict,
+	&phiz_verb_enroll,
+	&phiz_verb_identify,
+	&phiz_verb_verify,
+	&phiz_verb_gallery_list,
+	&phiz_verb_gallery_show,
+	&phiz_verb_gallery_rename,
+	&phiz_verb_gallery_merge,
+	&phiz_verb_gallery_remove,
+	&phiz_verb_gallery_reject,
+	&phiz_verb_gallery_calibrate,
+	&phiz_verb_gallery_export,
+	&phiz_verb_gallery_import,
+	&phiz_verb_gallery_audit,
+	&phiz_verb_gallery_purge,
 	&phiz_verb_info,
 	&phiz_verb_bench,
 };

@@ -1,0 +1,292 @@
+/* Galleries, networks, photos and faces as the verbs name them. */
+#include "tools/gallery_args.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/image/quality.h"
+#include "tools/models.h"
+
+const char *phiz_gallery_place(const struct phiz_gallery_args *args)
+{
+	const char *place = args->file ? args->file : getenv("PHIZ_GALLERY");
+
+	return place && *place ? place : "gallery.db";
+}
+
+/* A line from the terminal that is not shown; false without a terminal. */
+static bool ask(const char *prompt, char *text, int size)
+{
+	struct termios old, quiet;
+	FILE *terminal = fopen("/dev/tty", "r+");
+	bool got;
+
+	if (!terminal)
+		return false;
+	if (tcgetattr(fileno(terminal), &old)) {
+		fclose(terminal);
+		return false;
+	}
+	quiet = old;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(fileno(terminal), TCSAFLUSH, &quiet);
+	fputs(prompt, terminal);
+	fflush(terminal);
+	got = fgets(text, size, terminal) != NULL;
+	tcsetattr(fileno(terminal), TCSAFLUSH, &old);
+	fputs("\n", terminal);
+	fclose(terminal);
+	text[got ? strcspn(text, "\n") : 0] = '\0';
+	return got && *text;
+}
+
+static enum phiz_status get_passphrase(struct phiz_ctx *ctx, const char *place, bool is_new, char *text, int size)
+{
+	const char *given = getenv("PHIZ_GALLERY_PASSPHRASE");
+	char again[256] = "";
+
+	if (given && *given) {
+		snprintf(text, (size_t)size, "%s", given);
+		return PHIZ_OK;
+	}
+	if (!ask(is_new ? "passphrase of the new gallery: " : "passphrase of the gallery: ", text, size))
+		return phiz_fail(ctx, PHIZ_E_ARG, "%s: wants a passphrase: PHIZ_GALLERY_PASSPHRASE, or type it", place);
+	if (is_new && (!ask("once more: ", again, sizeof again) || strcmp(text, again)))
+		return phiz_fail(ctx, PHIZ_E_ARG, "%s: the two passphrases differ", place);
+	return PHIZ_OK;
+}
+
+enum phiz_status phiz_gallery_args_open(struct phiz_ctx *ctx, const struct phiz_gallery_args *args, bool create,
+                                        struct phiz_gallery **out)
+{
+	const char *place = phiz_gallery_place(args);
+	struct phiz_gallery_options o = {.create = create, .encrypt = args->encrypt && !phiz_path_is_file(place),
+	                                 .key_file = args->key};
+	char passphrase[256] = "";
+	enum phiz_status status = PHIZ_OK;
+
+	*out = NULL;
+	if (args->encrypt && phiz_path_is_file(place) && !phiz_gallery_is_encrypted(ctx, place))
+		o.encrypt = true; /* is refused, with what to do */
+	if (!args->key && (o.encrypt || phiz_gallery_is_encrypted(ctx, place))) {
+		status = get_passphrase(ctx, place, o.encrypt, passphrase, sizeof passphrase);
+		o.passphrase = passphrase;
+	} else if (args->key && !o.encrypt && phiz_path_is_file(place) && !phiz_gallery_is_encrypted(ctx, place)) {
+		o.key_file = NULL;
+	}
+	if (!status)
+		status = phiz_gallery_open(ctx, place, &o, out);
+	sodium_memzero(passphrase, sizeof passphrase);
+	return status;
+}
+
+enum phiz_status phiz_face_args_open(struct phiz_ctx *ctx, const struct phiz_face_args *args,
+                                     struct phiz_gallery *gallery, struct phiz_recognizer **out)
+{
+	char *detector = NULL, *model = NULL;
+	enum phiz_status status = phiz_find_model_file(ctx, args->model ? args->model : phiz_default_embedder(), &model);
+
+	*out = NULL;
+	if (!status && !args->aligned)
+		status = phiz_find_model_file(ctx, args->detector ? args->detector : phiz_default_detector(), &detector);
+	if (!status)
+		status = phiz_recognizer_open(ctx, detector, model, NULL, out);
+	if (!status && gallery)
+		status = phiz_gallery_bind(gallery, phiz_recognizer_hash(*out), phiz_recognizer_dim(*out),
+		                           phiz_path_base(model));
+	if (status)
+		phiz_recognizer_free(out);
+	phiz_free(ctx, detector);
+	phiz_free(ctx, model);
+	return status;
+}
+
+enum phiz_status phiz_similarity_threshold(double given, struct phiz_gallery *gallery,
+                                           const struct phiz_model *model, double *out)
+{
+	struct phiz_limit limit;
+	enum phiz_status status = PHIZ_E_NOTFOUND;
+
+	*out = given;
+	if (given > PHIZ_NO_THRESHOLD)
+		return PHIZ_OK;
+	if (gallery)
+		status = phiz_gallery_limit(gallery, &limit);
+	if (!status)
+		*out = limit.value;
+	if (status != PHIZ_E_NOTFOUND)
+		return status;
+	if (model && phiz_model_task(model) == PHIZ_TASK_EMBED && model->threshold.set) {
+		*out = model->threshold.value;
+		return PHIZ_OK;
+	}
+	*out = 0.4;
+	if (!phiz_quiet)
+		fprintf(stderr, "phiz: no threshold was measured: 0.40 is used (phiz gallery calibrate --strangers LIST)\n");
+	return PHIZ_OK;
+}
+
+static bool is_photo(const char *name)
+{
+	static const char *const endings[] = {".jpg", ".jpeg", ".png", ".pgm", ".ppm"};
+	const char *dot = strrchr(name, '.');
+
+	for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; i++)
+		if (!strcasecmp(dot, endings[i]))
+			return true;
+	return false;
+}
+
+/* The photos in a folder; with deep those in its folders too (one level). */
+static enum phiz_status add_folder(struct phiz_ctx *ctx, const char *folder, bool deep, struct phiz_names *out)
+{
+	struct phiz_names inside = {0};
+	enum phiz_status status = phiz_dir_list(ctx, folder, &inside);
+
+	for (size_t i = 0; i < inside.count && !status; i++) {
+		if (inside.name[i][0] == '.')
+			continue;
+		char *path = phiz_path_join(ctx, folder, inside.name[i]);
+		if (!path)
+			status = PHIZ_E_NOMEM;
+		else if (phiz_path_is_dir(path))
+			status = deep ? add_folder(ctx, path, false, out) : PHIZ_OK;
+		else if (is_photo(inside.name[i]))
+			status = phiz_names_add(ctx, out, path);
+		phiz_free(ctx, path);
+	}
+	phiz_names_free(ctx, &inside);
+	return status;
+}
+
+enum phiz_status phiz_photos_of(struct phiz_ctx *ctx, const char *word, struct phiz_names *out)
+{
+	size_t before = out->count;
+
+	if (!phiz_path_is_dir(word))
+		return phiz_names_add(ctx, out, word); /* reading it says what is wrong with it */
+	enum phiz_status status = add_folder(ctx, word, false, out);
+	if (!status && out->count == before)
+		status = phiz_fail(ctx, PHIZ_E_ARG, "%s: holds no photos (.jpg .jpeg .png .pgm .ppm)", word);
+	return status;
+}
+
+static enum phiz_status add_listed(struct phiz_ctx *ctx, const char *list, size_t line, const char *word,
+                                   struct phiz_names *out)
+{
+	char *folder = phiz_strndup(ctx, list, (size_t)(phiz_path_base(list) - list));
+	static const char *const above[] = {"", "../", NULL};
+	enum phiz_status status = folder ? PHIZ_E_NOTFOUND : PHIZ_E_NOMEM;
+
+	for (int i = 0; i < 3 && status == PHIZ_E_NOTFOUND; i++) {
+		char *path = *word == '/' || !above[i] ? phiz_strdup(ctx, word)
+		                                       : phiz_asprintf(ctx, "%s%s%s", folder, above[i], word);
+		if (!path)
+			status = PHIZ_E_NOMEM;
+		else if (phiz_path_is_dir(path))
+			status = add_folder(ctx, path, false, out);
+		else if (phiz_path_is_file(path))
+			status = phiz_names_add(ctx, out, path);
+		phiz_free(ctx, path);
+	}
+	phiz_free(ctx, folder);
+	if (status == PHIZ_E_NOTFOUND)
+		return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s:%zu: no photo or folder %.200s", list, line, word);
+	return status;
+}
+
+enum phiz_status phiz_photos_of_list(struct phiz_ctx *ctx, const char *path, struct phiz_names *out)
+{
+	struct phiz_bytes text;
+	enum phiz_status status;
+	size_t line = 0;
+
+	if (phiz_path_is_dir(path)) {
+		status = add_folder(ctx, path, true, out);
+		return status || out->count ? status : phiz_fail(ctx, PHIZ_E_ARG, "%s: holds no photos", path);
+	}
+	phiz_bytes_init(&text, ctx);
+	status = phiz_file_read(ctx, path, 64 << 20, &text);
+	for (char *at = text.data; at && *at && !status;) {
+		char *end = at + strcspn(at, "\r\n");
+		bool last = !*end;
+		*end = '\0';
+		line++;
+		if (*at && *at != '#')
+			status = add_listed(ctx, path, line, at, out);
+		at = last ? end : end + 1;
+	}
+	if (!status && out->count == 0)
+		status = phiz_fail(ctx, PHIZ_E_ARG, "%s: names no photos", path);
+	phiz_bytes_free(&text);
+	return status;
+}
+
+static const struct phiz_found *largest(const struct phiz_found *found, int n)
+{
+	const struct phiz_found *best = found;
+
+	for (int i = 1; i < n; i++)
+		if (found[i].face.box[2] * found[i].face.box[3] > best->face.box[2] * best->face.box[3])
+			best = &found[i];
+	return best;
+}
+
+static enum phiz_status take(struct phiz_ctx *ctx, struct phiz_recognizer *r, const struct phiz_image *image,
+                             const struct phiz_found *f, struct phiz_portrait *out)
+{
+	size_t dim = (size_t)phiz_recognizer_dim(r);
+	bool landmarks = false;
+	struct phiz_quality quality;
+
+	for (int i = 0; i < PHIZ_LANDMARKS; i++)
+		landmarks = landmarks || f->face.landmark[i][0] != 0 || f->face.landmark[i][1] != 0;
+	out->face = f->face;
+	out->embedding = phiz_alloc(ctx, dim, sizeof *out->embedding);
+	if (!out->embedding)
+		return PHIZ_E_NOMEM;
+	memcpy(out->embedding, f->embedding, dim * sizeof *out->embedding);
+	enum phiz_status status = landmarks ? phiz_quality_face(ctx, image, &f->face, &quality)
+	                                    : phiz_quality_crop(ctx, &f->crop, &quality);
+	out->quality = status ? -1 : quality.overall;
+	return status == PHIZ_E_NOMEM ? status : PHIZ_OK;
+}
+
+enum phiz_status phiz_portrait_read(struct phiz_ctx *ctx, struct phiz_recognizer *r, const char *path,
+                                    struct phiz_portrait *out)
+{
+	const struct phiz_found *found;
+	struct phiz_image image;
+	int n = 0;
+
+	memset(out, 0, sizeof *out);
+	out->kind = PHIZ_PORTRAIT_NONE;
+	enum phiz_status status = phiz_image_read(ctx, path, NULL, &image);
+	if (status)
+		return status;
+	status = phiz_recognizer_run(r, &image, &found, &n);
+	if (status)
+		phiz_fail_in(ctx, "%s", path);
+	if (!status && n > 0) {
+		out->n_faces = n;
+		out->kind = n > 1 ? PHIZ_PORTRAIT_SEVERAL : PHIZ_PORTRAIT_ONE;
+		status = take(ctx, r, &image, largest(found, n), out);
+	}
+	if (status)
+		phiz_portrait_free(ctx, out);
+	phiz_image_free(ctx, &image);
+	return status;
+}
+
+void phiz_portrait_free(struct phiz_ctx *ctx, struct phiz_portrait *portrait)
+{
+	phiz_free(ctx, portrait->embedding);
+	portrait->embedding = NULL;
+}

@@ -1,0 +1,66 @@
+/* What the verbs of faces and galleries share: which gallery, which networks, which photos, which face. */
+#ifndef PHIZ_TOOLS_GALLERY_ARGS_H
+#define PHIZ_TOOLS_GALLERY_ARGS_H
+
+#include <phiz/gallery.h>
+#include <phiz/recognizer.h>
+
+#include "core/base/file.h"
+#include "tools/tools.h"
+
+struct phiz_gallery_args {
+	const char *file, *key;
+	bool encrypt; /* only verbs that may make a gallery offer it */
+};
+struct phiz_face_args {
+	const char *detector, *model;
+	bool aligned;
+};
+
+#define PHIZ_GALLERY_OPTIONS(settings) \
+	PHIZ_OPTION(settings, "--gallery", TEXT, gallery.file, "FILE", 0, 0, \
+	            "the gallery (default $PHIZ_GALLERY, else gallery.db in this folder)"), \
+	PHIZ_OPTION(settings, "--key", TEXT, gallery.key, "FILE", 0, 0, \
+	            "key file of an encrypted gallery (a passphrase comes from $PHIZ_GALLERY_PASSPHRASE or is asked for)")
+#define PHIZ_FACE_OPTIONS(settings) \
+	PHIZ_OPTION(settings, "--model", TEXT, face.model, "MODEL", 0, 0, \
+	            "the embedder: a .phiz file, a run's folder or a fetched model's name"), \
+	PHIZ_OPTION(settings, "--detector", TEXT, face.detector, "MODEL", 0, 0, "the detector (default yunet)"), \
+	PHIZ_OPTION(settings, "--aligned", FLAG, face.aligned, NULL, 0, 0, "the photos are aligned crops: no detector")
+
+/* Where the gallery is, by option, environment or default. */
+const char *phiz_gallery_place(const struct phiz_gallery_args *args);
+/* Opens it; create: makes it if it is not there. */
+enum phiz_status phiz_gallery_args_open(struct phiz_ctx *ctx, const struct phiz_gallery_args *args, bool create,
+                                        struct phiz_gallery **out);
+/* Detector and embedder; if gallery is not NULL it is bound to the embedder, or holds to another one: ARG. */
+enum phiz_status phiz_face_args_open(struct phiz_ctx *ctx, const struct phiz_face_args *args,
+                                     struct phiz_gallery *gallery, struct phiz_recognizer **out);
+
+/* The similarity from which on two faces are one person: given (if >= -1), else the gallery's (may be NULL), else the
+ * model's, else 0.4 with a note. */
+enum phiz_status phiz_similarity_threshold(double given, struct phiz_gallery *gallery,
+                                           const struct phiz_model *model, double *out);
+#define PHIZ_NO_THRESHOLD (-2.0)
+
+/* Adds the photos that a word means: a file, or the photos in a folder, sorted. NOTFOUND, ARG (a folder without). */
+enum phiz_status phiz_photos_of(struct phiz_ctx *ctx, const char *word, struct phiz_names *out);
+/* Adds the photos of a list (a line each, # begins a comment; relative to the list's folder, the one above it, or the
+ * current one; of a folder all photos), or of a folder of photos or of people. */
+enum phiz_status phiz_photos_of_list(struct phiz_ctx *ctx, const char *path, struct phiz_names *out);
+
+/* The face of a photo that is meant to show one person. */
+enum phiz_portrait_kind { PHIZ_PORTRAIT_ONE, PHIZ_PORTRAIT_NONE, PHIZ_PORTRAIT_SEVERAL };
+struct phiz_portrait {
+	enum phiz_portrait_kind kind; /* SEVERAL: the largest of several faces */
+	int n_faces;
+	float *embedding;             /* dim floats; NULL: NONE */
+	struct phiz_face face;
+	double quality;               /* 0..1 */
+};
+/* Errors of reading the photo and running the networks. Free with phiz_portrait_free. */
+enum phiz_status phiz_portrait_read(struct phiz_ctx *ctx, struct phiz_recognizer *r, const char *path,
+                                    struct phiz_portrait *out);
+void phiz_portrait_free(struct phiz_ctx *ctx, struct phiz_portrait *portrait);
+
+#endif
