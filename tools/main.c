@@ -80,7 +80,7 @@ static void print_verbs(FILE *out)
 {
 	fprintf(out, "phiz " PHIZ_VERSION ": trains face recognisers and runs them\n\nusage: phiz VERB [arguments]\n\n");
 	for (int i = 0; i < phiz_n_verbs; i++)
-		fprintf(out, "  %-14s %s\n", phiz_verbs[i]->name, phiz_verbs[i]->summary);
+		fprintf(out, "  %-18s %s\n", phiz_verbs[i]->name, phiz_verbs[i]->summary);
 	fprintf(out, "\n'phiz help VERB' or 'phiz VERB --help' tells about one of them.\n");
 }
 
