@@ -22,11 +22,11 @@ struct phiz_recognizer {
 	int n;            /* of found; their crops are owned where there is a detector */
 };
 
-/* How faces are cut out for the model. */
-static struct phiz_align choose_align(const struct phiz_model *m)
+struct phiz_align phiz_recognizer_align(const struct phiz_model *model)
 {
-	struct phiz_align align = m->preproc.align;
-	int side = m->preproc.mode == PHIZ_RESIZE_SHORT ? m->preproc.resize : m->preproc.size;
+	const struct phiz_preproc *p = &model->preproc;
+	struct phiz_align align = p->align;
+	int side = p->mode == PHIZ_RESIZE_SHORT ? p->resize : p->size;
 
 	if (align.kind == PHIZ_ALIGN_NONE) {
 		align.kind = PHIZ_ALIGN_BOX;
@@ -51,7 +51,7 @@ static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, 
 	if (status)
 		return phiz_fail_in(r->ctx, "%s", path);
 	r->dim = phiz_session_dim(r->session);
-	r->align = choose_align(phiz_runtime_model(r->runtime));
+	r->align = phiz_recognizer_align(phiz_runtime_model(r->runtime));
 	return PHIZ_OK;
 }
 

@@ -9,14 +9,17 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "datasets/split.h"
+#include "tools/embedder.h"
+#include "tools/eval_pairs.h"
 #include "tools/models.h"
 #include "tools/tools.h"
 #include "train/report.h"
 
 struct settings {
 	const char *data, *split, *part, *strangers, *report, *against;
+	const char *pairs, *root, *box, *detector;
 	double far;
-	bool json, write_threshold, strict;
+	bool json, write_threshold, strict, flip, detect;
 };
 
 static const struct phiz_option options[] = {
@@ -33,6 +36,18 @@ static const struct phiz_option options[] = {
 	            "store the threshold in the model's file: below it, phiz predict says unknown"),
 	PHIZ_OPTION(struct settings, "--against", TEXT, against, "MODEL2", 0, 0,
 	            "compare with another model, photo by photo"),
+	PHIZ_OPTION(struct settings, "--pairs", TEXT, pairs, "LIST", 0, 0,
+	            "instead of --data: judge pairs, one person or two (LFW's pairs.txt, or a CSV file,file,same)"),
+	PHIZ_OPTION(struct settings, "--root", TEXT, root, "DIR", 0, 0,
+	            "with --pairs: where the pictures lie (default: beside the list)"),
+	PHIZ_OPTION(struct settings, "--flip", FLAG, flip, NULL, 0, 0, "with --pairs: add the mirror image's embedding"),
+	PHIZ_OPTION(struct settings, "--box", TEXT, box, "X,Y,W,H", 0, 0,
+	            "with --pairs: take this box of each picture, in pixels (default: all of it)"),
+	PHIZ_OPTION(struct settings, "--detect", FLAG, detect, NULL, 0, 0,
+	            "with --pairs: find the face in each picture and align it as the model says; where there is none: the "
+	            "box, or the middle"),
+	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
+	            "with --pairs: as --detect, by this detector (a name or a file)"),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
@@ -157,7 +172,8 @@ static const struct settings defaults = {.far = 0.01};
 
 const struct phiz_verb phiz_verb_eval = {
 	"eval", "how good a model is, and the threshold that keeps strangers out",
-	"MODEL --data DIR [--split CSV [--part val]] [--strangers DIR|LIST] [--far RATE] --report DIR [--json]",
+	"MODEL --data DIR [--split CSV [--part val]] [--strangers DIR|LIST] [--far RATE] --report DIR [--json]\n"
+	"       phiz eval MODEL --pairs LIST [--root DIR] [--flip] [--box X,Y,W,H] [--detect] [--report DIR] [--json]",
 	"MODEL is a .phiz file, a checkpoint or the folder of a run. The folders of DIR carry\n"
 	"the names of the model's people; without --split all their photos are judged. With\n"
 	"strangers, the smallest threshold is found at which at most --far of them are taken\n"
@@ -166,15 +182,45 @@ const struct phiz_verb phiz_verb_eval = {
 	"report.json, predictions.csv, confusion.png, reliability.svg and roc.svg. --json\n"
 	"prints images, top1, top5, macro_f1, threshold, far, tar and more; shares are 0 to 1,\n"
 	"and what needs strangers is null without them. A photo that cannot be read is named\n"
-	"and left out (errors counts them).",
+	"and left out (errors counts them).\n\n"
+	"With --pairs, MODEL embeds each picture (an embedder, or a classifier's last features)\n"
+	"and two are of one person where the cosine is high enough: accuracy, mean and spread\n"
+	"over the list's folds, each at the threshold that suits the others best; tar_far_1e-2\n"
+	"and tar_far_1e-3, the share of pairs of one person that are accepted where 1 in 100 or\n"
+	"1,000 pairs of two are; eer and auc. Pictures are taken as crops, by --box, or by\n"
+	"--detect. --write-threshold stores the cosine for --far in an embedder.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 1, 1, run,
 };
+
+static int check_pairs(const struct settings *s, int box[4])
+{
+	if (s->data || s->split || s->part || s->strangers || s->against)
+		return phiz_usage(&phiz_verb_eval, "--pairs stands alone: --data, --split, --part, --strangers and --against "
+		                  "are for judging names");
+	if (s->box && !phiz_box_parse(s->box, box))
+		return phiz_usage(&phiz_verb_eval, "--box %s: want X,Y,WIDTH,HEIGHT in whole pixels", s->box);
+	return 0;
+}
+
+static int run_pairs(struct phiz_ctx *ctx, const struct settings *s, const char *model)
+{
+	struct phiz_eval_pairs p = {
+		.model = model, .pairs = s->pairs, .root = s->root, .detector = s->detector, .report = s->report, .far = s->far,
+		.flip = s->flip, .detect = s->detect || s->detector, .json = s->json, .strict = s->strict,
+		.write_threshold = s->write_threshold,
+	};
+	int usage = check_pairs(s, p.box);
+
+	return usage ? usage : phiz_eval_pairs(ctx, &p);
+}
 
 static int check_usage(const struct settings *s, enum phiz_part *part)
 {
 	*part = s->split ? PHIZ_PART_VAL : PHIZ_PART_TRAIN; /* a scan without a split calls everything training */
 	if (!s->data)
-		return phiz_usage(&phiz_verb_eval, "--data DIR is missing");
+		return phiz_usage(&phiz_verb_eval, "--data DIR is missing (or --pairs LIST)");
+	if (s->root || s->flip || s->box || s->detect || s->detector)
+		return phiz_usage(&phiz_verb_eval, "--root, --flip, --box, --detect and --detector belong to --pairs LIST");
 	if (!s->report && !s->json)
 		return phiz_usage(&phiz_verb_eval, "want --report DIR or --json, or both");
 	if (s->part && !s->split)
@@ -191,9 +237,11 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	struct phiz_eval *eval = NULL, *against = NULL;
 	struct phiz_comparison comparison = {0};
 	enum phiz_part part;
-	int usage = check_usage(s, &part);
 
 	(void)n_args;
+	if (s->pairs)
+		return run_pairs(ctx, s, args[0]);
+	int usage = check_usage(s, &part);
 	if (usage)
 		return usage;
 	enum phiz_status status = open_photos(ctx, s, &dataset);

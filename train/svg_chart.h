@@ -4,6 +4,7 @@
 
 #include "core/base/bytes.h"
 #include "train/evaluate.h"
+#include "train/verify.h"
 
 enum phiz_svg_kind {
 	PHIZ_SVG_FILE,  /* a file of its own, with styles and background */
@@ -16,6 +17,8 @@ void phiz_chart_css(struct phiz_bytes *out);
 /* Known people accepted, and accepted and named, over strangers accepted (a logarithmic axis with 0 at its left end).
  * Nothing but a note where there are no strangers. */
 void phiz_roc_svg(const struct phiz_eval *eval, enum phiz_svg_kind kind, struct phiz_bytes *out);
+/* Pairs of one person accepted over pairs of two accepted, with the thresholds of phiz_verify_rate. */
+void phiz_verify_svg(const struct phiz_verification *v, enum phiz_svg_kind kind, struct phiz_bytes *out);
 /* Accuracy by confidence, and how many photos there are of each. */
 void phiz_reliability_svg(const struct phiz_eval *eval, enum phiz_svg_kind kind, struct phiz_bytes *out);
 /* How the confidences of known people and of strangers lie, and where the threshold (NaN: none) cuts them. */

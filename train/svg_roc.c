@@ -13,6 +13,7 @@ struct plot {
 	struct phiz_bytes *out;
 	const struct phiz_roc *roc;
 	double least; /* the smallest rate on the axis but 0: one stranger */
+	const char *axis;
 };
 
 static double x_of(const struct plot *p, double far)
@@ -80,23 +81,24 @@ static void draw_axes(const struct plot *p)
 		phiz_chart_text(p->out, x, PLOT_TOP + PLOT_HEIGHT + 16, far < 1 ? "middle" : "end", "tick", text);
 	}
 	phiz_chart_text(p->out, (PHIZ_CHART_LEFT + PHIZ_CHART_RIGHT) / 2, PLOT_TOP + PLOT_HEIGHT + 35, "middle", "tick",
-	                "strangers taken for somebody (false accepts)");
+	                p->axis);
 }
 
-static void draw_threshold(const struct plot *p, const struct phiz_operating_point *at)
+static void draw_threshold(const struct plot *p, const struct phiz_operating_point *at, const char *right)
 {
 	double x = x_of(p, at->far), y = y_of(named(at));
 
 	phiz_bytes_printf(p->out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x, x, PLOT_TOP,
 	                  PLOT_TOP + PLOT_HEIGHT);
 	phiz_bytes_printf(p->out, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"><title>threshold %.4f: false "
-	                  "accepts %.2f %%, named rightly %.2f "
-	                  "%%</title></circle>\n", x, y, at->value, 100 * at->far, 100 * at->tar);
+	                  "accepts %.2f %%, %s %.2f "
+	                  "%%</title></circle>\n", x, y, at->value, 100 * at->far, right, 100 * at->tar);
 }
 
 void phiz_roc_svg(const struct phiz_eval *eval, enum phiz_svg_kind kind, struct phiz_bytes *out)
 {
-	struct plot p = {out, &eval->roc, eval->strangers > 0 ? 1 / (double)eval->strangers : 1};
+	struct plot p = {out, &eval->roc, eval->strangers > 0 ? 1 / (double)eval->strangers : 1,
+	                 "strangers taken for somebody (false accepts)"};
 	char text[64];
 
 	phiz_chart_open(out, kind, eval->strangers ? HEIGHT : 60, "Known people against strangers (ROC)");
@@ -112,6 +114,22 @@ void phiz_roc_svg(const struct phiz_eval *eval, enum phiz_svg_kind kind, struct 
 	draw_axes(&p);
 	draw_curve(&p, accepted, "b");
 	draw_curve(&p, named, "a");
-	draw_threshold(&p, &eval->point);
+	draw_threshold(&p, &eval->point, "named rightly");
+	phiz_chart_close(out);
+}
+
+void phiz_verify_svg(const struct phiz_verification *v, enum phiz_svg_kind kind, struct phiz_bytes *out)
+{
+	struct plot p = {out, &v->roc, 1 / (double)v->different, "pairs of two people taken for one (false accepts)"};
+	char text[64];
+
+	phiz_chart_open(out, kind, HEIGHT, "One person or two (ROC)");
+	phiz_chart_key(out, PHIZ_CHART_LEFT, PHIZ_CHART_TOP, "a", "pairs of one person, accepted");
+	snprintf(text, sizeof text, "AUC %.5f", v->roc.auc);
+	phiz_chart_text(out, PHIZ_CHART_RIGHT, 20, "end", "label", text);
+	draw_axes(&p);
+	draw_curve(&p, accepted, "a");
+	for (int i = 0; i < PHIZ_VERIFY_RATES; i++)
+		draw_threshold(&p, &v->at[i], "accepted rightly");
 	phiz_chart_close(out);
 }

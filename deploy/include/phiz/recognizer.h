@@ -28,10 +28,13 @@ struct phiz_found {
 	struct phiz_image crop; /* aligned, what the network saw; borrowed until the next run */
 };
 
+/* How faces are cut out of photos for a model: its preproc.align; where that is NONE, the square around the box, larger
+ * by a quarter. */
+PHIZ_API struct phiz_align phiz_recognizer_align(const struct phiz_model *model);
+
 /* detector: path of a .phiz file; NULL: pictures are crops already. model: path of an embedder or a classifier (of this
- * the embedding is what its last linear layer reads). Faces are cut out as the model says (preproc.align); where it
- * says nothing, as the square around the box, larger by a quarter. options may be NULL. ctx must outlive the
- * recognizer. Errors: those of phiz_detector_open, phiz_runtime_open and phiz_session_create. */
+ * the embedding is what its last linear layer reads). options may be NULL. ctx must outlive the recognizer. Errors:
+ * those of phiz_detector_open, phiz_runtime_open and phiz_session_create. */
 PHIZ_API enum phiz_status phiz_recognizer_open(struct phiz_ctx *ctx, const char *detector, const char *model,
                                                const struct phiz_recognizer_options *options,
                                                struct phiz_recognizer **out);
