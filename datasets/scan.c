@@ -171,8 +171,11 @@ static enum phiz_status scan_root(struct scan *s)
 	if (!status)
 		status = phiz_dir_list(s->ctx, s->dir, &names);
 	for (size_t i = 0; !status && i < names.count; i++)
-		if (names.name[i][0] != '.')
+		if (names.name[i][0] != '.' && names.name[i][0] != '_')
 			status = scan_entry(s, names.name[i], i + 1);
+		else if (names.name[i][0] == '_')
+			phiz_log(s->ctx, PHIZ_LOG_DEBUG, "%s/%s: set aside (its name begins with '_'), left out", s->dir,
+			         names.name[i]);
 	phiz_names_free(s->ctx, &names);
 	if (!status)
 		say_what_was_left_out(s);

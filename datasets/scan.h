@@ -48,7 +48,8 @@ struct phiz_scan_options {
 };
 
 /* Scans DIR: each folder in it is a person, each file in that with a photo's ending (.jpg .jpeg .png .pgm .ppm in any
- * case) a photo. Names that start with '.' are ignored. Symbolic links are followed. options may be NULL.
+ * case) a photo. Names that start with '.' are ignored, and those in DIR that start with '_' (what was set aside:
+ * _aside, _sheets). Symbolic links are followed. options may be NULL.
  * Every sample gets part TRAIN and a group of its own.
  * Errors: NOTFOUND (no such folder), ARG (no people, too few of them, a person without photos, a name that is not
  * UTF-8), IO, NOMEM. */

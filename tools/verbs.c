@@ -4,6 +4,7 @@
 #ifdef PHIZ_HAVE_TRAIN
 extern const struct phiz_verb phiz_verb_data_synth;
 extern const struct phiz_verb phiz_verb_data_list;
+extern const struct phiz_verb phiz_verb_data_extract;
 extern const struct phiz_verb phiz_verb_data_split;
 extern const struct phiz_verb phiz_verb_train;
 extern const struct phiz_verb phiz_verb_eval;
@@ -32,6 +33,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 #ifdef PHIZ_HAVE_TRAIN
 	&phiz_verb_data_synth,
 	&phiz_verb_data_list,
+	&phiz_verb_data_extract,
 	&phiz_verb_data_split,
 	&phiz_verb_train,
 	&phiz_verb_eval,

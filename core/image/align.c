@@ -178,6 +178,36 @@ static enum phiz_status shrink(struct phiz_ctx *ctx, const struct phiz_image *fr
 	return PHIZ_OK;
 }
 
+static enum phiz_status find_cut(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_face *face,
+                                 struct cut *cut)
+{
+	bool by_landmarks = align->kind == PHIZ_ALIGN_ARCFACE;
+
+	if (finite_face(face) && (by_landmarks ? cut_by_landmarks(align, face, cut) : cut_by_box(align, face, cut)))
+		return PHIZ_OK;
+	return phiz_fail(ctx, PHIZ_E_ARG, "alignment %s: a face %s", names[align->kind],
+	                 by_landmarks ? "whose landmarks allow no transform" : "with an empty box");
+}
+
+enum phiz_status phiz_align_point(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_face *face,
+                                  const float photo[][2], float crop[][2], int n)
+{
+	struct cut cut = {{1, 0, 0, 0, 1, 0}, 1};
+	enum phiz_status status = phiz_align_check(ctx, align);
+
+	if (!status && align->kind != PHIZ_ALIGN_NONE)
+		status = find_cut(ctx, align, face, &cut);
+	if (status)
+		return status;
+	double d = cut.m[0] * cut.m[4] - cut.m[1] * cut.m[3];
+	for (int i = 0; i < n; i++) {
+		double x = (double)photo[i][0] - cut.m[2], y = (double)photo[i][1] - cut.m[5];
+		crop[i][0] = (float)((cut.m[4] * x - cut.m[1] * y) / d);
+		crop[i][1] = (float)((cut.m[0] * y - cut.m[3] * x) / d);
+	}
+	return PHIZ_OK;
+}
+
 enum phiz_status phiz_align_crop(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_image *from,
                                  const struct phiz_face *face, struct phiz_image *out)
 {
@@ -191,10 +221,9 @@ enum phiz_status phiz_align_crop(struct phiz_ctx *ctx, const struct phiz_align *
 		return status;
 	if (align->kind == PHIZ_ALIGN_NONE)
 		return phiz_image_copy(ctx, from, out);
-	bool by_landmarks = align->kind == PHIZ_ALIGN_ARCFACE;
-	if (!finite_face(face) || !(by_landmarks ? cut_by_landmarks(align, face, &cut) : cut_by_box(align, face, &cut)))
-		return phiz_fail(ctx, PHIZ_E_ARG, "alignment %s: a face %s", names[align->kind],
-		                 by_landmarks ? "whose landmarks allow no transform" : "with an empty box");
+	status = find_cut(ctx, align, face, &cut);
+	if (status)
+		return status;
 	if (cut.step > SHRINK_FROM) {
 		status = shrink(ctx, from, align->size, &cut, &small);
 		if (status)

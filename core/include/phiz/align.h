@@ -55,6 +55,11 @@ PHIZ_API bool phiz_align_similarity(const float from[][2], const float to[][2], 
 PHIZ_API enum phiz_status phiz_align_crop(struct phiz_ctx *ctx, const struct phiz_align *align,
                                           const struct phiz_image *from, const struct phiz_face *face,
                                           struct phiz_image *out);
+/* Where n points of the photo (x, y in its pixels) lie in the crop that phiz_align_crop cuts of this face. ARG as
+ * there. */
+PHIZ_API enum phiz_status phiz_align_point(struct phiz_ctx *ctx, const struct phiz_align *align,
+                                           const struct phiz_face *face, const float photo[][2], float crop[][2],
+                                           int n);
 
 #ifdef __cplusplus
 }
