@@ -10,12 +10,17 @@
 #include "core/base/file.h"
 #include "datasets/split.h"
 #include "tools/embedder.h"
+#include "tools/eval_faces.h"
 #include "tools/eval_pairs.h"
 #include "tools/models.h"
 #include "tools/tools.h"
 #include "train/report.h"
 
 struct settings {
+	const char *classifier;
+	double val;
+	int64_t splits, per_person;
+	bool aligned, decision;
 	const char *data, *split, *part, *strangers, *report, *against;
 	const char *pairs, *root, *box, *detector;
 	double far;
@@ -47,8 +52,19 @@ static const struct phiz_option options[] = {
 	            "with --pairs: find the face in each picture and align it as the model says; where there is none: the "
 	            "box, or the middle"),
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
-	            "with --pairs: as --detect, by this detector (a name or a file)"),
+	            "with --pairs: as --detect, by this detector (a name or a file); with --classifier: default yunet"),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
+	PHIZ_OPTION(struct settings, "--classifier", TEXT, classifier, "NAME", 0, 0,
+	            "judge classifiers on the model's embeddings: nearest, knn, means, svm or all"),
+	PHIZ_OPTION(struct settings, "--aligned", FLAG, aligned, NULL, 0, 0,
+	            "with --classifier: the photos are aligned crops, no detector"),
+	PHIZ_OPTION(struct settings, "--splits", INT, splits, "N", 1, 100,
+	            "with --classifier, without --split: draw so many splits (default 5)"),
+	PHIZ_OPTION(struct settings, "--val", REAL, val, "SHARE", 0.01, 0.99, "of drawn splits (default 0.2)"),
+	PHIZ_OPTION(struct settings, "--per-person", INT, per_person, "N", 1, 100000,
+	            "with --classifier: learn from at most so many photos of each person (default: all)"),
+	PHIZ_OPTION(struct settings, "--by-decision", FLAG, decision, NULL, 0, 0,
+	            "with --classifier svm: the threshold is on decision values, not on cosines"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
 
@@ -168,7 +184,7 @@ static enum phiz_status finish(struct phiz_ctx *ctx, const struct settings *s, s
 
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args);
 
-static const struct settings defaults = {.far = 0.01};
+static const struct settings defaults = {.splits = 5, .val = 0.2, .far = 0.01};
 
 const struct phiz_verb phiz_verb_eval = {
 	"eval", "how good a model is, and the threshold that keeps strangers out",
@@ -188,7 +204,11 @@ const struct phiz_verb phiz_verb_eval = {
 	"over the list's folds, each at the threshold that suits the others best; tar_far_1e-2\n"
 	"and tar_far_1e-3, the share of pairs of one person that are accepted where 1 in 100 or\n"
 	"1,000 pairs of two are; eer and auc. Pictures are taken as crops, by --box, or by\n"
-	"--detect. --write-threshold stores the cosine for --far in an embedder.",
+	"--detect. --write-threshold stores the cosine for --far in an embedder.\n\n"
+	"With --classifier the model is an embedder: faces are found, aligned and embedded,\n"
+	"the classifiers learn from the training part of the split (or of --splits drawn ones)\n"
+	"and are judged on the validation part: top-1, and right at the threshold that --far of\n"
+	"the strangers reach. A photo without a face counts as wrong.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 1, 1, run,
 };
 
@@ -219,9 +239,9 @@ static int check_usage(const struct settings *s, enum phiz_part *part)
 	*part = s->split ? PHIZ_PART_VAL : PHIZ_PART_TRAIN; /* a scan without a split calls everything training */
 	if (!s->data)
 		return phiz_usage(&phiz_verb_eval, "--data DIR is missing (or --pairs LIST)");
-	if (s->root || s->flip || s->box || s->detect || s->detector)
+	if (s->root || s->flip || s->box || s->detect || (s->detector && !s->classifier))
 		return phiz_usage(&phiz_verb_eval, "--root, --flip, --box, --detect and --detector belong to --pairs LIST");
-	if (!s->report && !s->json)
+	if (!s->report && !s->json && !s->classifier)
 		return phiz_usage(&phiz_verb_eval, "want --report DIR or --json, or both");
 	if (s->part && !s->split)
 		return phiz_usage(&phiz_verb_eval, "--part belongs to --split CSV");
@@ -244,6 +264,14 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	int usage = check_usage(s, &part);
 	if (usage)
 		return usage;
+	if (s->classifier) {
+		struct phiz_eval_faces e = {
+			.model = args[0], .data = s->data, .split = s->split, .strangers = s->strangers,
+			.classifier = s->classifier, .detector = s->detector, .far = s->far, .val = s->val, .splits = s->splits,
+			.per_person = s->per_person, .aligned = s->aligned, .decision = s->decision, .json = s->json,
+		};
+		return phiz_eval_faces_run(ctx, &e);
+	}
 	enum phiz_status status = open_photos(ctx, s, &dataset);
 	if (!status)
 		status = evaluate(ctx, s, args[0], part, dataset, &eval);
