@@ -57,8 +57,8 @@ static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct settings *s
 	return status ? status : phiz_plan_create(ctx, m->graph, &o, plan);
 }
 
-static const char *const meta_keys[] = {"detector", "licence", "source", "made_by", "created", "precision",
-                                        "exported_from"};
+static const char *const meta_keys[] = {"detector", "licence", "source", "package", "version", "url", "source_sha256",
+                                        "made_by", "created", "precision", "exported_from"};
 
 static void print_texts(const struct phiz_model *m, const char *hash)
 {

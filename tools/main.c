@@ -84,21 +84,23 @@ static void print_verbs(FILE *out)
 	fprintf(out, "\n'phiz help VERB' or 'phiz VERB --help' tells about one of them.\n");
 }
 
-/* The verb that argv begins with (one word or two), and how many words it took. */
+static bool is_two_words(const char *name, int argc, char **argv)
+{
+	const char *space = strchr(name, ' ');
+
+	return space && argc >= 2 && strlen(argv[0]) == (size_t)(space - name) &&
+	       !strncmp(argv[0], name, (size_t)(space - name)) && !strcmp(argv[1], space + 1);
+}
+
+/* The verb that argv begins with (two words or one), and how many words it took. */
 static const struct phiz_verb *find_verb(int argc, char **argv, int *words)
 {
-	for (int i = 0; i < phiz_n_verbs; i++) {
-		const char *name = phiz_verbs[i]->name, *space = strchr(name, ' ');
-		if (!space && argc >= 1 && !strcmp(argv[0], name)) {
-			*words = 1;
-			return phiz_verbs[i];
+	for (*words = 2; *words > 0; --*words)
+		for (int i = 0; i < phiz_n_verbs; i++) {
+			const char *name = phiz_verbs[i]->name;
+			if (*words == 2 ? is_two_words(name, argc, argv) : argc >= 1 && !strcmp(argv[0], name))
+				return phiz_verbs[i];
 		}
-		if (space && argc >= 2 && strlen(argv[0]) == (size_t)(space - name) &&
-		    !strncmp(argv[0], name, (size_t)(space - name)) && !strcmp(argv[1], space + 1)) {
-			*words = 2;
-			return phiz_verbs[i];
-		}
-	}
 	return NULL;
 }
 

