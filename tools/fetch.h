@@ -13,14 +13,16 @@ enum phiz_status phiz_fetch_folder(struct phiz_ctx *ctx, const char *parent, cha
 /* Deletes the folder and what is in it, and frees path. NULL is fine. */
 void phiz_fetch_folder_remove(struct phiz_ctx *ctx, char **path);
 
-/* Downloads the wheel of package==version into folder with the first of pip, pip3, python3 -m pip that there is, without
- * what it depends on; wheels only, so that nothing of the package runs. wheel: its path as a new string. Errors: NOTFOUND
- * (no pip), IO (with pip's last line), CANCELLED (Ctrl-C), LIMIT (above `limit` bytes, or not done in 30 minutes). */
+/* Downloads the wheel of package==version into folder with the first of pip, pip3, python3 -m pip that there is,
+ * without what it depends on; wheels only, so that nothing of the package runs. wheel: its path as a new string. Errors:
+ * NOTFOUND (no pip), IO (with pip's last line), CANCELLED (Ctrl-C), LIMIT (above `limit` bytes, or not done in 30
+ * minutes). */
 enum phiz_status phiz_fetch_pip(struct phiz_ctx *ctx, const char *package, const char *version, const char *folder,
                                 size_t limit, char **wheel);
 
-/* Downloads an https URL of at most `limit` bytes into a file. CURL_CA_BUNDLE names other certificates to trust than the
- * system's. what: said in the progress. Errors: IO, CANCELLED, LIMIT; UNSUPPORTED (built without libcurl; not https). */
+/* Downloads an https URL of at most `limit` bytes into a file. CURL_CA_BUNDLE names other certificates to trust than
+ * the system's. what: said in the progress. Errors: IO, CANCELLED, LIMIT; UNSUPPORTED (built without libcurl; not
+ * https). */
 enum phiz_status phiz_fetch_url(struct phiz_ctx *ctx, const char *url, size_t limit, const char *what,
                                 const char *path);
 

@@ -1,5 +1,5 @@
-/* A wheel through the pip client. pip is started from an argument vector, never through a shell, and told to take wheels
- * only: of a source package it would run the set-up program. */
+/* A wheel through the pip client. pip is started from an argument vector, never through a shell, and told to take
+ * wheels only: of a source package it would run the set-up program. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

