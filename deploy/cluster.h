@@ -15,8 +15,8 @@ struct phiz_points {
 	float *row; /* n x stride, 64-byte aligned; zeros behind dim */
 	int64_t n, dim, stride;
 };
-/* x: n x dim floats. ARG (n or dim < 1; n > 2^31 - 1), NUMERIC (a row with NaN, Inf, or of zeros only; it is named by its
- * index from 0), NOMEM. */
+/* x: n x dim floats. ARG (n or dim < 1; n > 2^31 - 1), NUMERIC (a row with NaN, Inf, or of zeros only; it is named by
+ * its index from 0), NOMEM. */
 enum phiz_status phiz_points_create(struct phiz_ctx *ctx, const float *x, int64_t n, int64_t dim,
                                     struct phiz_points *out);
 void phiz_points_free(struct phiz_points *points);
@@ -51,16 +51,16 @@ enum phiz_status phiz_cluster_kmeans(const struct phiz_points *points, int k, co
                                      struct phiz_clusters *out);
 
 /* k-means with the k of k_min..k_max whose mean silhouette is highest, the smaller of equals. Above 5,000 points k is
- * chosen on 5,000 of them, drawn by seed. 2 <= k_min <= k_max < n. curve (may be NULL): k_max - k_min + 1 silhouettes, NaN
- * for k that were not tried. */
+ * chosen on 5,000 of them, drawn by seed. 2 <= k_min <= k_max < n. curve (may be NULL): k_max - k_min + 1 silhouettes,
+ * NaN for k that were not tried. */
 enum phiz_status phiz_cluster_auto(const struct phiz_points *points, int k_min, int k_max,
                                    const struct phiz_kmeans_options *options, double *curve,
                                    struct phiz_clusters *out);
 
-/* DBSCAN (Ester et al. 1996) with distance 1 - cosine: points with at least min_points points (themselves included) within
- * eps are cores; cores within eps of each other are of one group, and so is any point within eps of one of its cores (of
- * several groups, that whose first core comes first). eps in 0..2, min_points >= 1. No matrix of distances is kept:
- * distances are reckoned twice, in blocks. Errors: ARG, NOMEM, CANCELLED. */
+/* DBSCAN (Ester et al. 1996) with distance 1 - cosine: points with at least min_points points (themselves included)
+ * within eps are cores; cores within eps of each other are of one group, and so is any point within eps of one of its
+ * cores (of several groups, that whose first core comes first). eps in 0..2, min_points >= 1. No matrix of distances is
+ * kept: distances are reckoned twice, in blocks. Errors: ARG, NOMEM, CANCELLED. */
 struct phiz_dbscan_options {
 	double eps;
 	int min_points;
@@ -77,8 +77,8 @@ enum phiz_status phiz_cluster_knee(const struct phiz_points *points, int min_poi
 
 /* ---- How good? ---- */
 
-/* The silhouette (Rousseeuw 1987) of each point with distance 1 - cosine, exactly, in O(n k dim): (b - a) / max(a, b), a
- * the mean distance to the others of its group, b that to the nearest other group; 0 for a group of one. *mean over
+/* The silhouette (Rousseeuw 1987) of each point with distance 1 - cosine, exactly, in O(n k dim): (b - a) / max(a, b),
+ * a the mean distance to the others of its group, b that to the nearest other group; 0 for a group of one. *mean over
  * points that have a group. each (may be NULL): n values, NaN for noise. group_mean (may be NULL): k values. ARG with
  * fewer than two groups. */
 enum phiz_status phiz_cluster_silhouette(const struct phiz_points *points, const struct phiz_clusters *clusters,

@@ -14,9 +14,9 @@ enum phiz_status phiz_fetch_folder(struct phiz_ctx *ctx, const char *parent, cha
 void phiz_fetch_folder_remove(struct phiz_ctx *ctx, char **path);
 
 /* Downloads the wheel of package==version into folder with the first of pip, pip3, python3 -m pip that there is,
- * without what it depends on; wheels only, so that nothing of the package runs. wheel: its path as a new string. Errors:
- * NOTFOUND (no pip), IO (with pip's last line), CANCELLED (Ctrl-C), LIMIT (above `limit` bytes, or not done in 30
- * minutes). */
+ * without what it depends on; wheels only, so that nothing of the package runs. wheel: its path as a new string.
+ * Errors: NOTFOUND (no pip), IO (with pip's last line), CANCELLED (Ctrl-C), LIMIT (above `limit` bytes, or not done in
+ * 30 minutes). */
 enum phiz_status phiz_fetch_pip(struct phiz_ctx *ctx, const char *package, const char *version, const char *folder,
                                 size_t limit, char **wheel);
 

