@@ -17,6 +17,8 @@ void phiz_augment_defaults(struct phiz_augment *a)
 	a->blur_kernel = 5;
 	a->blur_sigma[0] = 0.1;
 	a->blur_sigma[1] = 2.0;
+	a->low_res_side[0] = 24;
+	a->low_res_side[1] = 64;
 	a->jpeg_quality[0] = 30;
 	a->jpeg_quality[1] = 95;
 	a->erase_scale[0] = 0.02;
@@ -38,7 +40,7 @@ static bool has_affine(const struct phiz_augment *a)
 bool phiz_augment_is_on(const struct phiz_augment *a)
 {
 	return a->crop || a->flip > 0 || a->rotation > 0 || has_affine(a) || has_jitter(a) || a->gray > 0 || a->blur > 0 ||
-	       a->jpeg > 0 || a->erase > 0;
+	       a->low_res > 0 || a->jpeg > 0 || a->erase > 0;
 }
 
 /* --- Checking. Comparisons are written so that NaN fails them. --- */
@@ -77,6 +79,7 @@ static enum phiz_status check_singles(struct phiz_ctx *ctx, const struct phiz_au
 		{ "hue", a->hue, 0.5 },
 		{ "gray", a->gray, 1 },
 		{ "blur", a->blur, 1 },
+		{ "low_res", a->low_res, 1 },
 		{ "jpeg", a->jpeg, 1 },
 		{ "erase", a->erase, 1 },
 		{ "mixup", a->mixup, 100 },
@@ -116,6 +119,10 @@ enum phiz_status phiz_augment_check(struct phiz_ctx *ctx, const struct phiz_augm
 	if (a->blur > 0 && (a->blur_kernel < 3 || a->blur_kernel > 63 || a->blur_kernel % 2 == 0))
 		return phiz_fail(ctx, PHIZ_E_ARG, "augment.blur_kernel: want an odd number from 3 to 63, got %d",
 		                 a->blur_kernel);
+	if (a->low_res > 0 &&
+	    (a->low_res_side[0] < 4 || a->low_res_side[0] > a->low_res_side[1] || a->low_res_side[1] > 2048))
+		return phiz_fail(ctx, PHIZ_E_ARG, "augment.low_res_side: want 4 <= low <= high <= 2048, got %d, %d",
+		                 a->low_res_side[0], a->low_res_side[1]);
 	if (a->jpeg > 0 &&
 	    (a->jpeg_quality[0] < 1 || a->jpeg_quality[0] > a->jpeg_quality[1] || a->jpeg_quality[1] > 100))
 		return phiz_fail(ctx, PHIZ_E_ARG, "augment.jpeg_quality: want 1 <= low <= high <= 100, got %d, %d",
@@ -177,7 +184,7 @@ static enum phiz_status apply_warps(struct phiz_ctx *ctx, const struct phiz_augm
 	return status;
 }
 
-static enum phiz_status apply_pixels(struct phiz_ctx *ctx, const struct phiz_augment *a,
+enum phiz_status phiz_augment_pixels(struct phiz_ctx *ctx, const struct phiz_augment *a,
                                      const struct phiz_augment_draw *draw, struct phiz_image *image)
 {
 	enum phiz_status status = PHIZ_OK;
@@ -186,6 +193,8 @@ static enum phiz_status apply_pixels(struct phiz_ctx *ctx, const struct phiz_aug
 		phiz_apply_gray(image);
 	if (draw->blur_sigma > 0)
 		status = phiz_apply_blur(ctx, image, a->blur_kernel, draw->blur_sigma);
+	if (!status && draw->low_res > 0)
+		status = phiz_apply_low_res(ctx, image, draw->low_res);
 	if (!status && draw->jpeg_quality > 0)
 		status = phiz_apply_jpeg(ctx, image, draw->jpeg_quality);
 	return status;
@@ -200,10 +209,16 @@ enum phiz_status phiz_augment_image(struct phiz_ctx *ctx, const struct phiz_augm
 	if (!status)
 		status = apply_warps(ctx, a, draw, out);
 	if (!status)
-		status = apply_pixels(ctx, a, draw, out);
+		status = phiz_augment_pixels(ctx, a, draw, out);
 	if (status)
 		phiz_image_free(ctx, out);
 	return status;
+}
+
+void phiz_augment_erase(const struct phiz_augment *a, const struct phiz_augment_draw *draw, int size, float *planes)
+{
+	if (draw->erase.w > 0 && draw->erase.h > 0)
+		phiz_apply_erase(planes, size, size, &draw->erase, a->erase_random ? &draw->erase_noise : NULL);
 }
 
 enum phiz_status phiz_augment_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
@@ -220,8 +235,7 @@ enum phiz_status phiz_augment_run(struct phiz_ctx *ctx, const struct phiz_augmen
 	if (status)
 		return status;
 	phiz_preproc_normalize(p, &out, planes);
-	if (draw.erase.w > 0 && draw.erase.h > 0)
-		phiz_apply_erase(planes, p->size, p->size, &draw.erase, a->erase_random ? &draw.erase_noise : NULL);
+	phiz_augment_erase(a, &draw, p->size, planes);
 	phiz_image_free(ctx, &out);
 	return PHIZ_OK;
 }

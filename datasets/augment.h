@@ -38,6 +38,10 @@ struct phiz_augment {
 	double blur;
 	int blur_kernel;
 	double blur_sigma[2]; /* pixels, > 0 */
+	/* As if taken from far away: made smaller, to a side drawn from low_res_side, and larger again, with probability
+	 * `low_res` */
+	double low_res;
+	int low_res_side[2]; /* pixels, 4..2048 */
 	/* JPEG artefacts: encoded at a quality and decoded, with probability `jpeg` */
 	double jpeg;
 	int jpeg_quality[2]; /* 1..100 */
@@ -77,6 +81,7 @@ struct phiz_augment_draw {
 	double jitter_factor[4];
 	bool gray;
 	double blur_sigma;    /* 0: none */
+	int low_res;          /* side, pixels; 0: not */
 	int jpeg_quality;     /* 0: none */
 	struct phiz_box erase;
 	struct phiz_rng erase_noise; /* the sequence of the noise, R plane first, row by row */
@@ -105,6 +110,9 @@ enum phiz_status phiz_apply_resized_crop(struct phiz_ctx *ctx, const struct phiz
 /* F.rotate about the centre, same size. Nearest to the last bit. */
 enum phiz_status phiz_apply_rotate(struct phiz_ctx *ctx, struct phiz_image *image, double angle, bool bilinear,
                                    const uint8_t fill[3]);
+/* Where a pixel of the turned image comes from, as phiz_image_affine reads it; the same of phiz_apply_affine. */
+void phiz_rotate_transform(double angle, int width, int height, double m[6]);
+void phiz_affine_transform(const int shift[2], double zoom, int width, int height, double m[6]);
 /* F.affine with angle 0 and no shear. */
 enum phiz_status phiz_apply_affine(struct phiz_ctx *ctx, struct phiz_image *image, const int shift[2], double zoom,
                                    bool bilinear, const uint8_t fill[3]);
@@ -118,6 +126,8 @@ void phiz_apply_gray(struct phiz_image *image);
 /* F.gaussian_blur. Sums are rounded in another order, so a pixel that lies on an edge of rounding may differ by 1.
  * ARG if the image is not larger than half the kernel. */
 enum phiz_status phiz_apply_blur(struct phiz_ctx *ctx, struct phiz_image *image, int kernel, double sigma);
+/* Resized to side x side pixels and back, bilinear with antialiasing (F.resize). */
+enum phiz_status phiz_apply_low_res(struct phiz_ctx *ctx, struct phiz_image *image, int side);
 /* Encoded as JPEG (4:2:0) and decoded. Pillow's pixels for the same quality, given the same libjpeg. */
 enum phiz_status phiz_apply_jpeg(struct phiz_ctx *ctx, struct phiz_image *image, int quality);
 /* F.erase on planes [3, height, width]: 0, or normal noise (noise != NULL). */
@@ -129,8 +139,27 @@ void phiz_apply_erase(float *planes, int width, int height, const struct phiz_bo
 enum phiz_status phiz_augment_image(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
                                     const struct phiz_augment_draw *draw, const struct phiz_image *image,
                                     struct phiz_image *out);
+/* Its second half: from colour to JPEG artefacts. */
+enum phiz_status phiz_augment_pixels(struct phiz_ctx *ctx, const struct phiz_augment *a,
+                                     const struct phiz_augment_draw *draw, struct phiz_image *image);
+void phiz_augment_erase(const struct phiz_augment *a, const struct phiz_augment_draw *draw, int size, float *planes);
 /* Draws, applies, normalises, erases. planes: 3 * size * size floats. a NULL or all off: phiz_preproc_run. */
 enum phiz_status phiz_augment_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
                                   struct phiz_rng *rng, const struct phiz_image *image, float *planes);
+/* --- The same for a face that p->align cuts out of a photo by its landmarks. Draws are for a photo of p->size: the
+ * cut-out face. --- */
+
+/* From the network's input to the photo: cut, crop, flip, rotation and affine in one. */
+enum phiz_status phiz_augment_face_transform(struct phiz_ctx *ctx, const struct phiz_preproc *p,
+                                             const struct phiz_face *face, const struct phiz_augment_draw *draw,
+                                             double m[6]);
+/* Interpolates the photo once (bilinear; made smaller with antialiasing first where the face is larger than the crop);
+ * what lies outside of it is black. */
+enum phiz_status phiz_augment_face(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
+                                   const struct phiz_face *face, const struct phiz_augment_draw *draw,
+                                   const struct phiz_image *image, struct phiz_image *out);
+enum phiz_status phiz_augment_face_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
+                                       const struct phiz_face *face, struct phiz_rng *rng,
+                                       const struct phiz_image *image, float *planes);
 
 #endif

@@ -69,30 +69,50 @@ static enum phiz_status warp(struct phiz_ctx *ctx, struct phiz_image *image, con
 	return status;
 }
 
+void phiz_rotate_transform(double angle, int width, int height, double m[6])
+{
+	double radians = -(fmod(angle, 360.0) * (3.14159265358979323846 / 180.0));
+	double cosine = round15(cos(radians)), sine = round15(sin(radians)), back = round15(-sin(radians));
+	double cx = width / 2.0, cy = height / 2.0;
+
+	m[0] = m[4] = cosine;
+	m[1] = sine;
+	m[3] = back;
+	m[2] = cosine * -cx + sine * -cy + 0.0 + cx;
+	m[5] = back * -cx + cosine * -cy + 0.0 + cy;
+}
+
 enum phiz_status phiz_apply_rotate(struct phiz_ctx *ctx, struct phiz_image *image, double angle, bool bilinear,
                                    const uint8_t fill[3])
 {
 	enum phiz_status status;
+	double m[6];
 	angle = fmod(angle, 360.0);
 	if (angle < 0)
 		angle += 360.0;
 	if (quarter_turn(ctx, image, angle, &status))
 		return status;
-	double radians = -(angle * (3.14159265358979323846 / 180.0));
-	double cosine = round15(cos(radians)), sine = round15(sin(radians));
-	double cx = image->width / 2.0, cy = image->height / 2.0;
-	const double m[6] = { cosine, sine, cosine * -cx + sine * -cy + 0.0 + cx,
-		              round15(-sin(radians)), cosine, round15(-sin(radians)) * -cx + cosine * -cy + 0.0 + cy };
+	phiz_rotate_transform(angle, image->width, image->height, m);
 	return warp(ctx, image, m, bilinear, fill);
+}
+
+void phiz_affine_transform(const int shift[2], double zoom, int width, int height, double m[6])
+{
+	double cx = width * 0.5, cy = height * 0.5, inverse = 1.0 / zoom;
+
+	m[0] = m[4] = inverse;
+	m[1] = m[3] = 0;
+	m[2] = inverse * (-cx - shift[0]) + cx;
+	m[5] = inverse * (-cy - shift[1]) + cy;
 }
 
 enum phiz_status phiz_apply_affine(struct phiz_ctx *ctx, struct phiz_image *image, const int shift[2], double zoom,
                                    bool bilinear, const uint8_t fill[3])
 {
+	double m[6];
 	if (!(zoom > 0) || !isfinite(zoom))
 		return phiz_fail(ctx, PHIZ_E_ARG, "affine: want a zoom of more than 0, got %g", zoom);
-	double cx = image->width * 0.5, cy = image->height * 0.5, inverse = 1.0 / zoom;
-	const double m[6] = { inverse, 0, inverse * (-cx - shift[0]) + cx, 0, inverse, inverse * (-cy - shift[1]) + cy };
+	phiz_affine_transform(shift, zoom, image->width, image->height, m);
 	return warp(ctx, image, m, bilinear, fill);
 }
 
@@ -178,6 +198,19 @@ enum phiz_status phiz_apply_blur(struct phiz_ctx *ctx, struct phiz_image *image,
 }
 
 /* --- The rest. --- */
+
+enum phiz_status phiz_apply_low_res(struct phiz_ctx *ctx, struct phiz_image *image, int side)
+{
+	struct phiz_image small, out;
+	enum phiz_status status = phiz_image_resize(ctx, image, side, side, NULL, &small);
+	if (status)
+		return status;
+	status = phiz_image_resize(ctx, &small, image->width, image->height, NULL, &out);
+	phiz_image_free(ctx, &small);
+	if (!status)
+		replace(ctx, image, &out);
+	return status;
+}
 
 enum phiz_status phiz_apply_jpeg(struct phiz_ctx *ctx, struct phiz_image *image, int quality)
 {

@@ -133,6 +133,8 @@ void phiz_augment_sample(const struct phiz_augment *a, struct phiz_rng *rng, int
 	out->gray = happens(rng, a->gray);
 	if (happens(rng, a->blur))
 		out->blur_sigma = phiz_rng_uniform(rng, a->blur_sigma[0], a->blur_sigma[1]);
+	if (happens(rng, a->low_res))
+		out->low_res = a->low_res_side[0] + draw_offset(rng, a->low_res_side[1] - a->low_res_side[0]);
 	if (happens(rng, a->jpeg))
 		out->jpeg_quality = a->jpeg_quality[0] + draw_offset(rng, a->jpeg_quality[1] - a->jpeg_quality[0]);
 	draw_erase(a, rng, size, out);

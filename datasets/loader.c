@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/rng.h"
 #include "core/base/thread.h"
+#include "core/image/align_cut.h"
 #include "datasets/augment.h"
 #include "datasets/order.h"
 #include "datasets/sweep.h"
@@ -48,7 +49,7 @@ struct phiz_loader {
 	struct phiz_loader_options options;
 	struct phiz_preproc preproc, inner; /* inner: behind the preprocessing's crop */
 	struct phiz_augment augment;
-	bool augmented;
+	bool augmented, aligned;
 
 	/* Photos that can be decoded. */
 	uint32_t *kept;
@@ -84,8 +85,46 @@ struct phiz_loader {
 
 /* --- One photo --- */
 
+/* The network's input of a photo whose face is cut out, before it is normalised. */
+static enum phiz_status cut_face(const struct phiz_loader *l, struct phiz_ctx *ctx, uint32_t sample,
+                                 const struct phiz_image *image, struct phiz_image *out)
+{
+	struct phiz_image crop;
+	enum phiz_status status = phiz_align_crop(ctx, &l->preproc.align, image, &l->options.faces[sample], &crop);
+
+	if (!status)
+		status = phiz_preproc_geometry(ctx, &l->preproc, &crop, out);
+	phiz_image_free(ctx, &crop);
+	return status;
+}
+
+/* A photo whose face is cut out: whole, or (not augmented) in the network's size. */
+static enum phiz_status read_face(const struct phiz_loader *l, struct phiz_ctx *ctx, uint32_t sample, const char *path,
+                                  struct phiz_image *out)
+{
+	struct phiz_image image = {0};
+	enum phiz_status status = phiz_image_read(ctx, path, NULL, &image);
+	double m[6];
+
+	if (status)
+		return status;
+	if (l->augmented) { /* a face that allows no transform is found now */
+		status = phiz_align_cut(ctx, &l->preproc.align, &l->options.faces[sample], m);
+		*out = image;
+	} else {
+		status = cut_face(l, ctx, sample, &image, out);
+	}
+	if (status || !l->augmented)
+		phiz_image_free(ctx, &image);
+	if (status) {
+		*out = image;
+		phiz_fail_in(ctx, "%s", path);
+	}
+	return status;
+}
+
 /* The photo as it is kept in the cache: after the preprocessing's crop, or (not augmented) in the network's size. */
-static enum phiz_status read_photo(const struct phiz_loader *l, struct phiz_ctx *ctx, const char *path,
+static enum phiz_status read_photo(const struct phiz_loader *l, struct phiz_ctx *ctx, uint32_t sample, const char *path,
                                    struct phiz_image *out)
 {
 	struct phiz_decode_options options = {0};
@@ -93,6 +132,8 @@ static enum phiz_status read_photo(const struct phiz_loader *l, struct phiz_ctx 
 	int box[4];
 	enum phiz_status status;
 
+	if (l->aligned)
+		return read_face(l, ctx, sample, path, out);
 	if (l->augmented)
 		options.min_side = (int)fmin(DECODE_SIDES * l->preproc.size / l->preproc.crop, 1 << 20);
 	status = phiz_image_read(ctx, path, &options, &image);
@@ -124,7 +165,7 @@ static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx 
 	enum phiz_status status = path ? PHIZ_OK : PHIZ_E_NOMEM;
 
 	if (!status && !image->data) {
-		status = read_photo(l, ctx, path, &own);
+		status = read_photo(l, ctx, s->samples[i], path, &own);
 		image = &own;
 	}
 	if (!status && !l->augmented) {
@@ -134,7 +175,11 @@ static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx 
 		uint64_t sample = s->samples[i] | (views ? 0 : (uint64_t)s->repeat[i] << 32);
 		struct phiz_rng rng;
 		phiz_rng_init(&rng, l->options.seed, epoch, sample, PHIZ_STREAM_AUGMENT);
-		status = phiz_augment_run(ctx, &l->augment, &l->inner, &rng, image, out);
+		if (l->aligned)
+			status = phiz_augment_face_run(ctx, &l->augment, &l->preproc, &l->options.faces[s->samples[i]], &rng,
+			                               image, out);
+		else
+			status = phiz_augment_run(ctx, &l->augment, &l->inner, &rng, image, out);
 		if (status)
 			phiz_fail_in(ctx, "%s", path);
 	}
@@ -353,6 +398,7 @@ static void copy_options(struct phiz_loader *l, const struct phiz_loader_options
 		l->augment = *o->augment;
 	l->options.augment = NULL;
 	l->augmented = o->augment && phiz_augment_is_on(o->augment);
+	l->aligned = o->faces && o->preproc->align.kind != PHIZ_ALIGN_NONE;
 	if (!l->options.threads)
 		l->options.threads = phiz_ctx_threads(l->ctx);
 	if (!l->options.ahead)
@@ -366,7 +412,7 @@ static enum phiz_status keep_photo(struct phiz_ctx *ctx, void *arg, size_t i, co
 	struct phiz_image image = {0};
 	size_t bytes;
 	bool keep;
-	enum phiz_status status = read_photo(l, ctx, path, &image);
+	enum phiz_status status = read_photo(l, ctx, l->kept[i], path, &image);
 
 	(void)worker;
 	if (status)

@@ -22,6 +22,8 @@ struct phiz_loader_options {
 	                       order of the epoch does not); 0: new ones each time a photo comes up */
 	int threads;        /* that decode ahead; 0: as many as the context has */
 	int ahead;          /* batches that may be ready or under way beyond the one in use; 0: 2 */
+	const struct phiz_face *faces; /* of all samples of the dataset: preproc->align cuts them out, in the same
+	                       interpolation that augmentation takes part in. NULL: the photos are crops. Borrowed */
 	size_t cache_bytes; /* of decoded photos kept in memory; 0: none */
 };
 

@@ -449,9 +449,24 @@ static enum phiz_status scan_list(struct scan *s, const char *list)
 	return status;
 }
 
-enum phiz_status phiz_dataset_add_strangers(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *path)
+enum phiz_status phiz_dataset_add_people(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *dir)
 {
-	struct scan s = {.ctx = ctx, .dataset = dataset, .dir = path, .part = PHIZ_PART_STRANGER, .stranger = true};
+	struct scan s = {.ctx = ctx, .dataset = dataset, .dir = dir, .part = PHIZ_PART_TRAIN};
+	enum phiz_status status = scan_root(&s);
+
+	scan_close(&s);
+	if (!status)
+		status = phiz_dataset_finish(ctx, dataset);
+	if (!status)
+		ungroup(dataset);
+	return status;
+}
+
+/* People without names, for `part`. */
+static enum phiz_status add_nameless(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *path,
+                                     enum phiz_part part)
+{
+	struct scan s = {.ctx = ctx, .dataset = dataset, .dir = path, .part = part, .stranger = true};
 	size_t before = dataset->count;
 	bool folders = false;
 	enum phiz_status status = PHIZ_OK;
@@ -466,10 +481,21 @@ enum phiz_status phiz_dataset_add_strangers(struct phiz_ctx *ctx, struct phiz_da
 	}
 	scan_close(&s);
 	if (!status && dataset->count == before)
-		status = phiz_fail(ctx, PHIZ_E_ARG, "%s: no photos of strangers in it", path);
+		status = phiz_fail(ctx, PHIZ_E_ARG, "%s: no photos%s in it", path,
+		                   part == PHIZ_PART_STRANGER ? " of strangers" : "");
 	if (!status)
 		status = phiz_dataset_finish(ctx, dataset);
 	if (!status)
 		ungroup(dataset);
 	return status;
+}
+
+enum phiz_status phiz_dataset_add_strangers(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *path)
+{
+	return add_nameless(ctx, dataset, path, PHIZ_PART_STRANGER);
+}
+
+enum phiz_status phiz_dataset_add_unlabelled(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *path)
+{
+	return add_nameless(ctx, dataset, path, PHIZ_PART_TRAIN);
 }

@@ -63,6 +63,11 @@ void phiz_dataset_free(struct phiz_ctx *ctx, struct phiz_dataset **dataset);
  * have no folder in dir are no error. Errors: as phiz_dataset_scan; ARG (a person that the dataset does not know). */
 enum phiz_status phiz_dataset_add_dir(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *dir,
                                       enum phiz_part part);
+/* Adds the people of another folder, as phiz_dataset_scan does; people who are known already get more photos. */
+enum phiz_status phiz_dataset_add_people(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *dir);
+/* Adds photos that are trained on without anybody's name (part TRAIN, of a person who is a stranger): path as of
+ * phiz_dataset_add_strangers. */
+enum phiz_status phiz_dataset_add_unlabelled(struct phiz_ctx *ctx, struct phiz_dataset *dataset, const char *path);
 /* Adds strangers. path: a folder of people, a folder of photos (one stranger, named as the folder), or a text file with
  * the path of a photo or of a person's folder on each line (relative to the file's folder, the one above it, or the
  * current one: the first where the first line is found; # begins a comment line). A photo's person is the name of its

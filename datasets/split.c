@@ -53,6 +53,19 @@ static enum phiz_status draw_strangers(struct phiz_ctx *ctx, struct phiz_dataset
 	return phiz_dataset_finish(ctx, dataset);
 }
 
+enum phiz_status phiz_split_hold_out(struct phiz_ctx *ctx, struct phiz_dataset *dataset, int people, uint64_t seed)
+{
+	struct phiz_split_options o = {.seed = seed, .n_strangers = people};
+	enum phiz_status status = check_options(ctx, dataset, &o);
+
+	if (!status)
+		status = draw_strangers(ctx, dataset, &o);
+	for (size_t i = 0; !status && i < dataset->count; i++)
+		if (dataset->sample[i].person >= dataset->n_known && dataset->sample[i].part != PHIZ_PART_SKIP)
+			dataset->sample[i].part = PHIZ_PART_STRANGER;
+	return status;
+}
+
 /* --- Groups --- */
 
 static uint32_t find_root(uint32_t *parent, uint32_t i)

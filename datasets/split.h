@@ -35,6 +35,10 @@ void phiz_split_defaults(struct phiz_split_options *options);
 enum phiz_status phiz_split_run(struct phiz_ctx *ctx, struct phiz_dataset *dataset,
                                 const struct phiz_split_options *options, struct phiz_split_report *report);
 
+/* Makes `people` of the known people, drawn by the seed, strangers with all their photos (as n_strangers above does),
+ * without looking at a photo. ARG: fewer than 2 known people left. */
+enum phiz_status phiz_split_hold_out(struct phiz_ctx *ctx, struct phiz_dataset *dataset, int people, uint64_t seed);
+
 /* Writes "file,person,part,group" for every sample but those of part SKIP; atomically. Samples under the first root are
  * written relative to it, others absolute. */
 enum phiz_status phiz_split_write(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const char *path);

@@ -14,20 +14,25 @@
 #include "train/trainer.h"
 
 struct settings {
-	const char *data, *split, *val, *weights, *run;
-	struct phiz_list set;
+	const char *split, *val, *weights, *teacher, *run;
+	struct phiz_list data, unlabelled, set;
 	bool resume, json, describe;
 };
 
 static const struct phiz_option options[] = {
-	PHIZ_OPTION(struct settings, "--data", TEXT, data, "DIR", 0, 0, "photos, a folder per person"),
+	PHIZ_OPTION(struct settings, "--data", LIST, data, "DIR", 0, 0, "photos, a folder per person"),
 	PHIZ_OPTION(struct settings, "--run", TEXT, run, "DIR", 0, 0, "the run's folder: checkpoints, logs, curves"),
 	PHIZ_OPTION(struct settings, "--split", TEXT, split, "CSV", 0, 0,
 	            "which photos train and which validate (phiz data split)"),
 	PHIZ_OPTION(struct settings, "--val", TEXT, val, "DIR", 0, 0,
-	            "validation photos in a folder of their own (without --split and --val: data.val of each person's)"),
+	            "validation photos in a folder of their own (without --split and --val: data.val of each person's); "
+	            "for an embedder: of other people"),
 	PHIZ_OPTION(struct settings, "--weights", TEXT, weights, "FILE", 0, 0,
 	            "begin with these: .phiz, .pth or .safetensors (default: a new network)"),
+	PHIZ_OPTION(struct settings, "--teacher", TEXT, teacher, "FILE", 0, 0,
+	            "the embedder to distil (train.teacher)"),
+	PHIZ_OPTION(struct settings, "--unlabelled", LIST, unlabelled, "DIR", 0, 0,
+	            "photos that are distilled without anybody's name"),
 	PHIZ_OPTION(struct settings, "--resume", FLAG, resume, NULL, 0, 0,
 	            "go on where the run in --run was broken off; begin where there is none"),
 	PHIZ_OPTION(struct settings, "--set", LIST, set, "SECTION.KEY=VALUE", 0, 0, "change the recipe"),
@@ -39,16 +44,26 @@ static void show_progress(void *user, const struct phiz_train_progress *p)
 {
 	struct phiz_progress *bar = user;
 	double left = p->eta_seconds;
-	char eta[32] = "";
+	char eta[32] = "", accuracy[32] = "", loss[32] = "";
 
 	if (isfinite(left))
 		snprintf(eta, sizeof eta, ", all done in %d:%02d:%02d", (int)(left / 3600), (int)(left / 60) % 60,
 		         (int)left % 60);
+	if (p->phase == PHIZ_PHASE_TEACHER) {
+		phiz_progress_show(bar, (double)p->batch, (double)p->batches, bar->terminal && p->batch == p->batches,
+		                   "the teacher looks at the photos: %" PRId64 " of %" PRId64, p->batch, p->batches);
+		if (p->batch == p->batches)
+			phiz_progress_restart(bar);
+		return;
+	}
+	if (isfinite(p->top1))
+		snprintf(accuracy, sizeof accuracy, "  accuracy %.1f %%", 100 * p->top1);
+	if (isfinite(p->loss))
+		snprintf(loss, sizeof loss, "  loss %.3f", p->loss);
 	phiz_progress_show(bar, (double)p->batch, (double)p->batches,
 	                   bar->terminal && p->batch == p->batches,
-	                   "epoch %" PRId64 "/%" PRId64 " %s  loss %.3f  accuracy %.1f %%  rate %.2g  %.1f images/s%s",
-	                   p->epoch, p->epochs, p->phase == PHIZ_PHASE_TRAIN ? "train" : "check", p->loss, 100 * p->top1,
-	                   p->lr, p->images_per_s, eta);
+	                   "epoch %" PRId64 "/%" PRId64 " %s%s%s  rate %.2g  %.1f images/s%s", p->epoch, p->epochs,
+	                   p->phase == PHIZ_PHASE_TRAIN ? "train" : "check", loss, accuracy, p->lr, p->images_per_s, eta);
 	if (p->batch == p->batches) /* the next phase has a bar of its own */
 		phiz_progress_restart(bar);
 }
@@ -58,10 +73,13 @@ static void show_epoch(void *user, const struct phiz_epoch_record *r, bool best)
 	phiz_progress_clear(user);
 	if (phiz_quiet)
 		return;
-	fprintf(stderr, "epoch %3" PRId64 "  train loss %.4f  accuracy %5.1f %%", r->epoch, r->train_loss,
-	        100 * r->train_top1);
+	fprintf(stderr, "epoch %3" PRId64 "  train loss %.4f", r->epoch, r->train_loss);
+	if (isfinite(r->train_top1))
+		fprintf(stderr, "  accuracy %5.1f %%", 100 * r->train_top1);
 	if (isfinite(r->val_loss))
-		fprintf(stderr, "  validation loss %.4f  accuracy %5.1f %%", r->val_loss, 100 * r->val_top1);
+		fprintf(stderr, "  validation loss %.4f", r->val_loss);
+	if (isfinite(r->val_top1))
+		fprintf(stderr, "  accuracy %5.1f %%", 100 * r->val_top1);
 	fprintf(stderr, "  %.1f s%s\n", r->seconds, best ? "  (best so far)" : "");
 }
 
@@ -97,24 +115,40 @@ static void print_json(struct phiz_ctx *ctx, const struct phiz_train_result *r)
 	phiz_bytes_free(&path);
 }
 
-static void print_next(const struct settings *s, const struct phiz_train_result *r)
+static void print_data(FILE *to, const struct settings *s)
 {
+	for (int i = 0; i < s->data.count; i++)
+		fprintf(to, " --data %s", s->data.item[i]);
+}
+
+static void print_next(const struct settings *s, const struct phiz_recipe *recipe, const struct phiz_train_result *r)
+{
+	bool embeds = phiz_recipe_embeds(recipe);
+
 	if (isfinite(r->best_val_top1))
-		printf("%s: %.1f %% of the validation photos named rightly (epoch %" PRId64 " of %" PRId64 ", %.0f s)\n",
-		       r->best_checkpoint, 100 * r->best_val_top1, r->best_epoch, r->epochs, r->seconds);
+		printf("%s: %.1f %% of the validation %s (epoch %" PRId64 " of %" PRId64 ", %.0f s)\n", r->best_checkpoint,
+		       100 * r->best_val_top1, embeds ? "pairs judged rightly" : "photos named rightly", r->best_epoch,
+		       r->epochs, r->seconds);
 	else
 		printf("%s: %" PRId64 " epochs, %.0f s\n", r->checkpoint, r->epochs, r->seconds);
-	printf("next: phiz eval %s --data %s%s%s --report report\n", s->run, s->val ? s->val : s->data,
+	if (embeds) {
+		printf("next: phiz eval %s --pairs PAIRS.txt --root DIR\n", s->run);
+		return;
+	}
+	printf("next: phiz eval %s --data %s%s%s --report report\n", s->run, s->val ? s->val : s->data.item[0],
 	       s->split ? " --split " : "", s->split ? s->split : "");
 }
 
 /* Says how to go on after Ctrl-C. */
 static void print_resume(const struct settings *s, const char *recipe)
 {
-	fprintf(stderr,
-	        "phiz: broken off; the checkpoint stands. Go on with: phiz train %s --data %s%s%s%s%s --run %s --resume\n",
-	        recipe, s->data, s->split ? " --split " : "", s->split ? s->split : "", s->val ? " --val " : "",
-	        s->val ? s->val : "", s->run);
+	fprintf(stderr, "phiz: broken off; the checkpoint stands. Go on with: phiz train %s", recipe);
+	print_data(stderr, s);
+	for (int i = 0; i < s->unlabelled.count; i++)
+		fprintf(stderr, " --unlabelled %s", s->unlabelled.item[i]);
+	fprintf(stderr, "%s%s%s%s%s%s --run %s --resume\n", s->split ? " --split " : "", s->split ? s->split : "",
+	        s->val ? " --val " : "", s->val ? s->val : "", s->teacher ? " --teacher " : "",
+	        s->teacher ? s->teacher : "", s->run);
 }
 
 static int describe_keys(struct phiz_ctx *ctx)
@@ -129,6 +163,22 @@ static int describe_keys(struct phiz_ctx *ctx)
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }
 
+static enum phiz_status set_teacher(const struct settings *s, struct phiz_recipe *recipe)
+{
+	char *path = NULL, *assignment = NULL;
+	enum phiz_status status = phiz_find_model_file(recipe->ctx, s->teacher, &path);
+
+	if (!status)
+		assignment = phiz_asprintf(recipe->ctx, "train.teacher=%s", path);
+	if (!status)
+		status = assignment ? phiz_recipe_set(recipe, assignment) : PHIZ_E_NOMEM;
+	if (status)
+		phiz_fail_in(recipe->ctx, "--teacher");
+	phiz_free(recipe->ctx, assignment);
+	phiz_free(recipe->ctx, path);
+	return status;
+}
+
 static enum phiz_status read_recipe(const struct settings *s, const char *path, struct phiz_recipe *recipe)
 {
 	enum phiz_status status = phiz_recipe_read(recipe, path);
@@ -138,6 +188,8 @@ static enum phiz_status read_recipe(const struct settings *s, const char *path, 
 		if (status)
 			phiz_fail_in(recipe->ctx, "--set %s", s->set.item[i]);
 	}
+	if (!status && s->teacher)
+		status = set_teacher(s, recipe);
 	return status ? status : phiz_recipe_check(recipe);
 }
 
@@ -155,8 +207,30 @@ static enum phiz_status first_model(struct phiz_ctx *ctx, const struct settings 
 	enum phiz_status status = s->weights ? phiz_open_weights(ctx, s->weights, NULL, (int)recipe->data.size, out)
 	                                     : phiz_open_model(ctx, recipe->model.net, 0, (int)recipe->data.size, out);
 	if (!status)
-		status = phiz_model_set_meta(*out, "data", s->data);
+		status = phiz_model_set_meta(*out, "data", s->data.count ? s->data.item[0] : s->unlabelled.item[0]);
 	return status;
+}
+
+/* The photos, and where the faces are in them if the recipe has faces cut out. */
+static enum phiz_status open_data(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_recipe *recipe,
+                                  struct phiz_dataset **dataset, struct phiz_landmarks *faces)
+{
+	const struct phiz_dataset_args args = {
+		.data = &s->data, .unlabelled = &s->unlabelled, .split = s->split, .val = s->val,
+		.embeds = phiz_recipe_embeds(recipe), .val_share = recipe->data.val, .val_people = recipe->data.val_people,
+		.seed = (uint64_t)recipe->train.seed,
+	};
+	const char *landmarks = strcmp(recipe->data.landmarks, "auto") ? recipe->data.landmarks : NULL;
+	enum phiz_status status = PHIZ_OK;
+
+	if (s->unlabelled.count && !phiz_recipe_distills(recipe))
+		return phiz_fail(ctx, PHIZ_E_ARG, "--unlabelled: only distilling learns from photos without names: set "
+		                 "loss.name = distill, or loss.distill");
+	status = phiz_open_dataset(ctx, &args, dataset);
+	if (status || recipe->data.align == PHIZ_ALIGN_NONE)
+		return status;
+	status = phiz_landmarks_read(ctx, landmarks, *dataset, faces);
+	return status ? status : phiz_landmarks_require(ctx, faces, *dataset);
 }
 
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args);
@@ -165,7 +239,8 @@ static const struct settings defaults;
 
 const struct phiz_verb phiz_verb_train = {
 	"train", "from photographs and a recipe to a model",
-	"RECIPE --data DIR [--split CSV | --val DIR] [--weights FILE] --run DIR [--resume] [--set KEY=VALUE]",
+	"RECIPE --data DIR... [--split CSV | --val DIR] [--weights FILE] [--teacher FILE] --run DIR [--resume] "
+	"[--set KEY=VALUE]",
 	"RECIPE is a .cfg file or the name of a built-in recipe (faces, nano_classic, tiny);\n"
 	"--set changes single keys, --keys lists them all. Ctrl-C writes a checkpoint;\n"
 	"--resume goes on from the last one, bit for bit as if nothing had happened. The run's\n"
@@ -179,30 +254,32 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	const struct settings *s = settings;
 	struct phiz_recipe recipe;
 	struct phiz_dataset *dataset = NULL;
+	struct phiz_landmarks faces = {0};
 	struct phiz_model *model = NULL;
 	struct phiz_train_result result = {0};
 	struct phiz_progress bar;
 
 	if (s->describe)
 		return describe_keys(ctx);
-	if (n_args < 1 || !s->data || !s->run)
+	bool data = s->data.count || s->unlabelled.count;
+	if (n_args < 1 || !data || !s->run)
 		return phiz_usage(&phiz_verb_train, "%s is missing",
 		                  n_args < 1 ? "RECIPE"
-		                  : !s->data ? "--data DIR"
-		                             : "--run DIR");
+		                  : !data ? "--data DIR"
+		                          : "--run DIR");
 	phiz_progress_start(&bar);
 	enum phiz_status status = phiz_recipe_init(ctx, &recipe);
 	if (!status)
 		status = read_recipe(s, args[0], &recipe);
 	if (!status)
-		status = phiz_open_dataset(ctx, s->data, s->split, s->val, recipe.data.val, (uint64_t)recipe.train.seed,
-		                           &dataset);
+		status = open_data(ctx, s, &recipe, &dataset, &faces);
 	if (!status)
 		status = first_model(ctx, s, &recipe, &model);
 	if (!status) {
 		struct phiz_train_options o = {
-			.recipe = &recipe, .dataset = dataset, .model = model, .run_dir = s->run, .resume = s->resume,
-			.cancel = &phiz_interrupted, .callbacks = {&bar, show_progress, show_epoch},
+			.recipe = &recipe, .dataset = dataset, .faces = faces.face ? &faces : NULL, .model = model,
+			.run_dir = s->run, .resume = s->resume, .cancel = &phiz_interrupted,
+			.callbacks = {&bar, show_progress, show_epoch},
 		};
 		status = phiz_train(ctx, &o, &result);
 		phiz_progress_clear(&bar);
@@ -210,13 +287,14 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status && s->json)
 		print_json(ctx, &result);
 	else if (!status)
-		print_next(s, &result);
+		print_next(s, &recipe, &result);
 	else if (status == PHIZ_E_CANCELLED)
 		print_resume(s, args[0]);
 	else
 		phiz_report(ctx);
 	phiz_train_result_free(ctx, &result);
 	phiz_model_free(&model);
+	phiz_landmarks_free(ctx, &faces);
 	phiz_dataset_free(ctx, &dataset);
 	phiz_recipe_free(&recipe);
 	return status ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;

@@ -60,7 +60,7 @@ enum phiz_status phiz_fingerprint_check(struct phiz_ctx *ctx, const struct phiz_
 {
 	size_t i;
 
-	if (check_people(ctx, dataset, model))
+	if (phiz_model_task(model) != PHIZ_TASK_EMBED && check_people(ctx, dataset, model))
 		return phiz_ctx_status(ctx);
 	for (i = 0; i < 2 * now->people && now->people == then->people; i++)
 		if (now->photos[i] != then->photos[i])
@@ -84,18 +84,25 @@ enum phiz_status phiz_fingerprint_check(struct phiz_ctx *ctx, const struct phiz_
 
 /* --- Writing. --- */
 
+static enum phiz_status share(struct phiz_ctx *ctx, struct phiz_extra *extra, const char *name,
+                              const struct phiz_tensor *tensor)
+{
+	struct phiz_tensor *view;
+
+	if (phiz_tensor_share(ctx, tensor, &view))
+		return phiz_ctx_status(ctx);
+	return phiz_extra_add(ctx, extra, name, view);
+}
+
 static enum phiz_status add_shared(struct phiz_ctx *ctx, struct phiz_extra *extra, const char *kind, const char *name,
                                    const struct phiz_tensor *tensor)
 {
 	char full[MAX_NAME];
-	struct phiz_tensor *view;
 	int n = snprintf(full, sizeof full, "%s/%s", kind, name);
 
 	if (n < 0 || n >= MAX_NAME)
 		return phiz_fail(ctx, PHIZ_E_LIMIT, "%s: the name is too long", name);
-	if (phiz_tensor_share(ctx, tensor, &view))
-		return phiz_ctx_status(ctx);
-	return phiz_extra_add(ctx, extra, full, view);
+	return share(ctx, extra, full, tensor);
 }
 
 static enum phiz_status set_texts(struct phiz_model *model, const struct phiz_train_state *state)
@@ -116,7 +123,8 @@ static enum phiz_status set_texts(struct phiz_model *model, const struct phiz_tr
 }
 
 enum phiz_status phiz_checkpoint_write(struct phiz_model *model, struct phiz_optimizer *optimizer, struct phiz_ema *ema,
-                                       const struct phiz_train_state *state, const char *path)
+                                       const struct phiz_extra *loss, const struct phiz_train_state *state,
+                                       const char *path)
 {
 	struct phiz_extra extra;
 	enum phiz_status status;
@@ -126,6 +134,8 @@ enum phiz_status phiz_checkpoint_write(struct phiz_model *model, struct phiz_opt
 	status = set_texts(model, state);
 	if (!status)
 		status = phiz_optimizer_save(optimizer, &extra);
+	for (i = 0; loss && i < loss->count && !status; i++)
+		status = share(model->ctx, &extra, loss->entry[i].name, loss->entry[i].tensor);
 	phiz_ema_swap(ema); /* the model holds the average now, the shadows what is live */
 	for (i = 0; ema && i < ema->count && !status; i++)
 		status = add_shared(model->ctx, &extra, "live", ema->entry[i].name, ema->entry[i].shadow);
@@ -179,7 +189,8 @@ static enum phiz_status copy_tensor(struct phiz_ctx *ctx, const char *name, cons
 }
 
 enum phiz_status phiz_checkpoint_restore(const struct phiz_checkpoint *checkpoint, struct phiz_model *model,
-                                         struct phiz_optimizer *optimizer, struct phiz_ema *ema)
+                                         struct phiz_optimizer *optimizer, struct phiz_ema *ema,
+                                         struct phiz_extra *loss)
 {
 	struct phiz_ctx *ctx = model->ctx;
 	enum phiz_status status = PHIZ_OK;
@@ -199,6 +210,9 @@ enum phiz_status phiz_checkpoint_restore(const struct phiz_checkpoint *checkpoin
 		if (!status)
 			status = copy_tensor(ctx, full, phiz_extra_find(&checkpoint->extra, full), e->live);
 	}
+	for (i = 0; loss && i < loss->count && !status; i++)
+		status = copy_tensor(ctx, loss->entry[i].name, phiz_extra_find(&checkpoint->extra, loss->entry[i].name),
+		                     loss->entry[i].tensor);
 	if (!status)
 		status = phiz_optimizer_load(optimizer, &checkpoint->extra);
 	return status;

@@ -63,9 +63,11 @@ enum phiz_status phiz_fingerprint_check(struct phiz_ctx *ctx, const struct phiz_
                                         const struct phiz_fingerprint *now, const struct phiz_model *model,
                                         const struct phiz_fingerprint *then);
 
-/* Writes a checkpoint, atomically. ema may be NULL. The model's meta keys train_state and recipe are set. */
+/* Writes a checkpoint, atomically. ema may be NULL; loss: tensors of the loss (may be NULL), kept under their
+ * names. The model's meta keys train_state and recipe are set. */
 enum phiz_status phiz_checkpoint_write(struct phiz_model *model, struct phiz_optimizer *optimizer, struct phiz_ema *ema,
-                                       const struct phiz_train_state *state, const char *path);
+                                       const struct phiz_extra *loss, const struct phiz_train_state *state,
+                                       const char *path);
 
 struct phiz_checkpoint {
 	struct phiz_model *model;
@@ -77,9 +79,11 @@ struct phiz_checkpoint {
 enum phiz_status phiz_checkpoint_read(struct phiz_ctx *ctx, const char *path, struct phiz_checkpoint *out);
 void phiz_checkpoint_free(struct phiz_ctx *ctx, struct phiz_checkpoint *checkpoint);
 
-/* Copies the checkpoint's values into tensors of the same names: model (live weights; the average goes to ema), slots.
+/* Copies the checkpoint's values into tensors of the same names: model (live weights; the average goes to ema), loss,
+ * slots.
  * The optimiser has the parameters of the checkpoint's epoch already, ema (may be NULL) its entries. FORMAT. */
 enum phiz_status phiz_checkpoint_restore(const struct phiz_checkpoint *checkpoint, struct phiz_model *model,
-                                         struct phiz_optimizer *optimizer, struct phiz_ema *ema);
+                                         struct phiz_optimizer *optimizer, struct phiz_ema *ema,
+                                         struct phiz_extra *loss);
 
 #endif

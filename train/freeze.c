@@ -7,6 +7,7 @@
 #include "core/graph/graph.h"
 #include "core/ops/ops.h"
 #include "train/select.h"
+#include "train/trainnet.h"
 
 const char *phiz_model_head(const struct phiz_model *model)
 {
@@ -30,7 +31,7 @@ static enum phiz_status check_list(const struct phiz_model *model, const char *t
 
 enum phiz_status phiz_freeze_check(const struct phiz_model *model, const struct phiz_recipe *recipe)
 {
-	const char **names = phiz_alloc(model->ctx, model->n_entries, sizeof *names);
+	const char **names = phiz_alloc(model->ctx, model->n_entries + 1, sizeof *names);
 	enum phiz_status status;
 	size_t i;
 
@@ -38,6 +39,8 @@ enum phiz_status phiz_freeze_check(const struct phiz_model *model, const struct 
 		return PHIZ_E_NOMEM;
 	for (i = 0; i < model->n_entries; i++)
 		names[i] = model->entry[i].name;
+	if (recipe->loss.name == PHIZ_LOSS_ARCFACE || recipe->loss.name == PHIZ_LOSS_COSFACE)
+		names[i++] = PHIZ_LOSS_WEIGHT; /* has a rate of its own, if one wants */
 	status = check_list(model, recipe->train.freeze, "train.freeze", names, i);
 	if (!status)
 		status = check_list(model, recipe->freeze.unfreeze, "freeze.unfreeze", names, i);

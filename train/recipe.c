@@ -414,6 +414,41 @@ enum phiz_status phiz_recipe_set(struct phiz_recipe *recipe, const char *assignm
 	return status ? phiz_fail_in(ctx, "%s.%s", section, name) : PHIZ_OK;
 }
 
+bool phiz_recipe_embeds(const struct phiz_recipe *recipe)
+{
+	return recipe->loss.name != PHIZ_LOSS_CROSS_ENTROPY;
+}
+
+bool phiz_recipe_distills(const struct phiz_recipe *recipe)
+{
+	return recipe->loss.name == PHIZ_LOSS_DISTILL || (phiz_recipe_embeds(recipe) && recipe->loss.distill > 0);
+}
+
+double phiz_recipe_margin(const struct phiz_recipe *recipe)
+{
+	static const double paper[] = {0, 0.5, 0.35, 0.2, 0};
+
+	return recipe->loss.margin < 0 ? paper[recipe->loss.name] : recipe->loss.margin;
+}
+
+static enum phiz_status check_loss(struct phiz_recipe *recipe)
+{
+	struct phiz_ctx *ctx = recipe->ctx;
+	double most = recipe->loss.name == PHIZ_LOSS_ARCFACE ? 1.5 : recipe->loss.name == PHIZ_LOSS_COSFACE ? 1 : 2;
+
+	if (phiz_recipe_margin(recipe) > most)
+		return phiz_fail(ctx, PHIZ_E_ARG, "loss.margin: want at most %g for this loss, got %g", most,
+		                 recipe->loss.margin);
+	if (recipe->loss.distill > 0 && !phiz_recipe_embeds(recipe))
+		return phiz_fail(ctx, PHIZ_E_ARG, "loss.distill is for embedders: set loss.name");
+	if (phiz_recipe_embeds(recipe) && recipe->augment.mixup > 0)
+		return phiz_fail(ctx, PHIZ_E_ARG, "augment.mixup is for classifiers: want 0 for this loss.name");
+	if (recipe->data.align != PHIZ_ALIGN_NONE && recipe->augment.crop && recipe->augment.crop_scale[0] < 0.2)
+		phiz_log(ctx, PHIZ_LOG_WARN, "augment.crop takes as little as %g of the aligned face; augment.crop = no "
+		         "is usual", recipe->augment.crop_scale[0]);
+	return PHIZ_OK;
+}
+
 enum phiz_status phiz_recipe_check(struct phiz_recipe *recipe)
 {
 	struct phiz_ctx *ctx = recipe->ctx;
@@ -430,6 +465,8 @@ enum phiz_status phiz_recipe_check(struct phiz_recipe *recipe)
 	if (recipe->schedule.warmup_epochs > (double)recipe->train.epochs)
 		return phiz_fail(ctx, PHIZ_E_ARG, "schedule.warmup_epochs is more than train.epochs = %lld",
 		                 (long long)recipe->train.epochs);
+	if (check_loss(recipe))
+		return phiz_ctx_status(ctx);
 	if (recipe->schedule.name == PHIZ_SCHEDULE_MULTISTEP && strcmp(recipe->schedule.milestones, "none") == 0)
 		return phiz_fail(ctx, PHIZ_E_ARG, "schedule.name = multistep needs schedule.milestones, such as 10, 20");
 	return PHIZ_OK;

@@ -20,6 +20,8 @@ enum phiz_decay_of { PHIZ_DECAY_ALL, PHIZ_DECAY_WEIGHTS };
 enum phiz_schedule_kind { PHIZ_SCHEDULE_CONSTANT, PHIZ_SCHEDULE_STEP, PHIZ_SCHEDULE_MULTISTEP, PHIZ_SCHEDULE_COSINE,
 	                  PHIZ_SCHEDULE_PLATEAU };
 enum phiz_metric_kind { PHIZ_METRIC_TOP1, PHIZ_METRIC_LOSS };
+enum phiz_loss_kind { PHIZ_LOSS_CROSS_ENTROPY, PHIZ_LOSS_ARCFACE, PHIZ_LOSS_COSFACE, PHIZ_LOSS_TRIPLET,
+	              PHIZ_LOSS_DISTILL };
 enum phiz_schedule_unit { PHIZ_PER_EPOCH, PHIZ_PER_STEP };
 
 /* "stretch", or "short:N" (short side to N, then the centre). */
@@ -40,7 +42,10 @@ struct phiz_recipe {
 		double crop; /* "none" is 1, "center:F" is F */
 		struct phiz_recipe_resize resize;
 		double mean[3], std[3];
-		double val;
+		int align; /* enum phiz_align_kind */
+		double align_margin;
+		char *landmarks; /* "auto" or a file */
+		double val, val_people;
 		int64_t views;
 		bool balance;
 		int64_t workers, prefetch, cache_mib;
@@ -50,6 +55,7 @@ struct phiz_recipe {
 	struct {
 		int64_t epochs, batch, accumulate, seed;
 		char *freeze;
+		char *teacher; /* "none" or a model */
 		double label_smoothing;
 		int class_weights; /* enum phiz_class_weights */
 		double clip_norm;
@@ -60,6 +66,14 @@ struct phiz_recipe {
 		int64_t feature_cache_mib;
 		int64_t val_batch;
 	} train;
+	struct {
+		int name; /* enum phiz_loss_kind */
+		int64_t embedding;
+		bool embedding_bn;
+		double margin; /* -1: the paper's */
+		double scale;
+		double distill, similarity;
+	} loss;
 	struct {
 		int bn; /* enum phiz_bn_mode */
 		char *unfreeze;
@@ -108,6 +122,11 @@ enum phiz_status phiz_recipe_read(struct phiz_recipe *recipe, const char *path);
 enum phiz_status phiz_recipe_set(struct phiz_recipe *recipe, const char *assignment);
 /* What no key can know alone: the settings must fit together. ARG. */
 enum phiz_status phiz_recipe_check(struct phiz_recipe *recipe);
+
+/* Does it train an embedder (not a classifier)? Does it distil? The margin that its loss works with. */
+bool phiz_recipe_embeds(const struct phiz_recipe *recipe);
+bool phiz_recipe_distills(const struct phiz_recipe *recipe);
+double phiz_recipe_margin(const struct phiz_recipe *recipe);
 
 /* The whole recipe as .cfg text that phiz_recipe_parse reads back to the same values, to the last bit. */
 enum phiz_status phiz_recipe_text(const struct phiz_recipe *recipe, struct phiz_bytes *out);

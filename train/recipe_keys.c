@@ -13,12 +13,19 @@ static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
 static const char *const decay_of[] = {"all", "weights", NULL};
 static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "plateau", NULL};
 static const char *const units[] = {"epoch", "step", NULL};
+static const char *const losses[] = {"cross_entropy", "arcface", "cosface", "triplet", "distill", NULL};
+static const char *const aligns[] = {"none", "arcface", "facenet", "box", NULL}; /* by enum phiz_align_kind */
 static const char *const metrics[] = {"top1", "loss", NULL};
 
 /* The name of a built-in network or the path of a file. */
 static enum phiz_status check_net(struct phiz_ctx *ctx, const char *text)
 {
 	return *text ? PHIZ_OK : phiz_fail(ctx, PHIZ_E_ARG, "want a network's name, such as resnet18, or its file");
+}
+
+static enum phiz_status check_file(struct phiz_ctx *ctx, const char *text)
+{
+	return *text ? PHIZ_OK : phiz_fail(ctx, PHIZ_E_ARG, "want a file, or the default");
 }
 
 /* Names with `low` to `high` numbers behind each. */
@@ -106,9 +113,19 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	KEY(PHIZ_KEY_TRIPLE, data, mean, -10, 10, "0.485 0.456 0.406",
 	    "what is taken from red, green, blue (0 to 1)"),
 	KEY(PHIZ_KEY_TRIPLE, data, std, 0.0001, 10, "0.229 0.224 0.225", "what red, green, blue are divided by then"),
+	CHOICE(data, align, aligns, "none",
+	       "how faces are cut out of the photos, by their landmarks, in training and wherever the model runs: none: "
+	       "the photos are crops already; arcface: the five points to ArcFace's template; facenet, box: the box"),
+	FLOAT(data, align_margin, 0, 1024, "0", "facenet: pixels of the crop; box: share of the box's side"),
+	TEXT(data, landmarks, check_file, "auto",
+	     "CSV with the photos' landmarks (phiz data extract); auto: landmarks.csv in the data's folder or the one "
+	     "above"),
 	FLOAT(data, val, 0, 0.9, "0.2",
 	      "share of each person's photos that is kept for validation where neither a split nor a validation folder "
 	      "is given"),
+	FLOAT(data, val_people, 0, 0.9, "0",
+	      "share of the people who are held out with all their photos, to measure how well an embedder tells people "
+	      "apart whom it has never seen"),
 	INT(data, views, 0, 10000, "0",
 	    "0: new augmentation draws in each epoch; K: each photo has K augmented versions that take turns, so that "
 	    "what a frozen trunk makes of them can be kept"),
@@ -136,6 +153,8 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	FLOAT(augment, blur, 0, 1, "0", "GaussianBlur: probability"),
 	KEY(PHIZ_KEY_SMALL, augment, blur_kernel, 3, 63, "5", "GaussianBlur: kernel, pixels, odd"),
 	KEY(PHIZ_KEY_PAIR, augment, blur_sigma, 0.01, 50, "0.1 2", "GaussianBlur: deviation, pixels"),
+	FLOAT(augment, low_res, 0, 1, "0", "as from far away: made smaller and larger again: probability"),
+	KEY(PHIZ_KEY_SMALLS, augment, low_res_side, 4, 2048, "24 64", "as from far away: side, pixels"),
 	FLOAT(augment, jpeg, 0, 1, "0", "JPEG artefacts: probability"),
 	KEY(PHIZ_KEY_SMALLS, augment, jpeg_quality, 1, 100, "30 90", "JPEG artefacts: quality"),
 	FLOAT(augment, erase, 0, 1, "0", "RandomErasing: probability"),
@@ -151,6 +170,9 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	TEXT(train, freeze, check_freeze, "none",
 	     "layers that are not trained: names or beginnings of names with commas between (conv1, layer1); all: all but "
 	     "the last; !NAME: but not this one (the last entry that fits decides)"),
+	TEXT(train, teacher, check_file, "none",
+	     "the embedder that is distilled: a .phiz file; its embedding of each photo, clean and aligned, is computed "
+	     "once"),
 	FLOAT(train, label_smoothing, 0, 0.9, "0", "share of the target that goes to all people alike"),
 	CHOICE(train, class_weights, class_weights, "none",
 	       "balanced: people with few photos weigh more in the loss, so that all weigh alike"),
@@ -163,6 +185,20 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	INT(train, nan_limit, 1, 100, "5", "how many times the rate may be lowered so before the run stops"),
 	INT(train, feature_cache_mib, 0, 1048576, "512", "memory for what a frozen trunk made of the photos, MiB"),
 	INT(train, val_batch, 1, 4096, "16", "photos a batch when validating"),
+
+	CHOICE(loss, name, losses, "cross_entropy",
+	       "cross_entropy: a classifier of the people. All others train an embedder: arcface, cosface: a class for "
+	       "each person, with a margin between the angles; triplet: as in FaceNet; distill: the teacher's embeddings, "
+	       "for which photos need no names"),
+	INT(loss, embedding, 2, 4096, "128", "numbers of an embedding (distill: as many as the teacher's)"),
+	BOOL(loss, embedding_bn, "no", "a batch norm behind the embedding's layer, as ArcFace's networks have"),
+	FLOAT(loss, margin, -1, 2, "-1",
+	      "arcface: angle in radians; cosface: cosine; triplet: squared distance; -1: as in the papers, 0.5, 0.35, "
+	      "0.2"),
+	FLOAT(loss, scale, 0.001, 10000, "64", "arcface, cosface: what cosines are multiplied by"),
+	FLOAT(loss, distill, 0, 1e6, "0", "arcface, cosface, triplet: weight of distilling train.teacher beside them"),
+	FLOAT(loss, similarity, 0, 1e6, "1",
+	      "distilling: weight of the difference between the batch's matrices of cosines, beside 1 - cosine"),
 
 	CHOICE(freeze, bn, bn_modes, "auto",
 	       "batch norm uses its running statistics and leaves them alone (frozen) or works on each batch's own "

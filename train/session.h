@@ -5,7 +5,9 @@
 #include "datasets/loader.h"
 #include "train/checkpoint.h"
 #include "train/features.h"
+#include "train/freeze.h"
 #include "train/rundir.h"
+#include "train/teacher.h"
 #include "train/trainer.h"
 #include "train/trainnet.h"
 
@@ -33,6 +35,10 @@ struct phiz_session {
 	bool own_model;
 	struct phiz_side train, val;
 	float *class_weight; /* NULL: none */
+	/* Embedders only: */
+	int64_t dim;                 /* of the embedding; 0: a classifier */
+	struct phiz_teacher teacher; /* embedding NULL: none */
+	struct phiz_extra loss;      /* tensors of the loss: trained, kept in checkpoints, no part of the model */
 	struct phiz_schedule schedule;
 	struct phiz_optimizer *optimizer;
 	struct phiz_ema *ema;        /* NULL: off */
@@ -83,11 +89,31 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s);
 /* Goes to where the checkpoint stands (taking its state over). */
 enum phiz_status phiz_session_restore(struct phiz_session *s, struct phiz_checkpoint *checkpoint);
 
+/* How the recipe has faces cut out. */
+void phiz_session_align(const struct phiz_recipe *recipe, struct phiz_align *out);
+
+/* --- session_embed.c: embedders. --- */
+
+/* Gives the model the recipe's embedding where it has another output. */
+enum phiz_status phiz_session_set_embedding(struct phiz_session *s);
+/* Makes the tensors of the loss where they are missing. */
+enum phiz_status phiz_session_need_loss(struct phiz_session *s);
+/* The teacher's embeddings, where the recipe distils. */
+enum phiz_status phiz_session_open_teacher(struct phiz_session *s);
+/* Is it the checkpoint's teacher? ARG. */
+enum phiz_status phiz_session_check_teacher(struct phiz_session *s);
+/* Accuracy over all pairs of validation photos; loss: distance from the teacher (distilling alone), or the equal error
+ * rate. */
+enum phiz_status phiz_session_verify(struct phiz_session *s, double *loss, double *accuracy);
+
 /* --- session_epoch.c --- */
 
 enum phiz_status phiz_session_epoch(struct phiz_session *s);
 /* session_val.c: loss and accuracy of the validation photos, with the averaged weights. NaN where there are none. */
 enum phiz_status phiz_session_validate(struct phiz_session *s, double *loss, double *top1);
+
+/* Progress after batch `batch` of a validation without figures of its own. */
+void phiz_session_report_val(struct phiz_session *s, int64_t batch);
 
 /* --- session_log.c: what is written. --- */
 
@@ -95,6 +121,8 @@ enum phiz_status phiz_session_open_logs(struct phiz_session *s);
 void phiz_session_close_logs(struct phiz_session *s);
 /* Adds a line {"time":...,"event":EVENT,FIELDS} to log.jsonl; fields is JSON without braces, may be "". */
 enum phiz_status phiz_session_log(struct phiz_session *s, const char *event, const char *fields);
+/* Adds ,"name":value, null where it is not finite. */
+void phiz_session_add_real(struct phiz_bytes *out, const char *name, double value);
 void phiz_session_scalar(struct phiz_session *s, const char *tag, double value);
 /* Brings the clocks of the state up to date. */
 void phiz_session_tick(struct phiz_session *s);

@@ -8,12 +8,29 @@
 
 #define MIB ((size_t)1 << 20)
 
+/* The photos of a part, in order. An embedder is validated on strangers too: pairs need no class. */
+static enum phiz_status select_photos(struct phiz_session *s, enum phiz_part part, uint32_t **index, size_t *count)
+{
+	const struct phiz_dataset *data = s->options->dataset;
+	bool strangers = s->dim && part == PHIZ_PART_VAL;
+	size_t i;
+
+	*count = 0;
+	*index = phiz_alloc(s->ctx, data->count + 1, sizeof **index);
+	if (!*index)
+		return PHIZ_E_NOMEM;
+	for (i = 0; i < data->count; i++)
+		if (data->sample[i].part == part || (strangers && data->sample[i].part == PHIZ_PART_STRANGER))
+			(*index)[(*count)++] = (uint32_t)i;
+	return PHIZ_OK;
+}
+
 static enum phiz_status open_side(struct phiz_session *s, struct phiz_side *side, enum phiz_part part,
                                   const struct phiz_loader_options *options)
 {
 	uint32_t *index = NULL;
 	size_t count;
-	enum phiz_status status = phiz_dataset_select(s->ctx, s->options->dataset, part, &index, &count);
+	enum phiz_status status = select_photos(s, part, &index, &count);
 
 	side->batch = options->batch;
 	if (!status && count > 0) {
@@ -49,6 +66,7 @@ enum phiz_status phiz_session_open_data(struct phiz_session *s)
 	options.threads = (int)r->data.workers;
 	options.ahead = (int)r->data.prefetch;
 	options.cache_bytes = (size_t)r->data.cache_mib * MIB;
+	options.faces = s->options->faces ? s->options->faces->face : NULL;
 	status = open_side(s, &s->train, PHIZ_PART_TRAIN, &options);
 	if (status)
 		return status;

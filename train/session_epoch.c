@@ -98,12 +98,24 @@ static enum phiz_status not_finite(struct phiz_session *s, int64_t batch, const 
 
 /* --- A step. --- */
 
-/* Right answers; a mixed photo counts for the label that weighs more. */
+/* The teacher's embeddings of the batch's photos into the net. */
+static void set_teacher(struct phiz_session *s, const struct phiz_batch *batch)
+{
+	float *to = phiz_trainnet_teacher(s->net);
+	size_t dim = (size_t)s->teacher.dim;
+	int i;
+
+	for (i = 0; to && i < batch->n; i++)
+		memcpy(to + (size_t)i * dim, s->teacher.embedding + batch->samples[i] * dim, dim * sizeof *to);
+}
+
+/* Right answers; a mixed photo counts for the label that weighs more. Photos without a label count as the others do on
+ * average. */
 static double count_correct(const struct phiz_session *s, const struct phiz_batch *batch, const float *logits)
 {
-	int64_t classes = phiz_model_classes(s->model);
+	int64_t classes = s->dim ? s->options->dataset->n_known : phiz_model_classes(s->model);
 	const int32_t *labels = batch->labels_b && batch->lambda < 0.5f ? batch->labels_b : batch->labels;
-	double correct = 0;
+	double correct = 0, labelled = 0;
 	int i;
 
 	for (i = 0; i < batch->n; i++) {
@@ -114,8 +126,9 @@ static double count_correct(const struct phiz_session *s, const struct phiz_batc
 			if (row[c] > row[best])
 				best = c;
 		correct += best == labels[i];
+		labelled += labels[i] >= 0;
 	}
-	return correct;
+	return labelled > 0 ? correct * batch->n / labelled : 0;
 }
 
 static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64_t index, bool first)
@@ -131,13 +144,14 @@ static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64
 		return status;
 	memcpy(s->step_samples + s->n_step_samples, batch.samples, (size_t)batch.n * sizeof *batch.samples);
 	s->n_step_samples += (size_t)batch.n;
+	set_teacher(s, &batch);
 	status = phiz_trainnet_forward(s->net, batch.n, batch.labels, batch.labels_b, batch.lambda, draw, &loss, &logits);
 	if (status)
 		return status;
 	if (!isfinite(loss))
 		return not_finite(s, index, "loss", loss);
 	g->loss += loss * batch.n;
-	g->correct += count_correct(s, &batch, logits);
+	g->correct += logits ? count_correct(s, &batch, logits) : 0;
 	return phiz_trainnet_backward(s->net, !first, (double)batch.n / (double)g->photos);
 }
 
@@ -212,7 +226,7 @@ static void report(struct phiz_session *s, int64_t step)
 	p.batches = s->train.batches;
 	p.step = s->state.step;
 	p.loss = s->state.seen ? s->state.loss_sum / (double)s->state.seen : (double)NAN;
-	p.top1 = s->state.seen ? s->state.correct_sum / (double)s->state.seen : (double)NAN;
+	p.top1 = s->state.seen && s->net->logits != PHIZ_NONE ? s->state.correct_sum / (double)s->state.seen : (double)NAN;
 	p.lr = base_rate(s, step);
 	p.images_per_s = seconds > 0 ? (double)s->loop_images / seconds : (double)NAN;
 	p.eta_seconds = p.images_per_s > 0 ? eta(s, p.images_per_s) : (double)NAN;

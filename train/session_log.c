@@ -125,7 +125,7 @@ static enum phiz_status settle_logs(struct phiz_session *s)
 	return status;
 }
 
-static void add_real(struct phiz_bytes *out, const char *name, double value)
+void phiz_session_add_real(struct phiz_bytes *out, const char *name, double value)
 {
 	phiz_bytes_printf(out, ",\"%s\":", name);
 	phiz_json_add_real(out, value);
@@ -138,13 +138,13 @@ enum phiz_status phiz_session_log_epoch(struct phiz_session *s, const struct phi
 
 	phiz_bytes_init(&fields, s->ctx);
 	phiz_bytes_printf(&fields, "\"epoch\":%lld,\"steps\":%lld", (long long)r->epoch, (long long)r->steps);
-	add_real(&fields, "train_loss", r->train_loss);
-	add_real(&fields, "train_top1", r->train_top1);
-	add_real(&fields, "val_loss", r->val_loss);
-	add_real(&fields, "val_top1", r->val_top1);
-	add_real(&fields, "lr", r->lr);
-	add_real(&fields, "seconds", r->seconds);
-	add_real(&fields, "images_per_s", r->images_per_s);
+	phiz_session_add_real(&fields, "train_loss", r->train_loss);
+	phiz_session_add_real(&fields, "train_top1", r->train_top1);
+	phiz_session_add_real(&fields, "val_loss", r->val_loss);
+	phiz_session_add_real(&fields, "val_top1", r->val_top1);
+	phiz_session_add_real(&fields, "lr", r->lr);
+	phiz_session_add_real(&fields, "seconds", r->seconds);
+	phiz_session_add_real(&fields, "images_per_s", r->images_per_s);
 	phiz_bytes_printf(&fields, ",\"best\":%s", best ? "true" : "false");
 	status = phiz_bytes_status(&fields);
 	if (!status)
@@ -170,7 +170,7 @@ enum phiz_status phiz_session_checkpoint(struct phiz_session *s)
 	if (!status)
 		status = settle_logs(s);
 	if (!status)
-		status = phiz_checkpoint_write(s->model, s->optimizer, s->ema, &s->state, path);
+		status = phiz_checkpoint_write(s->model, s->optimizer, s->ema, &s->loss, &s->state, path);
 	if (status == PHIZ_E_IO)
 		phiz_fail_in(s->ctx, "checkpoint after step %lld (the last good one stands; make room, then --resume)",
 		             (long long)s->state.step);

@@ -12,9 +12,19 @@
 
 /* --- The model. --- */
 
+void phiz_session_align(const struct phiz_recipe *recipe, struct phiz_align *out)
+{
+	memset(out, 0, sizeof *out);
+	out->kind = (enum phiz_align_kind)recipe->data.align;
+	out->margin = recipe->data.align_margin;
+	out->size = out->kind == PHIZ_ALIGN_NONE ? 0 : (int)recipe->data.size;
+}
+
 static void set_preproc(const struct phiz_recipe *r, struct phiz_preproc *p)
 {
 	int i;
+
+	phiz_session_align(r, &p->align);
 
 	p->crop = r->data.crop;
 	p->mode = r->data.resize.kind == PHIZ_RECIPE_SHORT ? PHIZ_RESIZE_SHORT : PHIZ_RESIZE_STRETCH;
@@ -80,7 +90,9 @@ enum phiz_status phiz_session_fit_model(struct phiz_session *s)
 	enum phiz_status status = set_size(s);
 
 	if (!status)
-		status = set_people(s);
+		status = phiz_recipe_embeds(s->recipe) ? phiz_session_set_embedding(s) : set_people(s);
+	if (!status && s->teacher.embedding)
+		status = phiz_model_set_meta(s->model, "teacher", s->teacher.hash);
 	if (status)
 		return status;
 	set_preproc(s->recipe, &s->model->preproc);
@@ -106,18 +118,19 @@ static enum phiz_status make_optimizer(struct phiz_session *s)
 	return phiz_optimizer_create(s->ctx, &o, &s->optimizer);
 }
 
-static enum phiz_status add_param(struct phiz_session *s, const struct phiz_select *groups, const struct phiz_value *v)
+static enum phiz_status add_param(struct phiz_session *s, const struct phiz_select *groups, const char *name,
+                                  struct phiz_tensor *tensor)
 {
 	const struct phiz_recipe *r = s->recipe;
-	int i = phiz_select_longest(groups, v->name);
+	int i = phiz_select_longest(groups, name);
 	double factor = i < 0 ? 1 : groups->item[i].value[0];
 	double decay = r->optimizer.weight_decay;
 
-	if (r->optimizer.decay == PHIZ_DECAY_WEIGHTS && v->tensor->shape.ndim < 2)
+	if (r->optimizer.decay == PHIZ_DECAY_WEIGHTS && tensor->shape.ndim < 2)
 		decay = 0; /* biases, batch norm, slopes */
 	else if (i >= 0 && groups->item[i].n_values == 2)
 		decay = groups->item[i].value[1];
-	return phiz_optimizer_add(s->optimizer, v->name, v->tensor, factor, decay);
+	return phiz_optimizer_add(s->optimizer, name, tensor, factor, decay);
 }
 
 /* The average follows parameters that are trained and statistics that move. */
@@ -141,7 +154,8 @@ static enum phiz_status add_average(struct phiz_session *s, const struct phiz_gr
 	return status;
 }
 
-/* In the order of the graph, so that the gradients' norm is summed in the same order however training got here. */
+/* In the order of the graph, the loss's behind, so that the gradients' norm is summed in the same order however
+ * training got here. */
 static void order_params(struct phiz_session *s)
 {
 	const struct phiz_graph *g = s->model->graph;
@@ -171,6 +185,8 @@ enum phiz_status phiz_session_stage(struct phiz_session *s)
 		return status;
 	if (changed)
 		phiz_trainnet_free(&s->net);
+	if (phiz_session_need_loss(s))
+		return phiz_ctx_status(s->ctx);
 	if (!s->optimizer && make_optimizer(s))
 		return phiz_ctx_status(s->ctx);
 	if (!s->ema && s->recipe->train.ema > 0 && phiz_ema_create(s->ctx, s->recipe->train.ema, &s->ema))
@@ -179,7 +195,10 @@ enum phiz_status phiz_session_stage(struct phiz_session *s)
 	for (i = 0; i < g->n_values && !status; i++)
 		if (g->value[i].kind == PHIZ_VALUE_PARAM && g->value[i].trainable &&
 		    !phiz_optimizer_find(s->optimizer, g->value[i].name))
-			status = add_param(s, &groups, &g->value[i]);
+			status = add_param(s, &groups, g->value[i].name, g->value[i].tensor);
+	for (i = 0; i < s->loss.count && !status; i++)
+		if (s->loss.entry[i].trainable && !phiz_optimizer_find(s->optimizer, s->loss.entry[i].name))
+			status = add_param(s, &groups, s->loss.entry[i].name, s->loss.entry[i].tensor);
 	phiz_select_free(s->ctx, &groups);
 	order_params(s);
 	if (!status && s->ema)
@@ -255,6 +274,12 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	o.class_weight = s->class_weight;
 	o.seed = (uint64_t)s->recipe->train.seed;
 	o.keep_whole = s->options->no_trunk;
+	o.loss = s->recipe->loss.name;
+	o.scale = s->recipe->loss.scale;
+	o.margin = phiz_recipe_margin(s->recipe);
+	o.loss_weight = phiz_extra_find(&s->loss, PHIZ_LOSS_WEIGHT);
+	o.distill = o.loss == PHIZ_LOSS_DISTILL ? 1 : s->teacher.embedding ? s->recipe->loss.distill : 0;
+	o.similarity = s->recipe->loss.similarity;
 	status = phiz_trainnet_create(s->model, &o, &s->net);
 	if (status)
 		return status;
@@ -283,7 +308,7 @@ enum phiz_status phiz_session_restore(struct phiz_session *s, struct phiz_checkp
 	phiz_ema_free(&s->ema);
 	status = phiz_session_stage(s);
 	if (!status)
-		status = phiz_checkpoint_restore(checkpoint, s->model, s->optimizer, s->ema);
+		status = phiz_checkpoint_restore(checkpoint, s->model, s->optimizer, s->ema, &s->loss);
 	if (s->ema)
 		s->ema->steps = s->state.ema_steps;
 	return status;

@@ -56,6 +56,13 @@ static void report(const struct phiz_session *s, const struct score *score, int6
 	call->progress(call->user, &p);
 }
 
+void phiz_session_report_val(struct phiz_session *s, int64_t batch)
+{
+	struct score none = {0, 0, 0};
+
+	report(s, &none, batch, phiz_time());
+}
+
 static enum phiz_status run(struct phiz_session *s, struct score *score)
 {
 	int64_t b, classes = phiz_model_classes(s->model);
@@ -87,7 +94,7 @@ enum phiz_status phiz_session_validate(struct phiz_session *s, double *loss, dou
 	if (!s->val.loader)
 		return PHIZ_OK;
 	phiz_ema_swap(s->ema);
-	status = run(s, &score);
+	status = s->dim ? phiz_session_verify(s, loss, top1) : run(s, &score);
 	phiz_ema_swap(s->ema);
 	if (!status && score.photos > 0) {
 		*loss = score.loss / (double)score.photos;

@@ -50,7 +50,8 @@ static enum phiz_status build_model(struct phiz_session *s)
 	if (!builtin)
 		status = phiz_file_read(s->ctx, r->model.net, 1 << 20, &text);
 	if (!status)
-		status = phiz_model_from_cfg(s->ctx, builtin ? builtin : text.data, r->model.net, s->options->dataset->n_known,
+		status = phiz_model_from_cfg(s->ctx, builtin ? builtin : text.data, r->model.net,
+		                             phiz_recipe_embeds(r) ? r->loss.embedding : s->options->dataset->n_known,
 		                             (int)r->data.size, (uint64_t)r->train.seed, &s->model);
 	else
 		phiz_fail_in(s->ctx, "model.net");
@@ -89,8 +90,10 @@ static enum phiz_status begin(struct phiz_session *s)
 {
 	enum phiz_status status;
 
+	status = phiz_session_open_teacher(s);
 	s->model = s->options->model;
-	status = s->model ? PHIZ_OK : build_model(s);
+	if (!status && !s->model)
+		status = build_model(s);
 	if (!status)
 		status = phiz_session_fit_model(s);
 	if (!status)
@@ -119,7 +122,8 @@ static bool may_change(const char *line)
 	static const char *const free_keys[] = {
 		"train.epochs:", "train.patience:", "train.on_nan:", "train.nan_limit:", "train.feature_cache_mib:",
 		"train.val_batch:", "train.clip_norm:", "train.label_smoothing:", "schedule.", "output.", "optimizer.lr:",
-		"data.workers:", "data.prefetch:", "data.cache_mib:", "data.val:", "data.strict:", "model.net:"};
+		"train.teacher:", "data.landmarks:", "data.workers:", "data.prefetch:",
+		 "data.cache_mib:", "data.val:", "data.strict:", "model.net:"};
 	size_t i;
 
 	for (i = 0; i < sizeof free_keys / sizeof free_keys[0]; i++)
@@ -215,7 +219,12 @@ static enum phiz_status resume(struct phiz_session *s, const char *path)
 	s->model = checkpoint.model;
 	s->own_model = true;
 	checkpoint.model = NULL;
+	s->dim = phiz_model_task(s->model) == PHIZ_TASK_EMBED ? phiz_model_classes(s->model) : 0;
 	status = check_recipe(s, &checkpoint.state);
+	if (!status)
+		status = phiz_session_open_teacher(s);
+	if (!status)
+		status = phiz_session_check_teacher(s);
 	if (!status)
 		status = phiz_session_open_data(s);
 	if (!status)
@@ -318,6 +327,8 @@ static bool is_better(const struct phiz_session *s, const struct phiz_epoch_reco
 		return false;
 	if (s->state.best_epoch == 0)
 		return true;
+	if (!isfinite(r->val_top1)) /* an embedder's validation photos without two of one person */
+		return r->val_loss < s->state.best_loss;
 	if (s->recipe->output.best == PHIZ_METRIC_LOSS || r->val_top1 == s->state.best_top1)
 		return r->val_loss < s->state.best_loss;
 	return r->val_top1 > s->state.best_top1;
@@ -345,7 +356,7 @@ static enum phiz_status sum_up(struct phiz_session *s, struct phiz_epoch_record 
 	r->epoch = state->epoch + 1;
 	r->steps = state->step;
 	r->train_loss = state->seen ? state->loss_sum / (double)state->seen : (double)NAN;
-	r->train_top1 = state->seen ? state->correct_sum / (double)state->seen : (double)NAN;
+	r->train_top1 = state->seen && s->net->logits != PHIZ_NONE ? state->correct_sum / (double)state->seen : (double)NAN;
 	r->lr = state->lr_scale * phiz_schedule_lr(&s->schedule, &state->plateau, s->recipe->optimizer.lr, state->epoch,
 	                                           s->schedule.steps_an_epoch - 1);
 	status = phiz_session_validate(s, &r->val_loss, &r->val_top1);
@@ -479,6 +490,8 @@ static void close_session(struct phiz_session *s)
 		phiz_model_free(&s->model);
 	phiz_train_state_free(&s->state);
 	phiz_rundir_close(&s->dir);
+	phiz_teacher_free(s->ctx, &s->teacher);
+	phiz_extra_free(s->ctx, &s->loss);
 	phiz_free(s->ctx, s->class_weight);
 	phiz_free(s->ctx, s->step_samples);
 	phiz_free(s->ctx, s->not_finite);

@@ -6,11 +6,12 @@
 
 #include <phiz/model.h>
 
+#include "datasets/landmarks.h"
 #include "datasets/scan.h"
 #include "train/history.h"
 #include "train/recipe.h"
 
-enum phiz_train_phase { PHIZ_PHASE_TRAIN, PHIZ_PHASE_VALIDATE };
+enum phiz_train_phase { PHIZ_PHASE_TRAIN, PHIZ_PHASE_VALIDATE, PHIZ_PHASE_TEACHER };
 
 /* Where training stands, for a progress bar. */
 struct phiz_train_progress {
@@ -37,6 +38,8 @@ struct phiz_train_options {
 	/* Photos of part TRAIN are trained on, those of part VAL validated (there may be none). People 0..n_known-1 are the
 	 * classes. */
 	const struct phiz_dataset *dataset;
+	/* Where the faces are that data.align cuts out; NULL: the photos are crops already. */
+	const struct phiz_landmarks *faces;
 	/* What to begin with; changed in place while training: afterwards it holds what last.phiz holds. It gets a new last
 	 * layer where its labels are not the dataset's people. NULL: a new network, recipe model.net. With `resume` and a
 	 * checkpoint it is left alone. */

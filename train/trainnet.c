@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/graph/graph.h"
 #include "core/ops/ops.h"
+#include "train/recipe.h"
 
 /* --- Where to cut. --- */
 
@@ -150,17 +151,24 @@ static enum phiz_status copy_node(struct phiz_trainnet *net, const struct phiz_g
 	return PHIZ_OK;
 }
 
-static enum phiz_status add_loss(struct phiz_trainnet *net, int logits)
+static enum phiz_status add_labels(struct phiz_trainnet *net)
+{
+	struct phiz_shape one = phiz_shape_1d(1);
+
+	return phiz_graph_input(net->head, "train/labels", PHIZ_I32, &one, &net->labels);
+}
+
+/* Cross entropy of the logits, as node `name`. */
+static enum phiz_status add_cross_entropy(struct phiz_trainnet *net, const char *name, int logits, int *loss)
 {
 	struct phiz_shape one = phiz_shape_1d(1), classes = phiz_shape_1d(0);
 	struct phiz_attr_arg smoothing = {"smoothing", net->options.label_smoothing};
-	int input[PHIZ_CE_INPUTS] = {logits, PHIZ_NONE, PHIZ_NONE, PHIZ_NONE, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS];
-	enum phiz_status status;
+	int input[PHIZ_CE_INPUTS] = {logits, net->labels, PHIZ_NONE, PHIZ_NONE, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS];
+	enum phiz_status status = PHIZ_OK;
 
 	smoothing.name = phiz_op_softmax_cross_entropy.attrs[PHIZ_CE_SMOOTHING].name;
 	classes.dim[0] = phiz_graph_value(net->head, logits)->type.shape.dim[1];
-	status = phiz_graph_input(net->head, "train/labels", PHIZ_I32, &one, &input[PHIZ_CE_LABELS]);
-	if (!status && net->options.class_weight) {
+	if (net->options.class_weight) {
 		status = phiz_tensor_create(net->ctx, PHIZ_F32, &classes, &net->class_weight);
 		if (!status) {
 			memcpy(net->class_weight->data, net->options.class_weight, phiz_tensor_bytes(net->class_weight));
@@ -172,14 +180,88 @@ static enum phiz_status add_loss(struct phiz_trainnet *net, int logits)
 	if (!status && net->options.mixup)
 		status = phiz_graph_input(net->head, "train/lambda", PHIZ_F32, &one, &input[PHIZ_CE_LAMBDA]);
 	if (!status)
-		status = phiz_graph_add(net->head, &phiz_op_softmax_cross_entropy, "train/loss", input, PHIZ_CE_INPUTS,
-		                        &smoothing, 1, output);
-	if (!status) /* an output too, so that the pass below keeps it */
-		status = phiz_graph_output(net->head, output[0]);
+		status = phiz_graph_add(net->head, &phiz_op_softmax_cross_entropy, name, input, PHIZ_CE_INPUTS, &smoothing, 1,
+		                        output);
+	*loss = status ? PHIZ_NONE : output[0];
 	return status;
 }
 
-/* After the fusing pass ids are new: find everything again by name. Outputs are logits, loss. */
+/* ArcFace's and CosFace's logits of an embedding. */
+static enum phiz_status add_margin(struct phiz_trainnet *net, int embedding, int *logits)
+{
+	const struct phiz_trainnet_options *o = &net->options;
+	struct phiz_attr_arg attr[] = {{"scale", o->scale}, {"angle", 0}, {"cosine", 0}};
+	int input[PHIZ_MARGIN_INPUTS] = {embedding, PHIZ_NONE, net->labels}, output[PHIZ_MAX_OUTPUTS];
+	enum phiz_status status;
+
+	attr[o->loss == PHIZ_LOSS_ARCFACE ? 1 : 2].value = o->margin;
+	status = phiz_graph_param(net->head, PHIZ_LOSS_WEIGHT, o->loss_weight, &input[PHIZ_MARGIN_WEIGHT]);
+	if (!status)
+		status = phiz_graph_add(net->head, &phiz_op_margin_linear, "train/logits", input, PHIZ_MARGIN_INPUTS, attr, 3,
+		                        output);
+	*logits = status ? PHIZ_NONE : output[0];
+	return status;
+}
+
+/* Distilling, times its weight. */
+static enum phiz_status add_distill(struct phiz_trainnet *net, int embedding, int *loss)
+{
+	const struct phiz_trainnet_options *o = &net->options;
+	struct phiz_attr_arg attr = {"similarity", o->similarity};
+	struct phiz_shape shape = phiz_graph_value(net->head, embedding)->type.shape, scalar = {0};
+	int input[PHIZ_DISTILL_INPUTS] = {embedding, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS], factor[2];
+	enum phiz_status status = phiz_graph_input(net->head, "train/teacher", PHIZ_F32, &shape, &net->teacher);
+
+	input[PHIZ_DISTILL_TEACHER] = net->teacher;
+	if (!status)
+		status = phiz_graph_add(net->head, &phiz_op_distill_loss, "train/distill", input, PHIZ_DISTILL_INPUTS, &attr, 1,
+		                        output);
+	*loss = status ? PHIZ_NONE : output[0];
+	if (status || o->distill == 1)
+		return status;
+	status = phiz_tensor_create(net->ctx, PHIZ_F32, &scalar, &net->distill_weight);
+	if (status)
+		return status;
+	*(float *)net->distill_weight->data = (float)o->distill;
+	factor[0] = *loss;
+	status = phiz_graph_buffer(net->head, "train/distill_weight", net->distill_weight, &factor[1]);
+	if (!status)
+		status = phiz_graph_add(net->head, &phiz_op_mul, "train/distill_scaled", factor, 2, NULL, 0, output);
+	*loss = status ? PHIZ_NONE : output[0];
+	return status;
+}
+
+/* Adds the losses behind the model's output and makes their sum, the loss and the people's logits outputs, so that the
+ * pass behind this one keeps them. */
+static enum phiz_status add_losses(struct phiz_trainnet *net, int from)
+{
+	const struct phiz_trainnet_options *o = &net->options;
+	bool margin = o->loss == PHIZ_LOSS_ARCFACE || o->loss == PHIZ_LOSS_COSFACE;
+	int term[2], n = 0, logits = from, output[PHIZ_MAX_OUTPUTS];
+	enum phiz_status status = PHIZ_OK;
+
+	net->labels = net->teacher = PHIZ_NONE;
+	if (o->loss != PHIZ_LOSS_DISTILL)
+		status = add_labels(net);
+	if (!status && o->distill > 0)
+		status = add_distill(net, from, &term[n++]);
+	if (!status && margin)
+		status = add_margin(net, from, &logits);
+	if (!status && o->loss != PHIZ_LOSS_DISTILL) {
+		status = add_cross_entropy(net, n ? "train/classes" : "train/loss", logits, &term[n]);
+		n++;
+	}
+	output[0] = term[0];
+	if (!status && n == 2)
+		status = phiz_graph_add(net->head, &phiz_op_add, "train/loss", term, 2, NULL, 0, output);
+	if (!status)
+		status = phiz_graph_output(net->head, output[0]);
+	if (!status && margin)
+		status = phiz_graph_output(net->head, logits);
+	return status;
+}
+
+/* After the fusing pass ids are new: find everything again by name. Outputs are logits or embedding, loss, logits. */
 static void find_values(struct phiz_trainnet *net, char *const *feature_name)
 {
 	int k;
@@ -189,8 +271,26 @@ static void find_values(struct phiz_trainnet *net, char *const *feature_name)
 	net->labels = phiz_graph_find_value(net->head, "train/labels");
 	net->labels_b = phiz_graph_find_value(net->head, "train/labels_b");
 	net->lambda = phiz_graph_find_value(net->head, "train/lambda");
-	net->logits = phiz_graph_output_at(net->head, 0);
+	net->teacher = phiz_graph_find_value(net->head, "train/teacher");
+	net->output = phiz_graph_output_at(net->head, 0);
 	net->loss = phiz_graph_output_at(net->head, 1);
+	net->logits = net->options.loss == PHIZ_LOSS_CROSS_ENTROPY   ? net->output
+	              : phiz_graph_n_outputs(net->head) > 2 ? phiz_graph_output_at(net->head, 2)
+	                                                    : PHIZ_NONE;
+}
+
+/* What stands behind the model in the head is for training alone. */
+static enum phiz_status choose_outputs(struct phiz_trainnet *net)
+{
+	enum phiz_status status;
+
+	phiz_graph_clear_outputs(net->head);
+	status = phiz_graph_output(net->head, net->output);
+	if (!status)
+		status = phiz_graph_clone(net->head, &net->val_head);
+	if (!status && net->logits != PHIZ_NONE && net->logits != net->output)
+		status = phiz_graph_output(net->head, net->logits);
+	return status;
 }
 
 static enum phiz_status make_head(struct phiz_trainnet *net, const struct phiz_graph *g, const bool *in_trunk,
@@ -213,15 +313,13 @@ static enum phiz_status make_head(struct phiz_trainnet *net, const struct phiz_g
 	if (!status)
 		status = phiz_graph_output(net->head, map[g->output[0]]);
 	if (!status)
-		status = add_loss(net, map[g->output[0]]);
+		status = add_losses(net, map[g->output[0]]);
 	if (!status)
 		status = phiz_pass_fuse_activation(net->head, true);
 	if (status)
 		return status;
 	find_values(net, name);
-	/* The loss was an output so that the pass kept it; it is for training alone. */
-	phiz_graph_clear_outputs(net->head);
-	return phiz_graph_output(net->head, net->logits);
+	return choose_outputs(net);
 }
 
 /* --- Plans. --- */
@@ -251,7 +349,7 @@ static enum phiz_status make_plans(struct phiz_trainnet *net)
 		options.mode = PHIZ_PLAN_INFER;
 		options.batch = o->val_batch;
 		options.loss = PHIZ_NONE;
-		status = phiz_plan_create(net->ctx, net->head, &options, &net->val_plan);
+		status = phiz_plan_create(net->ctx, net->val_head, &options, &net->val_plan);
 	}
 	return status;
 }
@@ -331,8 +429,10 @@ void phiz_trainnet_free(struct phiz_trainnet **net)
 	phiz_plan_free(&n->train_plan);
 	phiz_plan_free(&n->val_plan);
 	phiz_graph_free(&n->head);
+	phiz_graph_free(&n->val_head);
 	phiz_model_free(&n->trunk);
 	phiz_tensor_free(n->ctx, &n->class_weight);
+	phiz_tensor_free(n->ctx, &n->distill_weight);
 	phiz_free(n->ctx, n);
 	*net = NULL;
 }
@@ -375,6 +475,11 @@ enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *
 	return status;
 }
 
+float *phiz_trainnet_teacher(struct phiz_trainnet *net)
+{
+	return net->teacher == PHIZ_NONE ? NULL : phiz_plan_tensor(net->train_plan, net->teacher)->data;
+}
+
 enum phiz_status phiz_trainnet_forward(struct phiz_trainnet *net, int n, const int32_t *labels, const int32_t *labels_b,
                                        float lambda, uint64_t step, double *loss, const float **logits)
 {
@@ -382,7 +487,8 @@ enum phiz_status phiz_trainnet_forward(struct phiz_trainnet *net, int n, const i
 	enum phiz_status status;
 	int i;
 
-	memcpy(phiz_plan_tensor(plan, net->labels)->data, labels, (size_t)n * sizeof *labels);
+	if (net->labels != PHIZ_NONE)
+		memcpy(phiz_plan_tensor(plan, net->labels)->data, labels, (size_t)n * sizeof *labels);
 	if (net->options.mixup) {
 		float *mix = phiz_plan_tensor(plan, net->lambda)->data;
 
@@ -396,7 +502,7 @@ enum phiz_status phiz_trainnet_forward(struct phiz_trainnet *net, int n, const i
 	if (status)
 		return status;
 	*loss = (double)*(const float *)phiz_plan_tensor(plan, net->loss)->data;
-	*logits = phiz_plan_tensor(plan, net->logits)->data;
+	*logits = net->logits == PHIZ_NONE ? NULL : phiz_plan_tensor(plan, net->logits)->data;
 	return PHIZ_OK;
 }
 
@@ -405,12 +511,12 @@ enum phiz_status phiz_trainnet_backward(struct phiz_trainnet *net, bool add, dou
 	return phiz_plan_backward(net->train_plan, add, scale);
 }
 
-enum phiz_status phiz_trainnet_validate(struct phiz_trainnet *net, const float **logits)
+enum phiz_status phiz_trainnet_validate(struct phiz_trainnet *net, const float **output)
 {
 	enum phiz_status status = phiz_plan_forward(net->val_plan);
 
 	if (!status)
-		*logits = phiz_plan_tensor(net->val_plan, net->logits)->data;
+		*output = phiz_plan_tensor(net->val_plan, net->output)->data;
 	return status;
 }
 

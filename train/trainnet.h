@@ -11,12 +11,18 @@
 #include <phiz/plan.h>
 
 #define PHIZ_MAX_FEATURES 16
+#define PHIZ_LOSS_WEIGHT "loss/weight" /* the classes of ArcFace and CosFace, which only training needs */
 
 struct phiz_trainnet_options {
 	int64_t batch, val_batch; /* val_batch 0: no validation plan */
 	int size;                 /* of the square photos, pixels */
 	double label_smoothing;
 	bool mixup;               /* the loss has labels_b and lambda */
+	/* An embedder's losses; enum phiz_loss_kind. The tensors are borrowed and trained. */
+	int loss;
+	double scale, margin;
+	struct phiz_tensor *loss_weight; /* arcface, cosface: [people, D], parameter "loss/weight" */
+	double distill, similarity;      /* weight of distilling (distill alone: 1); 0: none */
 	const float *class_weight; /* one for each class, copied; NULL: none */
 	uint64_t seed;            /* dropout */
 	bool keep_whole;          /* no trunk, for tests */
@@ -38,7 +44,11 @@ struct phiz_trainnet {
 	size_t feature_total;
 	bool batch_statistics; /* a batch norm of the head works on the batch's own */
 	struct phiz_tensor *class_weight;
-	int labels, labels_b, lambda, logits, loss; /* values of head; PHIZ_NONE where there is none */
+	struct phiz_graph *val_head;    /* the head without what only training needs */
+	struct phiz_tensor *distill_weight;
+	/* Values of head; PHIZ_NONE where there is none. output: logits or embedding; logits: a class for each
+	 * person. */
+	int output, labels, labels_b, lambda, teacher, logits, loss;
 };
 
 /* Cuts the model's graph as its `trainable` and `frozen` marks say. The model's tensors are borrowed: it must outlive
@@ -53,13 +63,15 @@ enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n,
 /* Computes the features of n photos [n, 3, size, size] (n up to the larger batch) into features[k]. */
 enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features);
 
+/* Where the teacher's embeddings of n photos [n, D] are written after begin(net, false, ...), or NULL: no teacher. */
+float *phiz_trainnet_teacher(struct phiz_trainnet *net);
 /* After begin(net, false, ...) and with the features written: one forward pass in training mode. labels_b and lambda
- * are read only with options.mixup. logits: [n, classes], until the next pass. */
+ * are read only with options.mixup. logits: [n, classes], until the next pass; NULL: the loss has no classes. */
 enum phiz_status phiz_trainnet_forward(struct phiz_trainnet *net, int n, const int32_t *labels, const int32_t *labels_b,
                                        float lambda, uint64_t step, double *loss, const float **logits);
 enum phiz_status phiz_trainnet_backward(struct phiz_trainnet *net, bool add, double scale);
-/* After begin(net, true, ...): logits in inference mode. */
-enum phiz_status phiz_trainnet_validate(struct phiz_trainnet *net, const float **logits);
+/* After begin(net, true, ...): the model's output in inference mode: logits, or embeddings as they come. */
+enum phiz_status phiz_trainnet_validate(struct phiz_trainnet *net, const float **output);
 
 /* The gradient of the model's parameter of this name, or NULL where it gets none. */
 struct phiz_tensor *phiz_trainnet_gradient(struct phiz_trainnet *net, const char *name);

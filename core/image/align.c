@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/image/align_cut.h"
 
 enum { MIN_SIZE = 16, MAX_SIZE = 1024, TEMPLATE_SIZE = 112 };
 #define MAX_MARGIN 4.0
@@ -85,12 +86,6 @@ bool phiz_align_similarity(const float from[][2], const float to[][2], int n, do
 	return true;
 }
 
-/* The transform from crop to photo, and how many photo pixels lie along one of the crop. */
-struct cut {
-	double m[6];
-	double step;
-};
-
 static bool finite_face(const struct phiz_face *f)
 {
 	for (int i = 0; i < 4; i++)
@@ -102,18 +97,17 @@ static bool finite_face(const struct phiz_face *f)
 	return true;
 }
 
-static bool cut_by_landmarks(const struct phiz_align *a, const struct phiz_face *face, struct cut *cut)
+static bool cut_by_landmarks(const struct phiz_align *a, const struct phiz_face *face, double m[6])
 {
 	float point[PHIZ_LANDMARKS][2];
 
 	phiz_align_template(a->size, point);
-	if (!phiz_align_similarity((const float(*)[2])point, (const float(*)[2])face->landmark, PHIZ_LANDMARKS, cut->m))
+	if (!phiz_align_similarity((const float(*)[2])point, (const float(*)[2])face->landmark, PHIZ_LANDMARKS, m))
 		return false;
-	cut->step = hypot(cut->m[0], cut->m[3]);
-	return cut->step > 1e-6;
+	return hypot(m[0], m[3]) > 1e-6;
 }
 
-static bool cut_by_box(const struct phiz_align *a, const struct phiz_face *face, struct cut *cut)
+static bool cut_by_box(const struct phiz_align *a, const struct phiz_face *face, double m[6])
 {
 	double w = (double)face->box[2], h = (double)face->box[3];
 	double cx = (double)face->box[0] + w / 2, cy = (double)face->box[1] + h / 2;
@@ -126,23 +120,22 @@ static bool cut_by_box(const struct phiz_align *a, const struct phiz_face *face,
 	} else {
 		w = h = (w > h ? w : h) * (1 + a->margin);
 	}
-	cut->m[0] = w / a->size;
-	cut->m[4] = h / a->size;
-	cut->m[1] = cut->m[3] = 0;
-	cut->m[2] = cx - w / 2;
-	cut->m[5] = cy - h / 2;
-	cut->step = w > h ? w / a->size : h / a->size;
+	m[0] = w / a->size;
+	m[4] = h / a->size;
+	m[1] = m[3] = 0;
+	m[2] = cx - w / 2;
+	m[5] = cy - h / 2;
 	return true;
 }
 
 /* The part of the photo that the crop touches, with a pixel around it for interpolation. */
-static void touched(const struct cut *cut, int size, double pad, double box[4])
+static void touched(const double m[6], int size, double pad, double box[4])
 {
 	box[0] = box[1] = INFINITY;
 	box[2] = box[3] = -INFINITY;
 	for (int corner = 0; corner < 4; corner++) {
 		double x = corner & 1 ? size : 0, y = corner & 2 ? size : 0;
-		double sx = cut->m[0] * x + cut->m[1] * y + cut->m[2], sy = cut->m[3] * x + cut->m[4] * y + cut->m[5];
+		double sx = m[0] * x + m[1] * y + m[2], sy = m[3] * x + m[4] * y + m[5];
 		box[0] = fmin(box[0], sx - pad);
 		box[1] = fmin(box[1], sy - pad);
 		box[2] = fmax(box[2], sx + pad);
@@ -150,14 +143,14 @@ static void touched(const struct cut *cut, int size, double pad, double box[4])
 	}
 }
 
-/* The touched part of the photo, made smaller so that one of its pixels is about one of the crop; cut->m is changed to
- * lead into it. */
-static enum phiz_status shrink(struct phiz_ctx *ctx, const struct phiz_image *from, int size, struct cut *cut,
-                               struct phiz_image *out)
+/* The touched part of the photo, made smaller so that one of its pixels is about one of the crop (`step` of
+ * them before); m is changed to lead into it. */
+static enum phiz_status shrink(struct phiz_ctx *ctx, const struct phiz_image *from, int size, double step,
+                               double m[6], struct phiz_image *out)
 {
 	double box[4];
 
-	touched(cut, size, 2 * cut->step, box);
+	touched(m, size, 2 * step, box);
 	box[0] = fmax(0, floor(box[0]));
 	box[1] = fmax(0, floor(box[1]));
 	box[2] = fmin(from->width, ceil(box[2]));
@@ -166,71 +159,82 @@ static enum phiz_status shrink(struct phiz_ctx *ctx, const struct phiz_image *fr
 		box[0] = box[1] = 0;
 		box[2] = box[3] = 1;
 	}
-	int width = (int)ceil((box[2] - box[0]) / cut->step), height = (int)ceil((box[3] - box[1]) / cut->step);
+	int width = (int)ceil((box[2] - box[0]) / step), height = (int)ceil((box[3] - box[1]) / step);
 	double kx = width / (box[2] - box[0]), ky = height / (box[3] - box[1]);
 	enum phiz_status status = phiz_image_resize(ctx, from, width, height, box, out);
 	if (status)
 		return status;
 	for (int i = 0; i < 3; i++) {
-		cut->m[i] = (cut->m[i] - (i == 2 ? box[0] : 0)) * kx;
-		cut->m[3 + i] = (cut->m[3 + i] - (i == 2 ? box[1] : 0)) * ky;
+		m[i] = (m[i] - (i == 2 ? box[0] : 0)) * kx;
+		m[3 + i] = (m[3 + i] - (i == 2 ? box[1] : 0)) * ky;
 	}
 	return PHIZ_OK;
 }
 
-static enum phiz_status find_cut(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_face *face,
-                                 struct cut *cut)
+enum phiz_status phiz_align_cut(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_face *face,
+                                double m[6])
 {
 	bool by_landmarks = align->kind == PHIZ_ALIGN_ARCFACE;
+	enum phiz_status status = phiz_align_check(ctx, align);
 
-	if (finite_face(face) && (by_landmarks ? cut_by_landmarks(align, face, cut) : cut_by_box(align, face, cut)))
-		return PHIZ_OK;
-	return phiz_fail(ctx, PHIZ_E_ARG, "alignment %s: a face %s", names[align->kind],
-	                 by_landmarks ? "whose landmarks allow no transform" : "with an empty box");
+	if (!status && align->kind == PHIZ_ALIGN_NONE)
+		status = phiz_fail(ctx, PHIZ_E_ARG, "alignment none: cuts nothing");
+	if (!status &&
+	    (!finite_face(face) || !(by_landmarks ? cut_by_landmarks(align, face, m) : cut_by_box(align, face, m))))
+		status = phiz_fail(ctx, PHIZ_E_ARG, "alignment %s: a face %s", names[align->kind],
+		                   by_landmarks ? "whose landmarks allow no transform" : "with an empty box");
+	return status;
 }
 
 enum phiz_status phiz_align_point(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_face *face,
                                   const float photo[][2], float crop[][2], int n)
 {
-	struct cut cut = {{1, 0, 0, 0, 1, 0}, 1};
-	enum phiz_status status = phiz_align_check(ctx, align);
+	double m[6] = {1, 0, 0, 0, 1, 0};
+	enum phiz_status status = align->kind == PHIZ_ALIGN_NONE ? phiz_align_check(ctx, align)
+	                                                         : phiz_align_cut(ctx, align, face, m);
 
-	if (!status && align->kind != PHIZ_ALIGN_NONE)
-		status = find_cut(ctx, align, face, &cut);
 	if (status)
 		return status;
-	double d = cut.m[0] * cut.m[4] - cut.m[1] * cut.m[3];
+	double d = m[0] * m[4] - m[1] * m[3];
 	for (int i = 0; i < n; i++) {
-		double x = (double)photo[i][0] - cut.m[2], y = (double)photo[i][1] - cut.m[5];
-		crop[i][0] = (float)((cut.m[4] * x - cut.m[1] * y) / d);
-		crop[i][1] = (float)((cut.m[0] * y - cut.m[3] * x) / d);
+		double x = (double)photo[i][0] - m[2], y = (double)photo[i][1] - m[5];
+		crop[i][0] = (float)((m[4] * x - m[1] * y) / d);
+		crop[i][1] = (float)((m[0] * y - m[3] * x) / d);
 	}
 	return PHIZ_OK;
+}
+
+enum phiz_status phiz_align_warp(struct phiz_ctx *ctx, const struct phiz_image *from, const double m[6], int size,
+                                 struct phiz_image *out)
+{
+	static const uint8_t black[3] = {0, 0, 0};
+	struct phiz_image small = {0, 0, 0, NULL};
+	double step = fmax(hypot(m[0], m[3]), hypot(m[1], m[4])), to[6];
+
+	*out = small;
+	memcpy(to, m, sizeof to);
+	if (step > SHRINK_FROM) {
+		enum phiz_status status = shrink(ctx, from, size, step, to, &small);
+
+		if (status)
+			return status;
+		from = &small;
+	}
+	enum phiz_status status = phiz_image_affine(ctx, from, to, size, size, true, black, out);
+	phiz_image_free(ctx, &small);
+	return status;
 }
 
 enum phiz_status phiz_align_crop(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_image *from,
                                  const struct phiz_face *face, struct phiz_image *out)
 {
-	static const uint8_t black[3] = {0, 0, 0};
-	struct phiz_image small = {0, 0, 0, NULL};
-	struct cut cut;
+	double m[6];
 
-	*out = small;
-	enum phiz_status status = phiz_align_check(ctx, align);
-	if (status)
-		return status;
-	if (align->kind == PHIZ_ALIGN_NONE)
-		return phiz_image_copy(ctx, from, out);
-	status = find_cut(ctx, align, face, &cut);
-	if (status)
-		return status;
-	if (cut.step > SHRINK_FROM) {
-		status = shrink(ctx, from, align->size, &cut, &small);
-		if (status)
-			return status;
-		from = &small;
+	*out = (struct phiz_image){0, 0, 0, NULL};
+	if (align->kind == PHIZ_ALIGN_NONE) {
+		enum phiz_status status = phiz_align_check(ctx, align);
+		return status ? status : phiz_image_copy(ctx, from, out);
 	}
-	status = phiz_image_affine(ctx, from, cut.m, align->size, align->size, true, black, out);
-	phiz_image_free(ctx, &small);
-	return status;
+	enum phiz_status status = phiz_align_cut(ctx, align, face, m);
+	return status ? status : phiz_align_warp(ctx, from, m, align->size, out);
 }

@@ -75,6 +75,22 @@ enum { PHIZ_CAST_DTYPE };
 enum { PHIZ_CE_LOGITS, PHIZ_CE_LABELS, PHIZ_CE_WEIGHT, PHIZ_CE_LABELS_B, PHIZ_CE_LAMBDA, PHIZ_CE_INPUTS };
 enum { PHIZ_CE_SMOOTHING };
 
+/* margin_linear: input [N,D], weight [C,D], labels I32 [N] or absent -> logits [N,C], scale * cos(theta), theta
+ * the angle between the input's and the weight's row. Training, and class c is the sample's label:
+ * scale * (cos(theta + angle) - cosine), which is ArcFace (Deng et al. 2019: scale 64, angle 0.5) and CosFace
+ * (Wang et al. 2018: cosine 0.35). Where theta + angle > pi, cos(theta) - angle * sin(pi - angle) stands for
+ * cos(theta + angle), as in insightface, so that the logit still falls as theta grows. Labels as in
+ * softmax_cross_entropy. saved: cos(theta) [N,C], norms of the
+ * input's rows [N], of the weight's [C]. */
+enum { PHIZ_MARGIN_INPUT, PHIZ_MARGIN_WEIGHT, PHIZ_MARGIN_LABELS, PHIZ_MARGIN_INPUTS };
+enum { PHIZ_MARGIN_SCALE, PHIZ_MARGIN_ANGLE, PHIZ_MARGIN_COSINE, PHIZ_MARGIN_ATTRS };
+
+/* distill_loss: student [N,D], teacher [N,D] -> loss [], with s and t the L2-normalised rows:
+ *   1/N sum_n (1 - s_n t_n) + similarity/N^2 sum_nm (s_n s_m - t_n t_m)^2
+ * The teacher gets no gradient. saved: s_n s_m - t_n t_m [N,N], norms of the student's rows [N]. */
+enum { PHIZ_DISTILL_STUDENT, PHIZ_DISTILL_TEACHER, PHIZ_DISTILL_INPUTS };
+enum { PHIZ_DISTILL_SIMILARITY };
+
 /* The function of ops.def's rows: conv2d etc. each define `const struct phiz_op phiz_op_conv2d`. */
 #define PHIZ_OP(name) extern const struct phiz_op phiz_op_##name;
 #include "core/ops/ops.def"

@@ -298,6 +298,13 @@ static void fill_labels(const struct phiz_tensor *t, struct phiz_rng *rng, int64
 		op_set(t, i, i > 0 && phiz_rng_below(rng, 8) == 0 ? -1 : (double)phiz_rng_below(rng, (uint32_t)classes));
 }
 
+/* Classes are the logits' columns, or the rows of the weight that makes them. */
+static int64_t classes_of(const struct op_run *r)
+{
+	return r->node.op == &phiz_op_margin_linear ? r->call.in[PHIZ_MARGIN_WEIGHT].shape.dim[0]
+	                                            : r->call.in[0].shape.dim[1];
+}
+
 void op_run_fill(struct op_run *r, uint64_t seed)
 {
 	const struct phiz_call *call = &r->call;
@@ -310,7 +317,7 @@ void op_run_fill(struct op_run *r, uint64_t seed)
 		if (!call->in[i].data)
 			continue;
 		if (strncmp(name, "labels", 6) == 0)
-			fill_labels(&call->in[i], &rng, call->in[0].shape.dim[1]);
+			fill_labels(&call->in[i], &rng, classes_of(r));
 		else if (strcmp(name, "running_var") == 0 || strcmp(name, "class_weight") == 0)
 			fill_uniform(&call->in[i], &rng, 0.3, 2);
 		else if (strcmp(name, "lambda") == 0)

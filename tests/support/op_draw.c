@@ -259,6 +259,29 @@ static void draw_softmax_cross_entropy(struct draw *d)
 	op_case_attr(d->c, "smoothing", coin(d) ? 0.1 : 0);
 }
 
+/* Of few dims every angle is near 0 or pi, where the margin's slope has a pole. */
+static void draw_margin_linear(struct draw *d)
+{
+	int64_t n = size(d), dims = 3 + size(d), classes = size(d);
+
+	real_input(d, PHIZ_MARGIN_INPUT, phiz_shape_2d(n, dims));
+	real_input(d, PHIZ_MARGIN_WEIGHT, phiz_shape_2d(classes, dims));
+	if (phiz_rng_below(d->rng, 4) != 0)
+		op_case_input(d->c, PHIZ_MARGIN_LABELS, PHIZ_I32, phiz_shape_1d(n));
+	op_case_attr(d->c, "scale", coin(d) ? 64 : 2);
+	op_case_attr(d->c, coin(d) ? "angle" : "cosine", coin(d) ? 0.5 : 0.25);
+	d->c->training = phiz_rng_below(d->rng, 4) != 0;
+}
+
+static void draw_distill_loss(struct draw *d)
+{
+	int64_t n = size(d), dims = 1 + size(d);
+
+	real_input(d, PHIZ_DISTILL_STUDENT, phiz_shape_2d(n, dims));
+	real_input(d, PHIZ_DISTILL_TEACHER, phiz_shape_2d(n, dims));
+	op_case_attr(d->c, "similarity", coin(d) ? 1 : coin(d) ? 0 : 10);
+}
+
 /* To the precision of the run itself; other dtypes have cases of their own. */
 static void draw_cast(struct draw *d)
 {

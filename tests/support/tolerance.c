@@ -40,6 +40,8 @@ static const struct {
 	{&phiz_op_dropout, ELEMENT},
 	{&phiz_op_l2_normalize, STATISTICS},
 	{&phiz_op_softmax_cross_entropy, SUMS},
+	{&phiz_op_margin_linear, STATISTICS},
+	{&phiz_op_distill_loss, STATISTICS},
 	{&phiz_op_cast, ELEMENT},
 	{NULL, {[PRECISION_F32] = {1e-5, 0}, [PRECISION_F32_GRADIENT] = {1e-4, 0}}}, /* a whole network */
 };

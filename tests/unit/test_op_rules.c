@@ -85,6 +85,13 @@ static const struct {
 	{"softmax_cross_entropy [2,3] i32[3]", PHIZ_E_SHAPE, "labels: want shape [2], got [3]"},
 	{"softmax_cross_entropy [2,3] i32[2] [2]", PHIZ_E_SHAPE, "class_weight: want shape [3], got [2]"},
 	{"softmax_cross_entropy [2,3] i32[2] - i32[2]", PHIZ_E_SHAPE, "labels_b and lambda together, got only labels_b"},
+	{"margin_linear [2,3] [5,4]", PHIZ_E_SHAPE, "want an embedding of 4 numbers, got 3"},
+	{"margin_linear [2,3] [5,3] i32[3]", PHIZ_E_SHAPE, "labels: want shape [2], got [3]"},
+	{"margin_linear [2,3] [5,3] [2]", PHIZ_E_SHAPE, "labels: want i32, got f32"},
+	{"margin_linear [2,3,1,1] [5,3]", PHIZ_E_SHAPE, "[N, D]"},
+	{"margin_linear [2,3] [5,3] angle=2", PHIZ_E_ARG, "angle: want 0 to 1.5, got 2"},
+	{"distill_loss [2,3] [2,4]", PHIZ_E_SHAPE, "teacher: want shape [2, 3], got [2, 4]"},
+	{"distill_loss [2,3] [2,3] similarity=-1", PHIZ_E_ARG, "similarity"},
 	{"softmax_cross_entropy [2,3] i32[2] smoothing=2", PHIZ_E_ARG, "smoothing: want 0 to 1, got 2"},
 	{"cast [2] dtype=8", PHIZ_E_ARG, "dtype: want 0 to 7, got 8"},
 };

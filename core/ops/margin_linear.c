@@ -1,0 +1,242 @@
+/* margin_linear: u = x_n / |x_n|, v = w_c / |w_c|, c = u.v; y = s c, and for the label's class, when training,
+ *   y = s (phi(c) - m2), phi(c) = cos(acos c + m1) = c cos m1 - sqrt(1 - c^2) sin m1   where c > cos(pi - m1),
+ *   phi(c) = c - m1 sin(pi - m1) else.
+ * With e[n,c] = dy s phi'(c), phi' = 1 but for the label's class (cos m1 + c sin m1 / sqrt(1 - c^2) there):
+ *   dx_n = (sum_c e[n,c] v_c - u_n sum_c e[n,c] c[n,c]) / |x_n|, dw_c alike. Sums in double. Saved: c, |x_n|, |w_c|. */
+#include "core/base/error.h"
+#include "core/ops/kernel.h"
+
+#include <math.h>
+
+#include "core/ops/rule.h"
+
+enum { SAVED_COS, SAVED_INPUT_NORM, SAVED_WEIGHT_NORM, SAVED };
+#define PI 3.14159265358979323846
+/* Rows shorter than this count as this long; sines smaller than this count as this large in phi'. */
+#define EPS 1e-12
+#define MIN_SINE 1e-6
+
+static double row_norm(const real *x, int64_t n)
+{
+	double sum = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)x[i] * x[i];
+	sum = sqrt(sum);
+	return sum < EPS ? EPS : sum;
+}
+
+/* The label of sample n whose logit gets the margin, or -1. */
+static int64_t margin_class(const struct phiz_call *call, int64_t n)
+{
+	const int32_t *label = PHIZ_MARGIN_LABELS < call->n_in ? call->in[PHIZ_MARGIN_LABELS].data : NULL;
+
+	return call->training && label ? label[n] : -1;
+}
+
+static double with_margin(const struct phiz_call *call, double c)
+{
+	double angle = call->node->attr[PHIZ_MARGIN_ANGLE].f, square = 1 - c * c;
+	double phi = c;
+
+	if (c > cos(PI - angle))
+		phi = c * cos(angle) - sqrt(square > 0 ? square : 0) * sin(angle);
+	else
+		phi = c - angle * sin(PI - angle);
+	return phi - call->node->attr[PHIZ_MARGIN_COSINE].f;
+}
+
+static double margin_slope(const struct phiz_call *call, double c)
+{
+	double angle = call->node->attr[PHIZ_MARGIN_ANGLE].f, square = 1 - c * c;
+	double sine = sqrt(square > 0 ? square : 0);
+
+	return c > cos(PI - angle) ? cos(angle) + c * sin(angle) / (sine < MIN_SINE ? MIN_SINE : sine) : 1;
+}
+
+static enum phiz_status check_labels(const struct phiz_call *call)
+{
+	const int32_t *label = PHIZ_MARGIN_LABELS < call->n_in ? call->in[PHIZ_MARGIN_LABELS].data : NULL;
+	int64_t n = call->in[PHIZ_MARGIN_INPUT].shape.dim[0], c = call->in[PHIZ_MARGIN_WEIGHT].shape.dim[0];
+
+	for (int64_t i = 0; label && i < n; i++)
+		if (label[i] < -1 || label[i] >= c)
+			return phiz_fail(call->ctx, PHIZ_E_ARG,
+			                 "margin_linear %s: sample %lld: want a label from 0 to %lld (or -1), got %d",
+			                 call->node->name, (long long)i, (long long)(c - 1), (int)label[i]);
+	return PHIZ_OK;
+}
+
+enum phiz_status REF(phiz_margin_linear_forward)(struct phiz_call *call)
+{
+	const real *x = phiz_in(call, PHIZ_MARGIN_INPUT), *w = phiz_in(call, PHIZ_MARGIN_WEIGHT);
+	int64_t rows = call->in[PHIZ_MARGIN_INPUT].shape.dim[0], dims = call->in[PHIZ_MARGIN_INPUT].shape.dim[1];
+	int64_t classes = call->in[PHIZ_MARGIN_WEIGHT].shape.dim[0];
+	double scale = call->node->attr[PHIZ_MARGIN_SCALE].f;
+	real *y = call->out[0].data, *saved_cos = call->saved[SAVED_COS].data;
+	real *input_norm = call->saved[SAVED_INPUT_NORM].data, *weight_norm = call->saved[SAVED_WEIGHT_NORM].data;
+
+	if (check_labels(call) != PHIZ_OK)
+		return PHIZ_E_ARG;
+	for (int64_t n = 0; input_norm && n < rows; n++)
+		input_norm[n] = (real)row_norm(x + n * dims, dims);
+	for (int64_t c = 0; c < classes; c++) {
+		double length = row_norm(w + c * dims, dims);
+
+		if (weight_norm)
+			weight_norm[c] = (real)length;
+		for (int64_t n = 0; n < rows; n++) {
+			double dot = 0;
+
+			for (int64_t d = 0; d < dims; d++)
+				dot += (double)x[n * dims + d] * w[c * dims + d];
+			/* Rounded as it is saved, so that the logits do not depend on what is. */
+			dot /= length * (double)(input_norm ? input_norm[n] : (real)row_norm(x + n * dims, dims));
+			if (saved_cos)
+				saved_cos[n * classes + c] = (real)dot;
+			y[n * classes + c] = (real)(scale * (margin_class(call, n) == c ? with_margin(call, dot) : dot));
+		}
+	}
+	return PHIZ_OK;
+}
+
+/* e[n,c] */
+static double before_margin(const struct phiz_call *call, int64_t n, int64_t c)
+{
+	int64_t at = n * call->in[PHIZ_MARGIN_WEIGHT].shape.dim[0] + c;
+	const real *dy = call->dout[0].data, *cosine = call->saved[SAVED_COS].data;
+	double e = (double)dy[at] * call->node->attr[PHIZ_MARGIN_SCALE].f;
+
+	return margin_class(call, n) == c ? e * margin_slope(call, (double)cosine[at]) : e;
+}
+
+/* The gradient of one row `own` of length |own| beside the rows `other`: e and cos of (own, k) lie `step` apart. */
+static void backward_row(struct phiz_call *call, bool of_weight, int64_t i, real *out, bool add)
+{
+	int64_t dims = call->in[PHIZ_MARGIN_INPUT].shape.dim[1], classes = call->in[PHIZ_MARGIN_WEIGHT].shape.dim[0];
+	int64_t count = of_weight ? call->in[PHIZ_MARGIN_INPUT].shape.dim[0] : classes;
+	const real *other = phiz_in(call, of_weight ? PHIZ_MARGIN_INPUT : PHIZ_MARGIN_WEIGHT);
+	const real *own = (of_weight ? phiz_in(call, PHIZ_MARGIN_WEIGHT) : phiz_in(call, PHIZ_MARGIN_INPUT)) + i * dims;
+	const real *other_norm = call->saved[of_weight ? SAVED_INPUT_NORM : SAVED_WEIGHT_NORM].data;
+	const real *cosine = call->saved[SAVED_COS].data;
+	double length = ((const real *)call->saved[of_weight ? SAVED_WEIGHT_NORM : SAVED_INPUT_NORM].data)[i], along = 0;
+	enum { CHUNK = 128 };
+
+	for (int64_t k = 0; k < count; k++) {
+		int64_t n = of_weight ? k : i, c = of_weight ? i : k;
+
+		along += before_margin(call, n, c) * (double)cosine[n * classes + c];
+	}
+	for (int64_t from = 0; from < dims; from += CHUNK) {
+		double sum[CHUNK] = {0};
+		int64_t width = dims - from < CHUNK ? dims - from : CHUNK;
+
+		for (int64_t k = 0; k < count; k++) {
+			double e = before_margin(call, of_weight ? k : i, of_weight ? i : k) / (double)other_norm[k];
+			const real *row = other + k * dims + from;
+
+			for (int64_t d = 0; d < width; d++)
+				sum[d] += e * row[d];
+		}
+		for (int64_t d = 0; d < width; d++)
+			phiz_put(&out[from + d], add, (real)((sum[d] - along * own[from + d] / length) / length));
+	}
+}
+
+enum phiz_status REF(phiz_margin_linear_backward)(struct phiz_call *call)
+{
+	real *dx = phiz_din(call, PHIZ_MARGIN_INPUT), *dw = phiz_din(call, PHIZ_MARGIN_WEIGHT);
+	int64_t rows = call->in[PHIZ_MARGIN_INPUT].shape.dim[0], dims = call->in[PHIZ_MARGIN_INPUT].shape.dim[1];
+	int64_t classes = call->in[PHIZ_MARGIN_WEIGHT].shape.dim[0];
+
+	if (!call->dout[0].data)
+		return PHIZ_OK;
+	for (int64_t n = 0; dx && n < rows; n++)
+		backward_row(call, false, n, dx + n * dims, phiz_adds(call, PHIZ_MARGIN_INPUT));
+	for (int64_t c = 0; dw && c < classes; c++)
+		backward_row(call, true, c, dw + c * dims, phiz_adds(call, PHIZ_MARGIN_WEIGHT));
+	return PHIZ_OK;
+}
+
+#ifndef PHIZ_REAL_F64
+static enum phiz_status infer(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
+                              struct phiz_type *out)
+{
+	const struct phiz_shape *x = &in[PHIZ_MARGIN_INPUT].shape, *w = &in[PHIZ_MARGIN_WEIGHT].shape;
+	struct phiz_shape shape;
+	enum phiz_status status = phiz_rule_begin(ctx, node, in);
+
+	if (status == PHIZ_OK)
+		status = phiz_rule_float(ctx, node, in, PHIZ_MARGIN_INPUT);
+	if (status == PHIZ_OK)
+		status = phiz_rule_ndim(ctx, node, in, PHIZ_MARGIN_INPUT, 2, "[N, D]");
+	if (status == PHIZ_OK)
+		status = phiz_rule_param(ctx, node, in, PHIZ_MARGIN_WEIGHT);
+	if (status == PHIZ_OK)
+		status = phiz_rule_ndim(ctx, node, in, PHIZ_MARGIN_WEIGHT, 2, "[C, D]");
+	if (status == PHIZ_OK && x->dim[1] != w->dim[1])
+		status = phiz_fail(ctx, PHIZ_E_SHAPE, "want an embedding of %lld numbers, got %lld", (long long)w->dim[1],
+		                   (long long)x->dim[1]);
+	if (status == PHIZ_OK && phiz_rule_has(node, in, PHIZ_MARGIN_LABELS)) {
+		shape = phiz_shape_1d(x->dim[0]);
+		status = phiz_rule_dtype(ctx, node, in, PHIZ_MARGIN_LABELS, PHIZ_I32);
+		if (status == PHIZ_OK)
+			status = phiz_rule_shape(ctx, node, in, PHIZ_MARGIN_LABELS, &shape);
+	}
+	if (status != PHIZ_OK)
+		return status;
+	shape = phiz_shape_2d(x->dim[0], w->dim[0]);
+	return phiz_rule_output(ctx, in[PHIZ_MARGIN_INPUT].dtype, &shape, out);
+}
+
+static int saved(const struct phiz_node *node, const struct phiz_type *in, const struct phiz_type *out,
+                 struct phiz_type *types)
+{
+	(void)node;
+	for (int i = 0; i < SAVED; i++)
+		types[i].dtype = phiz_rule_wide(in[PHIZ_MARGIN_INPUT].dtype);
+	types[SAVED_COS].shape = out[0].shape;
+	types[SAVED_INPUT_NORM].shape = phiz_shape_1d(in[PHIZ_MARGIN_INPUT].shape.dim[0]);
+	types[SAVED_WEIGHT_NORM].shape = phiz_shape_1d(in[PHIZ_MARGIN_WEIGHT].shape.dim[0]);
+	return SAVED;
+}
+
+/* Each gradient has a part along its own row. */
+static void reads(const struct phiz_node *node, unsigned want, unsigned *in_mask, unsigned *out_mask)
+{
+	(void)node;
+	*in_mask = want ? 1u << PHIZ_MARGIN_INPUT | 1u << PHIZ_MARGIN_WEIGHT | 1u << PHIZ_MARGIN_LABELS : 0;
+	*out_mask = 0;
+}
+
+static void cost(const struct phiz_node *node, const struct phiz_type *in, const struct phiz_type *out,
+                 struct phiz_cost *c)
+{
+	double flops = 2 * phiz_cost_count(&in[PHIZ_MARGIN_WEIGHT]) * (double)out->shape.dim[0];
+
+	phiz_cost_fill(node, in, out, flops, 2 * flops, c);
+}
+
+static const char *const input_names[] = {"input", "weight", "labels"};
+static const struct phiz_attr_desc attrs[] = {
+	[PHIZ_MARGIN_SCALE] = {"scale", PHIZ_ATTR_FLOAT, 64, 1e-3, 1e4},
+	[PHIZ_MARGIN_ANGLE] = {"angle", PHIZ_ATTR_FLOAT, 0, 0, 1.5},
+	[PHIZ_MARGIN_COSINE] = {"cosine", PHIZ_ATTR_FLOAT, 0, 0, 1},
+};
+
+const struct phiz_op phiz_op_margin_linear = {
+	.name = "margin_linear",
+	.min_inputs = 2,
+	.max_inputs = PHIZ_MARGIN_INPUTS,
+	.n_outputs = 1,
+	.input_names = input_names,
+	.attrs = attrs,
+	.n_attrs = PHIZ_MARGIN_ATTRS,
+	.diff_mask = 1u << PHIZ_MARGIN_INPUT | 1u << PHIZ_MARGIN_WEIGHT,
+	.infer = infer,
+	.saved = saved,
+	.reads = reads,
+	.cost = cost,
+	PHIZ_REFERENCE(margin_linear),
+};
+#endif

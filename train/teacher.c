@@ -1,0 +1,165 @@
+#include "train/teacher.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <phiz/plan.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/graph/graph.h"
+#include "datasets/loader.h"
+#include "train/embed_score.h"
+
+struct work {
+	struct phiz_ctx *ctx;
+	const struct phiz_teacher_options *options;
+	struct phiz_model *model;
+	struct phiz_preproc preproc;
+	struct phiz_plan *plan;
+	int image, output;
+};
+
+/* A classifier's embedding is what its last linear layer reads. */
+static enum phiz_status choose_output(struct work *w)
+{
+	struct phiz_graph *g = w->model->graph;
+	int value = phiz_graph_n_outputs(g) ? phiz_graph_output_at(g, 0) : PHIZ_NONE, node;
+
+	if (phiz_model_task(w->model) == PHIZ_TASK_DETECT || value == PHIZ_NONE)
+		return phiz_fail(w->ctx, PHIZ_E_UNSUPPORTED, "%s: finds faces and cannot teach to recognise them",
+		                 w->options->path);
+	if (phiz_model_task(w->model) == PHIZ_TASK_EMBED)
+		return PHIZ_OK;
+	node = g->value[value].node;
+	if (node == PHIZ_NONE || !phiz_node_is(&g->node[node], "linear"))
+		return phiz_fail(w->ctx, PHIZ_E_UNSUPPORTED, "%s: is no embedder, and does not end in a linear layer",
+		                 w->options->path);
+	value = g->node[node].input[0];
+	phiz_graph_clear_outputs(g);
+	return phiz_graph_output(g, value);
+}
+
+static enum phiz_status make_plan(struct work *w)
+{
+	struct phiz_plan_options o;
+	enum phiz_status status = phiz_model_optimize(w->model);
+	struct phiz_graph *g = w->model->graph;
+
+	if (status)
+		return status;
+	w->image = phiz_graph_find_value(g, "image");
+	w->output = phiz_graph_output_at(g, 0);
+	if (w->image == PHIZ_NONE || g->value[w->output].type.shape.ndim != 2)
+		return phiz_fail(w->ctx, PHIZ_E_UNSUPPORTED, "%s: want an input 'image' and an embedding [N, D]",
+		                 w->options->path);
+	memset(&o, 0, sizeof o);
+	o.backend = phiz_backend_cpu();
+	o.mode = PHIZ_PLAN_INFER;
+	o.batch = w->options->batch;
+	o.height = o.width = w->preproc.size;
+	o.loss = PHIZ_NONE;
+	return phiz_plan_create(w->ctx, g, &o, &w->plan);
+}
+
+static enum phiz_status open_model(struct work *w, struct phiz_teacher *out)
+{
+	enum phiz_status status = phiz_model_read(w->ctx, w->options->path, &w->model);
+
+	if (status)
+		return status;
+	phiz_model_hash(w->model, out->hash);
+	w->preproc = w->model->preproc;
+	if (w->preproc.align.kind == PHIZ_ALIGN_NONE && w->options->faces && w->options->align->kind != PHIZ_ALIGN_NONE) {
+		w->preproc.align = *w->options->align;
+		w->preproc.align.size = w->preproc.size;
+	}
+	status = choose_output(w);
+	return status ? status : make_plan(w);
+}
+
+static enum phiz_status run_batch(struct work *w, const struct phiz_batch *batch, struct phiz_teacher *out)
+{
+	size_t photo = 3 * (size_t)batch->size * (size_t)batch->size, dim = (size_t)out->dim;
+	enum phiz_status status = phiz_plan_set_batch(w->plan, batch->n);
+	const float *from;
+	int i;
+	size_t d;
+
+	if (status)
+		return status;
+	memcpy(phiz_plan_tensor(w->plan, w->image)->data, batch->images, (size_t)batch->n * photo * sizeof(float));
+	status = phiz_plan_forward(w->plan);
+	if (status)
+		return status;
+	from = phiz_plan_tensor(w->plan, w->output)->data;
+	for (i = 0; i < batch->n; i++, from += dim) {
+		float *to = out->embedding + batch->samples[i] * dim;
+
+		for (d = 0; d < dim; d++)
+			if (!isfinite(from[d]))
+				return phiz_fail(w->ctx, PHIZ_E_NUMERIC, "%s: an embedding that is not finite", w->options->path);
+		memcpy(to, from, dim * sizeof *to);
+		phiz_embed_unit_rows(to, 1, dim);
+	}
+	return PHIZ_OK;
+}
+
+static enum phiz_status embed_all(struct work *w, struct phiz_loader *loader, struct phiz_teacher *out)
+{
+	int64_t done = 0, total = (int64_t)phiz_loader_samples(loader);
+	struct phiz_batch batch;
+	enum phiz_status status = phiz_loader_start(loader, 0, 0);
+
+	while (!status) {
+		status = phiz_loader_next(loader, &batch);
+		if (status || batch.n == 0)
+			return status;
+		status = run_batch(w, &batch, out);
+		done += batch.n;
+		if (!status && w->options->progress)
+			w->options->progress(w->options->user, done, total);
+		if (!status && w->options->cancel && *w->options->cancel)
+			status = phiz_fail(w->ctx, PHIZ_E_CANCELLED, "broken off while the teacher looked at the photos");
+	}
+	return status;
+}
+
+enum phiz_status phiz_teacher_open(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index,
+                                   size_t count, const struct phiz_teacher_options *options, struct phiz_teacher *out)
+{
+	struct work w = {.ctx = ctx, .options = options};
+	struct phiz_loader_options o;
+	struct phiz_loader *loader = NULL;
+	enum phiz_status status;
+
+	memset(out, 0, sizeof *out);
+	status = open_model(&w, out);
+	if (!status) {
+		out->dim = (int)w.model->graph->value[w.output].type.shape.dim[1];
+		out->embedding = phiz_calloc(ctx, dataset->count * (size_t)out->dim + 1, sizeof *out->embedding);
+		status = out->embedding ? PHIZ_OK : PHIZ_E_NOMEM;
+	}
+	memset(&o, 0, sizeof o);
+	o.preproc = &w.preproc;
+	o.batch = options->batch;
+	o.faces = options->faces ? options->faces->face : NULL;
+	if (!status)
+		status = phiz_loader_open(ctx, dataset, index, count, &o, &loader);
+	if (!status)
+		status = embed_all(&w, loader, out);
+	phiz_loader_free(&loader);
+	phiz_plan_free(&w.plan);
+	phiz_model_free(&w.model);
+	if (status) {
+		phiz_fail_in(ctx, "teacher");
+		phiz_teacher_free(ctx, out);
+	}
+	return status;
+}
+
+void phiz_teacher_free(struct phiz_ctx *ctx, struct phiz_teacher *teacher)
+{
+	phiz_free(ctx, teacher->embedding);
+	memset(teacher, 0, sizeof *teacher);
+}
