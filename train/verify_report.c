@@ -36,7 +36,7 @@ enum phiz_status phiz_verify_report_json(const struct phiz_verify_report *r, str
 	                  (long long)v->different);
 	add_number(out, "threshold", v->threshold);
 	for (int i = 0; i < PHIZ_VERIFY_RATES; i++)
-		phiz_bytes_printf(out, ",\"threshold_far_%s\":%.9g,\"false_accepts_%s\":%lld", rate_name[i], v->at[i].value,
+		phiz_bytes_printf(out, ",\"threshold_far_%s\":%.17g,\"false_accepts_%s\":%lld", rate_name[i], v->at[i].value,
 		                  rate_name[i], (long long)v->at[i].strangers_accepted);
 	add_number(out, "same_mean", v->same_mean);
 	add_number(out, "same_std", v->same_std);
