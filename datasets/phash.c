@@ -6,7 +6,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
-#include "core/base/thread.h"
+#include "datasets/phash_near.h"
 #include "datasets/sweep.h"
 
 #define HASH_SIDE 16
@@ -37,23 +37,6 @@ enum phiz_status phiz_phash_image(struct phiz_ctx *ctx, const struct phiz_image 
 	phiz_image_free(ctx, &gray);
 	phiz_image_free(ctx, &small);
 	return status;
-}
-
-static int count_bits(uint64_t v)
-{
-	v -= v >> 1 & 0x5555555555555555u;
-	v = (v & 0x3333333333333333u) + (v >> 2 & 0x3333333333333333u);
-	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-	return (int)((v * 0x0101010101010101u) >> 56);
-}
-
-int phiz_phash_distance(const struct phiz_phash *a, const struct phiz_phash *b)
-{
-	int n = 0;
-
-	for (int i = 0; i < 4; i++)
-		n += count_bits(a->bit[i] ^ b->bit[i]);
-	return n;
 }
 
 double phiz_phash_contrary(const struct phiz_phash *a, const struct phiz_phash *b)
@@ -126,112 +109,6 @@ enum phiz_status phiz_phash_dataset(struct phiz_ctx *ctx, const struct phiz_data
 
 /* --- Pairs --- */
 
-/* What the search over all pairs looks at, close together. */
-struct entry {
-	uint64_t bit[4];
-	size_t sample;
-};
-
-struct search {
-	struct entry *entry; /* of the photos that could be read */
-	size_t count;
-	int near;
-	struct phiz_ctx **fork;   /* one per worker */
-	struct phiz_pairs *found; /* one per worker */
-	enum phiz_status *status; /* one per worker */
-	int workers;
-};
-
-static enum phiz_status add_pair(struct phiz_ctx *ctx, struct phiz_pairs *pairs, size_t a, size_t b, int distance,
-                                 bool burst)
-{
-	if (phiz_grow(ctx, &pairs->pair, &pairs->capacity, pairs->count + 1, sizeof(*pairs->pair)))
-		return PHIZ_E_NOMEM;
-	pairs->pair[pairs->count++] = (struct phiz_pair){
-		.a = (uint32_t)(a < b ? a : b), .b = (uint32_t)(a < b ? b : a), .distance = distance, .burst = burst,
-	};
-	return PHIZ_OK;
-}
-
-/* All b > a for a in [begin, end), up to the first of the same hash: that one finds the rest, so that a thousand
- * black frames are a thousand pairs and not a million. */
-static void search_range(void *arg, int64_t begin, int64_t end, int worker)
-{
-	struct search *s = arg;
-
-	for (size_t a = (size_t)begin; a < (size_t)end && !s->status[worker]; a++) {
-		const struct entry *x = &s->entry[a];
-		for (size_t b = a + 1; b < s->count && !s->status[worker]; b++) {
-			const struct entry *y = &s->entry[b];
-			/* Half of the bits is enough to tell most apart. */
-			int distance = count_bits(x->bit[0] ^ y->bit[0]) + count_bits(x->bit[2] ^ y->bit[2]);
-			if (distance > s->near)
-				continue;
-			distance += count_bits(x->bit[1] ^ y->bit[1]) + count_bits(x->bit[3] ^ y->bit[3]);
-			if (distance <= s->near)
-				s->status[worker] = add_pair(s->fork[worker], &s->found[worker], x->sample, y->sample, distance, false);
-			if (distance == 0)
-				break;
-		}
-	}
-}
-
-static enum phiz_status search_open(struct phiz_ctx *ctx, struct search *s, const struct phiz_phash *hash, size_t count)
-{
-	size_t n = (size_t)phiz_ctx_threads(ctx);
-	enum phiz_status status = PHIZ_OK;
-
-	s->entry = phiz_alloc(ctx, count, sizeof(*s->entry));
-	if (!s->entry)
-		return PHIZ_E_NOMEM;
-	for (size_t i = 0; i < count; i++) {
-		if (!hash[i].valid)
-			continue;
-		memcpy(s->entry[s->count].bit, hash[i].bit, sizeof(hash[i].bit));
-		s->entry[s->count++].sample = i;
-	}
-	s->fork = phiz_calloc(ctx, n, sizeof(struct phiz_ctx *));
-	s->found = phiz_calloc(ctx, n, sizeof(*s->found));
-	s->status = phiz_calloc(ctx, n, sizeof(*s->status));
-	if (!s->fork || !s->found || !s->status)
-		return PHIZ_E_NOMEM;
-	for (; !status && (size_t)s->workers < n; s->workers += !status)
-		status = phiz_ctx_fork(ctx, &s->fork[s->workers]);
-	return status;
-}
-
-static void search_close(struct phiz_ctx *ctx, struct search *s)
-{
-	for (int i = 0; i < s->workers; i++) {
-		phiz_free(ctx, s->found[i].pair);
-		phiz_ctx_free(&s->fork[i]);
-	}
-	phiz_free(ctx, s->fork);
-	phiz_free(ctx, s->found);
-	phiz_free(ctx, s->status);
-	phiz_free(ctx, s->entry);
-}
-
-static enum phiz_status find_near(struct phiz_ctx *ctx, const struct phiz_phash *hash, size_t count, int near,
-                                  struct phiz_pairs *out)
-{
-	struct search s = {.near = near};
-	enum phiz_status status = search_open(ctx, &s, hash, count);
-
-	if (!status)
-		phiz_parallel_for(ctx, (int64_t)s.count, 64, search_range, &s);
-	for (int i = 0; !status && i < s.workers; i++) {
-		if (s.status[i])
-			status = phiz_fail(ctx, s.status[i], "while comparing photos: %s", phiz_status_name(s.status[i]));
-		for (size_t k = 0; !status && k < s.found[i].count; k++) {
-			const struct phiz_pair *p = &s.found[i].pair[k];
-			status = add_pair(ctx, out, p->a, p->b, p->distance, false);
-		}
-	}
-	search_close(ctx, &s);
-	return status;
-}
-
 /* A file name as a place in a sequence: "IMG_0041_a.jpg" is prefix "IMG_", number 41, suffix "_a.jpg". */
 struct place {
 	uint32_t sample;
@@ -288,26 +165,26 @@ static int compare_places(const void *a, const void *b)
 	return (x->sample > y->sample) - (x->sample < y->sample);
 }
 
-static enum phiz_status find_bursts(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
+static enum phiz_status find_bursts(struct phiz_ctx *ctx, const struct phiz_sample *sample, size_t count,
                                     const struct phiz_phash *hash, int near, double burst, struct phiz_pairs *out)
 {
-	struct place *place = phiz_alloc(ctx, dataset->count, sizeof(*place));
+	struct place *place = phiz_alloc(ctx, count, sizeof(*place));
 	size_t n = 0;
 	enum phiz_status status = place ? PHIZ_OK : PHIZ_E_NOMEM;
 
-	for (size_t i = 0; !status && i < dataset->count; i++) {
-		if (hash[i].valid && parse_place(&dataset->sample[i], &place[n]))
+	for (size_t i = 0; !status && i < count; i++) {
+		if (hash[i].valid && parse_place(&sample[i], &place[n]))
 			place[n++].sample = (uint32_t)i;
 	}
-	if (!status)
+	if (!status && n)
 		qsort(place, n, sizeof(*place), compare_places);
 	for (size_t i = 1; !status && i < n; i++) {
 		uint32_t a = place[i - 1].sample, b = place[i].sample;
 		int distance = phiz_phash_distance(&hash[a], &hash[b]);
-		/* The nearest ones are found by find_near already. */
+		/* The nearest ones are found by phiz_phash_near already. */
 		if (distance > near && compare_sequences(&place[i - 1], &place[i]) == 0 &&
 		    phiz_phash_contrary(&hash[a], &hash[b]) <= burst)
-			status = add_pair(ctx, out, a, b, distance, true);
+			status = phiz_pairs_add(ctx, out, a, b, distance, true);
 	}
 	phiz_free(ctx, place);
 	return status;
@@ -322,23 +199,30 @@ static int compare_pairs(const void *a, const void *b)
 	return (x->b > y->b) - (x->b < y->b);
 }
 
-enum phiz_status phiz_similar_find(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
-                                   const struct phiz_phash *hash, const struct phiz_similar_options *options,
-                                   struct phiz_pairs *out)
+enum phiz_status phiz_similar_samples(struct phiz_ctx *ctx, const struct phiz_sample *sample, size_t count,
+                                      const struct phiz_phash *hash, const struct phiz_similar_options *options,
+                                      struct phiz_pairs *out)
 {
 	int near = options && options->near >= 0 ? options->near : NEAR_BITS;
 	double burst = options && options->burst >= 0 ? options->burst : BURST_SHARE;
 	enum phiz_status status;
 
 	memset(out, 0, sizeof(*out));
-	status = find_near(ctx, hash, dataset->count, near, out);
+	status = phiz_phash_near(ctx, hash, count, near, out);
 	if (!status)
-		status = find_bursts(ctx, dataset, hash, near, burst, out);
+		status = find_bursts(ctx, sample, count, hash, near, burst, out);
 	if (status)
 		phiz_pairs_free(ctx, out);
 	else if (out->count)
 		qsort(out->pair, out->count, sizeof(*out->pair), compare_pairs);
 	return status;
+}
+
+enum phiz_status phiz_similar_find(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
+                                   const struct phiz_phash *hash, const struct phiz_similar_options *options,
+                                   struct phiz_pairs *out)
+{
+	return phiz_similar_samples(ctx, dataset->sample, dataset->count, hash, options, out);
 }
 
 void phiz_pairs_free(struct phiz_ctx *ctx, struct phiz_pairs *pairs)

@@ -49,11 +49,15 @@ struct phiz_similar_options {
 	double burst;
 };
 
-/* All such pairs, sorted by (a, b); of photos with equal hashes only neighbours are paired (a chain). O(n^2)
- * comparisons of hashes, on the context's threads. */
+/* All such pairs, sorted by (a, b), found on the context's threads; photos with equal hashes are chained, and the first
+ * of them stands for all. The work grows as n log n (phash_near.c). */
 enum phiz_status phiz_similar_find(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
                                    const struct phiz_phash *hash, const struct phiz_similar_options *options,
                                    struct phiz_pairs *out);
+/* The same for samples that are in no dataset: path and person are looked at. */
+enum phiz_status phiz_similar_samples(struct phiz_ctx *ctx, const struct phiz_sample *sample, size_t count,
+                                      const struct phiz_phash *hash, const struct phiz_similar_options *options,
+                                      struct phiz_pairs *out);
 void phiz_pairs_free(struct phiz_ctx *ctx, struct phiz_pairs *pairs);
 
 #endif
