@@ -52,6 +52,7 @@ struct phiz_photo {
 	char *trouble; /* of a PHOTO that is not readable: why */
 	int width, height;
 	int64_t bytes;
+	int64_t modified; /* nanoseconds since 1970: with path and bytes what tells a file that was measured before */
 	unsigned char digest[32]; /* SHA-256 of the file */
 	bool looked;              /* a detector has looked for faces */
 	int faces;                /* that it found */
