@@ -1,6 +1,6 @@
 /* Moving there and back. What a file's state is (here, there, both, neither) is looked up, never assumed, so that every
  * step may be the one before which the last run was killed. */
-#define _DEFAULT_SOURCE /* flock */
+#define _DEFAULT_SOURCE /* flock, realpath */
 #include "datasets/aside.h"
 
 #include <errno.h>

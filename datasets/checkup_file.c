@@ -1,4 +1,4 @@
-/* "PHIZCHK1", key, u32 dim, u64 count; per photo what put_photo writes; SHA-256 in hex of all before it. Little endian,
+/* "PHIZCHK1", key, u32 dim, f64 threshold (-2: not known), u64 count; per photo what put_photo writes; SHA-256 in hex of all before it. Little endian,
  * floats by their bits. */
 #include "datasets/checkup_file.h"
 
@@ -105,6 +105,7 @@ void phiz_checkup_format(const struct phiz_checkup *c, const bool *done, const c
 	phiz_bytes_add(out, magic, sizeof(magic) - 1);
 	phiz_bytes_add(out, key, KEY);
 	phiz_bytes_u32le(out, (uint32_t)c->dim);
+	put_f64(out, isfinite(c->threshold) ? c->threshold : -2);
 	phiz_bytes_u64le(out, count);
 	for (size_t i = 0; i < c->count; i++)
 		if (c->photo[i].kind == PHIZ_FILE_PHOTO && (!done || done[i]))
@@ -239,10 +240,12 @@ static enum phiz_status get_photos(struct phiz_ctx *ctx, struct phiz_reader *r, 
 	uint32_t dim;
 	uint64_t count;
 
-	if (!phiz_reader_u32(r, &dim) || dim > MAX_DIM || !phiz_reader_u64(r, &count) ||
+	if (!phiz_reader_u32(r, &dim) || dim > MAX_DIM || !get_f64(r, &c->threshold) || !phiz_reader_u64(r, &count) ||
 	    count > phiz_reader_left(r) / LEAST)
 		return damaged(ctx, name);
 	c->dim = (int)dim;
+	if (c->threshold < -1)
+		c->threshold = NAN;
 	c->photo = phiz_calloc(ctx, (size_t)count, sizeof(*c->photo));
 	c->hash = phiz_calloc(ctx, (size_t)count, sizeof(*c->hash));
 	/* Few of many photos may be embedded, so the file's size bounds their number and not the product: 4 GiB do. */
