@@ -168,8 +168,8 @@ static enum phiz_status copy_over(struct mover *m, const char *from, const char 
 	struct stat info;
 
 	if (!status && (in < 0 || fstat(in, &info) || !S_ISREG(info.st_mode)))
-		status = phiz_fail(m->ctx, PHIZ_E_IO, "%s: cannot be moved to another file system: no regular file, or not to be "
-		                   "read", from);
+		status = phiz_fail(m->ctx, PHIZ_E_IO, "%s: cannot be moved to another file system: no regular file, or not "
+		                   "to be read", from);
 	if (!status) {
 		unlink(temporary); /* of a run that was killed */
 		out = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

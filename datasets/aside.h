@@ -34,18 +34,19 @@ struct phiz_aside_result {
 /* Called after each move; false breaks off (CANCELLED): what is moved is moved, the journal stands. May be NULL. */
 typedef bool (*phiz_aside_progress)(void *user, size_t done, size_t total);
 
-enum phiz_status phiz_aside_add(struct phiz_ctx *ctx, struct phiz_aside_moves *moves, const char *from, const char *why);
+enum phiz_status phiz_aside_add(struct phiz_ctx *ctx, struct phiz_aside_moves *moves, const char *from,
+                                const char *why);
 void phiz_aside_moves_free(struct phiz_ctx *ctx, struct phiz_aside_moves *moves);
 
-/* Moves them from dir to aside (made if need be; not inside of dir), and says in `to` where each went. A file that is in
- * the journal already keeps its place there. Errors: ARG (aside is in dir, or the other way round), FORMAT (a journal
+/* Moves them from dir to aside (made if need be; not inside of dir), and says in `to` where each went. A file that is
+ * in the journal already keeps its place there. Errors: ARG (aside is in dir, or the other way round), FORMAT (a journal
  * that is damaged), IO (another process is at it, disk full), CANCELLED. After an error what is moved stays moved: run
  * it again, or undo it. */
 enum phiz_status phiz_aside_put(struct phiz_ctx *ctx, const char *dir, const char *aside,
                                 struct phiz_aside_moves *moves, phiz_aside_progress progress, void *user,
                                 struct phiz_aside_result *result);
-/* Puts everything back, the last move first, and removes the journal and the folders that are empty then. What cannot go
- * back (conflict) stays, and stays in the journal. NOTFOUND if there is no journal. */
+/* Puts everything back, the last move first, and removes the journal and the folders that are empty then. What cannot
+ * go back (conflict) stays, and stays in the journal. NOTFOUND if there is no journal. */
 enum phiz_status phiz_aside_undo(struct phiz_ctx *ctx, const char *dir, const char *aside,
                                  phiz_aside_progress progress, void *user, struct phiz_aside_result *result);
 

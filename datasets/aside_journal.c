@@ -87,8 +87,8 @@ static enum phiz_status parse_line(struct phiz_ctx *ctx, char **line, const char
 		to = from ? take_word(line, '\n') : NULL;
 	}
 	if (!to || !is_inside(from) || !is_inside(to))
-		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s:%d: damaged: want 'move REASON FROM TO' with paths inside of their folders",
-		                 name, number);
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s:%d: damaged: want 'move REASON FROM TO', paths inside of their "
+		                 "folders", name, number);
 	enum phiz_status status = phiz_aside_add(ctx, out, from, why);
 	if (!status) {
 		out->move[out->count - 1].to = phiz_strdup(ctx, to);

@@ -1,5 +1,5 @@
-/* "PHIZCHK1", key, u32 dim, f64 threshold (-2: not known), u64 count; per photo what put_photo writes; SHA-256 in hex of all before it. Little endian,
- * floats by their bits. */
+/* "PHIZCHK1", key, u32 dim, f64 threshold (-2: not known), u64 count; per photo what put_photo writes; SHA-256 in hex
+ * of all before it. Little endian, floats by their bits. */
 #include "datasets/checkup_file.h"
 
 #include <math.h>
@@ -233,7 +233,8 @@ static enum phiz_status damaged(struct phiz_ctx *ctx, const char *name)
 	return phiz_fail(ctx, PHIZ_E_FORMAT, "%s: no measurements of phiz data check, or damaged", name);
 }
 
-static enum phiz_status get_photos(struct phiz_ctx *ctx, struct phiz_reader *r, const char *name, struct phiz_checkup *c)
+static enum phiz_status get_photos(struct phiz_ctx *ctx, struct phiz_reader *r, const char *name,
+                                   struct phiz_checkup *c)
 {
 	enum { LEAST = 4 + 8 + 8 + 1 + 4 + 12 + 4 * (N_FLOATS) + 8 * (N_REALS + 1) + 32 };
 	enum phiz_status status = PHIZ_OK;

@@ -203,7 +203,8 @@ static enum phiz_status judge_names(struct doctor *d)
 	for (size_t i = 0; !status && i < n; i++) {
 		unsigned oddities = phiz_name_oddities(named[i].name);
 
-		if ((i > 0 && same_but_case(&named[i - 1], &named[i])) || (i + 1 < n && same_but_case(&named[i], &named[i + 1])))
+		if ((i > 0 && same_but_case(&named[i - 1], &named[i])) ||
+		    (i + 1 < n && same_but_case(&named[i], &named[i + 1])))
 			oddities |= PHIZ_NAME_CASE;
 		if (!oddities)
 			continue;
@@ -232,7 +233,8 @@ static int compare_sizes(const void *a, const void *b)
 static enum phiz_status judge_numbers(struct doctor *d)
 {
 	size_t people = d->c->people.count;
-	size_t *photos = phiz_calloc(d->ctx, people, sizeof(*photos)), *sorted = phiz_alloc(d->ctx, people, sizeof(*sorted));
+	size_t *photos = phiz_calloc(d->ctx, people, sizeof(*photos));
+	size_t *sorted = phiz_alloc(d->ctx, people, sizeof(*sorted));
 	enum phiz_status status = photos && sorted ? PHIZ_OK : PHIZ_E_NOMEM;
 	double median = 0;
 

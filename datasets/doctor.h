@@ -137,7 +137,8 @@ enum phiz_fault_weight phiz_fault_weight(enum phiz_fault fault);
 const char *phiz_fault_weight_name(enum phiz_fault_weight weight);
 bool phiz_fault_parse(const char *name, enum phiz_fault *out);
 /* What was measured, with the limit, in words; and what to do. UTF-8, no line ends. */
-void phiz_finding_reason(const struct phiz_checkup *checkup, const struct phiz_finding *finding, struct phiz_bytes *out);
+void phiz_finding_reason(const struct phiz_checkup *checkup, const struct phiz_finding *finding,
+                         struct phiz_bytes *out);
 const char *phiz_finding_advice(const struct phiz_checkup *checkup, const struct phiz_finding *finding);
 
 #endif

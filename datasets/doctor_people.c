@@ -1,5 +1,5 @@
-/* Who is who, by cosines of embeddings. doctor.h says the rules; here is how they are kept cheap: folders are judged on at
- * most PEERS of their photos, others' folders are compared by their means first, and only the nearest few exactly. */
+/* Who is who, by cosines of embeddings. doctor.h says the rules; here is how they are kept cheap: folders are judged on
+ * at most PEERS of their photos, others' folders are compared by their means first, and only the nearest few exactly. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +112,8 @@ static enum phiz_status measure_strangers(struct who *w)
 		with_photos += size_of(w, p) > 0;
 	phiz_rng_init(&rng, 0, 0, total, PHIZ_STREAM_SPLIT);
 	for (size_t tries = 0; total > 1 && tries < 2 * SAMPLE && n < SAMPLE; tries++) {
-		uint32_t a = w->photo[phiz_rng_below(&rng, (uint32_t)total)], b = w->photo[phiz_rng_below(&rng, (uint32_t)total)];
+		uint32_t a = w->photo[phiz_rng_below(&rng, (uint32_t)total)];
+		uint32_t b = w->photo[phiz_rng_below(&rng, (uint32_t)total)];
 		if (w->d->c->photo[a].person != w->d->c->photo[b].person)
 			value[n++] = cosine(w, row(w, a), row(w, b));
 	}

@@ -170,7 +170,8 @@ static void explain_people(const struct phiz_checkup *c, const struct phiz_findi
 		if (f->detail == 1) {
 			phiz_bytes_text(out, "is like no other photo of ");
 			add_person(c, f->person, out);
-			phiz_bytes_printf(out, " (median cosine %.2f, limit %.2f), nor like anybody else of the set", f->value, f->limit);
+			phiz_bytes_printf(out, " (median cosine %.2f, limit %.2f), nor like anybody else of the set", f->value,
+			                  f->limit);
 			break;
 		}
 		phiz_bytes_text(out, "looks like ");

@@ -24,8 +24,8 @@ static void add_styles(struct phiz_bytes *b)
 		"h2 { font-size: 20px; margin: 36px 0 6px; } p { margin: 8px 0; max-width: 75ch; }\n"
 		".soft { color: var(--soft); font-size: 14px; } .error { color: var(--b); } .warning { color: var(--a); }\n"
 		".kinds { display: flex; flex-wrap: wrap; gap: 8px; margin: 18px 0 0; }\n"
-		".kinds label { background: var(--card); border: 2px solid var(--card); border-radius: 10px; padding: 6px 12px; "
-		"font-size: 14px; cursor: pointer; } .kinds b { font-size: 18px; margin-right: 6px; font-variant-numeric: "
+		".kinds label { background: var(--card); border: 2px solid var(--card); border-radius: 10px; padding: 6px "
+		"12px; font-size: 14px; cursor: pointer; } .kinds b { font-size: 18px; margin-right: 6px; font-variant-numeric: "
 		"tabular-nums; }\n"
 		"input.pick { position: absolute; opacity: 0; }\n"
 		".findings { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(270px, 1fr)); }\n"
@@ -68,7 +68,8 @@ static void add_filter(const struct phiz_findings *f, struct phiz_bytes *b)
 		enum phiz_fault fault = (enum phiz_fault)i;
 		if (f->of_fault[i])
 			phiz_bytes_printf(b, "<label for=\"f-%s\"><b class=\"%s\">%zu</b>%s</label>\n", phiz_fault_name(fault),
-			                  phiz_fault_weight_name(phiz_fault_weight(fault)), f->of_fault[i], phiz_fault_title(fault));
+			                  phiz_fault_weight_name(phiz_fault_weight(fault)), f->of_fault[i],
+			                  phiz_fault_title(fault));
 	}
 	phiz_bytes_text(b, "</div>\n");
 }
@@ -224,8 +225,8 @@ static enum phiz_status add_kinds(struct phiz_ctx *ctx, const struct check *chec
 			                  phiz_fault_weight_name(phiz_fault_weight(fault)), phiz_fault_title(fault),
 			                  f->of_fault[fault]);
 			if (f->of_fault[fault] > MAX_SHOWN)
-				phiz_bytes_printf(b, "<p class=\"soft\">The worst %d are shown; <code>phiz data check --json</code> lists "
-				                  "all.</p>\n", (int)MAX_SHOWN);
+				phiz_bytes_printf(b, "<p class=\"soft\">The worst %d are shown; <code>phiz data check --json</code> "
+				                  "lists all.</p>\n", (int)MAX_SHOWN);
 			phiz_bytes_text(b, "<div class=\"findings\">\n");
 		}
 		if (shown++ < MAX_SHOWN)

@@ -160,7 +160,8 @@ static enum phiz_status choose_model(struct phiz_ctx *ctx, const char *asked, co
 	else if (!(status = phiz_find_model_file(ctx, asked ? asked : usual, path)) || asked || status == PHIZ_E_NOMEM)
 		return status;
 	else
-		sentence = phiz_asprintf(ctx, "%s: there is no model '%s'; phiz models fetch %s gets it", without, usual, usual);
+		sentence = phiz_asprintf(ctx, "%s: there is no model '%s'; phiz models fetch %s gets it", without, usual,
+		                         usual);
 	phiz_ctx_clear(ctx);
 	if (!sentence)
 		return PHIZ_E_NOMEM;
@@ -174,13 +175,13 @@ static enum phiz_status choose_models(struct phiz_ctx *ctx, const struct check_s
 	enum phiz_status status = PHIZ_OK;
 
 	if (!check->c.crops)
-		status = choose_model(ctx, s->detector, phiz_default_detector(), "whether there is a face, how many, how large, "
-		                      "how turned; sharpness and light are those of whole photos", check, &check->detector);
+		status = choose_model(ctx, s->detector, phiz_default_detector(), "whether there is a face, how many, how "
+		                      "large, how turned; sharpness and light are those of whole photos", check, &check->detector);
 	if (!status && !check->c.crops && !check->detector)
 		return phiz_names_add(ctx, &check->left_out, "who it is: without a detector faces cannot be compared");
 	if (!status)
-		status = choose_model(ctx, s->model, phiz_default_embedder(), "who it is (wrong person, mixed folder, one person "
-		                      "in two folders)", check, &check->embedder);
+		status = choose_model(ctx, s->model, phiz_default_embedder(), "who it is (wrong person, mixed folder, one "
+		                      "person in two folders)", check, &check->embedder);
 	return status;
 }
 
