@@ -39,9 +39,9 @@ enum phiz_status phiz_aside_add(struct phiz_ctx *ctx, struct phiz_aside_moves *m
 void phiz_aside_moves_free(struct phiz_ctx *ctx, struct phiz_aside_moves *moves);
 
 /* Moves them from dir to aside (made if need be; not inside of dir), and says in `to` where each went. A file that is
- * in the journal already keeps its place there. Errors: ARG (aside is in dir, or the other way round), FORMAT (a journal
- * that is damaged), IO (another process is at it, disk full), CANCELLED. After an error what is moved stays moved: run
- * it again, or undo it. */
+ * in the journal already keeps its place there. Errors: ARG (aside is in dir, or the other way round), FORMAT (a
+ * journal that is damaged), IO (another process is at it, disk full), CANCELLED. After an error what is moved stays
+ * moved: run it again, or undo it. */
 enum phiz_status phiz_aside_put(struct phiz_ctx *ctx, const char *dir, const char *aside,
                                 struct phiz_aside_moves *moves, phiz_aside_progress progress, void *user,
                                 struct phiz_aside_result *result);

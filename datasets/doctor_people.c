@@ -1,5 +1,5 @@
 /* Who is who, by cosines of embeddings. doctor.h says the rules; here is how they are kept cheap: folders are judged on
- * at most PEERS of their photos, others' folders are compared by their means first, and only the nearest few exactly. */
+ * at most PEERS of their photos, others' folders are compared by their means first, only the nearest few exactly. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  *
  * The 256 bits are dealt out to near + 1 sets. Two hashes that differ in at most `near` bits differ in none of them in
  * at least one set (pigeonholes), so it is enough to compare those that agree on a set, for each set: sorting by the
- * bits of a set brings them together. Photos of one plain background agree on many sets and are compared with each other; all
- * others hardly ever meet, and the work grows as n log n. */
+ * bits of a set brings them together. Photos of one plain background agree on many sets and are compared with each
+ * other; all others hardly ever meet, and the work grows as n log n. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -18,7 +18,8 @@ struct check {
 };
 
 /* check_list.c. Fills people and photos (paths, kinds, bytes, times, parts by folder), sorted by path. A folder of
- * parts is known by its names: train and val, valid, validation or test. Errors: NOTFOUND, ARG (nobody in it), IO, NOMEM. */
+ * parts is known by its names: train and val, valid, validation or test. Errors: NOTFOUND, ARG (nobody in it), IO,
+ * NOMEM. */
 enum phiz_status phiz_check_list(struct phiz_ctx *ctx, struct check *check);
 /* Sets parts by the CSV of a split. *unknown: photos of the split that are not there. */
 enum phiz_status phiz_check_split(struct phiz_ctx *ctx, struct check *check, const char *csv, size_t *unknown);

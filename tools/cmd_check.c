@@ -176,7 +176,8 @@ static enum phiz_status choose_models(struct phiz_ctx *ctx, const struct check_s
 
 	if (!check->c.crops)
 		status = choose_model(ctx, s->detector, phiz_default_detector(), "whether there is a face, how many, how "
-		                      "large, how turned; sharpness and light are those of whole photos", check, &check->detector);
+		                      "large, how turned; sharpness and light are those of whole photos", check,
+		                      &check->detector);
 	if (!status && !check->c.crops && !check->detector)
 		return phiz_names_add(ctx, &check->left_out, "who it is: without a detector faces cannot be compared");
 	if (!status)
