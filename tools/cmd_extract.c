@@ -156,6 +156,9 @@ static void tell(const struct extract *e, const size_t n[PHIZ_N_CROP_FATES])
 		        t->by_size, e->runtime ? "the person is alone in no photo" : "there is no embedder (--model)");
 	if (n[PHIZ_CROP_ASIDE])
 		fprintf(stderr, "set aside in %s/" PHIZ_CROPS_ASIDE ": %zu faces\n", e->dir, n[PHIZ_CROP_ASIDE]);
+	if (t->video_left_out)
+		fprintf(stderr, "videos: %zu faces too small, of low score or of low quality were left out\n",
+		        t->video_left_out);
 	if (t->flickers)
 		fprintf(stderr, "videos: %zu faces seen in a single frame were left out\n", t->flickers);
 }

@@ -60,8 +60,10 @@ enum phiz_status extract_each(struct extract *e, size_t n, extract_fn fn, void *
 
 	phiz_parallel_for(e->ctx, (int64_t)n, 1, each_piece, &each);
 	for (int i = 0; i < e->workers; i++)
-		if (e->worker[i].status)
-			return phiz_fail_copy(e->ctx, e->worker[i].ctx);
+		if (e->worker[i].status) {
+			phiz_fail_copy(e->ctx, e->worker[i].ctx);
+			return e->worker[i].status;
+		}
 	return PHIZ_OK;
 }
 

@@ -62,7 +62,7 @@ struct extract {
 	struct phiz_progress progress;
 	double saved; /* when the state was written last */
 	struct extract_told { /* for the summary */
-		size_t there, photos, videos, frames, flickers, by_size, by_embedding, nobody;
+		size_t there, photos, videos, frames, flickers, video_left_out, by_size, by_embedding, nobody;
 	} told;
 };
 

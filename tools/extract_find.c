@@ -108,9 +108,11 @@ static int by_file(const void *a, const void *b)
 
 	if (!order)
 		order = (x->frame > y->frame) - (x->frame < y->frame);
-	if (!order) /* best first, and then in an order that the sort does not choose */
+	if (!order) /* best first, then from left to right, from above */
 		order = (x->face.score < y->face.score) - (x->face.score > y->face.score);
-	return order ? order : memcmp(x->face.box, y->face.box, sizeof x->face.box);
+	for (int i = 0; !order && i < 4; i++)
+		order = (x->face.box[i] > y->face.box[i]) - (x->face.box[i] < y->face.box[i]);
+	return order;
 }
 
 enum phiz_status extract_list_read(struct phiz_ctx *ctx, const char *path, struct extract_list *out)

@@ -301,10 +301,12 @@ static enum phiz_status claim(struct extract *e)
 		status = phiz_dir_make(e->ctx, e->dir);
 		if (!status)
 			status = phiz_dir_list(e->ctx, e->dir, &names);
-		if (!status && names.count)
-			status = phiz_fail(e->ctx, PHIZ_E_ARG,
-			                   "%s: not empty (%s) and not made by \"phiz data extract\"; choose another folder",
-			                   e->dir, names.name[0]);
+		/* Hidden files are no matter, such as what is left of settings that were being written. */
+		for (size_t i = 0; i < names.count && !status; i++)
+			if (names.name[i][0] != '.')
+				status = phiz_fail(e->ctx, PHIZ_E_ARG,
+				                   "%s: not empty (%s) and not made by \"phiz data extract\"; choose another folder",
+				                   e->dir, names.name[i]);
 	}
 	if (!status)
 		status = phiz_crops_settings_write(e->ctx, e->dir, &e->settings);
