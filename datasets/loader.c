@@ -381,6 +381,10 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_lo
 		                 "more", o->threads, o->ahead, o->views, MAX_THREADS, MAX_AHEAD);
 	if (o->balance && !o->shuffle)
 		return phiz_fail(ctx, PHIZ_E_ARG, "loader: balanced sampling needs shuffling");
+	if ((o->people > 0 || o->photos > 0) && (o->people < 1 || o->photos < 1 || !o->shuffle || o->balance ||
+	                                         (int64_t)o->people * o->photos != o->batch))
+		return phiz_fail(ctx, PHIZ_E_ARG, "loader: %d people with %d photos: want a batch of their product, shuffled "
+		                 "and not balanced", o->people, o->photos);
 	status = phiz_preproc_check(ctx, o->preproc);
 	if (!status && o->augment)
 		status = phiz_augment_check(ctx, o->augment);
@@ -497,7 +501,8 @@ static enum phiz_status open_order(struct phiz_loader *l)
 	for (size_t i = 0; person && i < n; i++)
 		person[i] = (uint32_t)l->dataset->sample[l->kept[i]].person;
 	if (person)
-		status = phiz_order_open(l->ctx, o->seed, o->shuffle, o->balance, person, n, people, &l->order);
+		status = phiz_order_open(l->ctx, o->seed, o->shuffle, o->balance, (size_t)o->photos, person, n, people,
+		                         &l->order);
 	phiz_free(l->ctx, person);
 	if (status)
 		return status;
@@ -508,7 +513,7 @@ static enum phiz_status open_order(struct phiz_loader *l)
 		                 "full are dropped: want a smaller batch", n, o->batch);
 	l->epoch_order = phiz_alloc(l->ctx, n, sizeof(*l->epoch_order));
 	l->repeats = phiz_alloc(l->ctx, n, sizeof(*l->repeats));
-	l->scratch = phiz_alloc(l->ctx, n + people, sizeof(*l->scratch));
+	l->scratch = phiz_alloc(l->ctx, phiz_order_scratch(n, people), sizeof(*l->scratch));
 	return l->epoch_order && l->repeats && l->scratch ? PHIZ_OK : PHIZ_E_NOMEM;
 }
 
@@ -661,7 +666,7 @@ size_t phiz_loader_cached(const struct phiz_loader *loader)
 enum phiz_status phiz_loader_order(const struct phiz_loader *loader, uint32_t epoch, uint32_t *order)
 {
 	size_t n = loader->n_kept;
-	uint32_t *item = phiz_alloc(loader->ctx, 2 * n + loader->dataset->people.count, sizeof(*item));
+	uint32_t *item = phiz_alloc(loader->ctx, n + phiz_order_scratch(n, loader->dataset->people.count), sizeof(*item));
 
 	if (!item)
 		return PHIZ_E_NOMEM;

@@ -17,6 +17,8 @@ struct phiz_loader_options {
 	bool drop_last;     /* a last batch that is not full is left out */
 	bool balance;       /* each person equally often (within one), photos of small folders repeated as needed; needs
 	                       shuffle */
+	int people, photos; /* > 0: batches of so many people with so many photos of each (repeated where there are fewer);
+	                       batch is their product; needs shuffle, no balance */
 	bool strict;        /* a photo that cannot be decoded fails phiz_loader_open; otherwise it is named and skipped */
 	int views;          /* > 0: a photo's augmentation draws are those of epoch % views, so that they repeat (the
 	                       order of the epoch does not); 0: new ones each time a photo comes up */

@@ -6,12 +6,13 @@
 #include "core/base/rng.h"
 
 enum phiz_status phiz_order_open(struct phiz_ctx *ctx, uint64_t seed, bool shuffle, bool balance,
-                                 const uint32_t *class_of, size_t count, size_t n_classes, struct phiz_order *out)
+                                 size_t photos, const uint32_t *class_of, size_t count, size_t n_classes,
+                                 struct phiz_order *out)
 {
 	size_t *begin;
 
-	*out = (struct phiz_order){.seed = seed, .count = count, .shuffle = shuffle, .balance = balance};
-	if (!balance)
+	*out = (struct phiz_order){.seed = seed, .count = count, .shuffle = shuffle, .balance = balance, .photos = photos};
+	if (!balance && !photos)
 		return PHIZ_OK;
 	begin = phiz_calloc(ctx, n_classes + 1, sizeof(*begin));
 	out->start = phiz_calloc(ctx, n_classes + 1, sizeof(*out->start));
@@ -76,11 +77,58 @@ static void fill_balanced(const struct phiz_order *o, struct phiz_rng *rng, uint
 	}
 }
 
+/* The next run of class c, whose items stand in `turn` in this epoch's order; at: where its last run ended. */
+static void fill_run(const struct phiz_order *o, size_t c, size_t n, const uint32_t *turn, uint32_t *at, uint32_t *item)
+{
+	size_t size = o->start[c + 1] - o->start[c];
+
+	for (size_t i = 0; i < n; i++) {
+		item[i] = turn[o->start[c] + *at];
+		*at = (uint32_t)((*at + 1) % size);
+	}
+}
+
+/* scratch: the items by class, where each class's turn is, the round's order of classes. */
+static void fill_runs(const struct phiz_order *o, struct phiz_rng *rng, uint32_t epoch, uint32_t *item,
+                      uint32_t *scratch)
+{
+	uint32_t *turn = scratch, *at = scratch + o->count, *rank = at + o->classes;
+	size_t filled = 0;
+
+	memcpy(turn, o->by_class, o->count * sizeof(*turn));
+	for (size_t c = 0; c < o->classes; c++) {
+		struct phiz_rng own;
+
+		phiz_rng_init(&own, o->seed, epoch, c + 1, PHIZ_STREAM_SHUFFLE);
+		phiz_rng_shuffle_u32(&own, turn + o->start[c], o->start[c + 1] - o->start[c]);
+		at[c] = 0;
+		rank[c] = (uint32_t)c;
+	}
+	while (filled < o->count) {
+		phiz_rng_shuffle_u32(rng, rank, o->classes);
+		for (size_t c = 0; c < o->classes && filled < o->count; c++) {
+			size_t n = o->count - filled < o->photos ? o->count - filled : o->photos;
+
+			fill_run(o, rank[c], n, turn, &at[rank[c]], item + filled);
+			filled += n;
+		}
+	}
+}
+
+size_t phiz_order_scratch(size_t count, size_t n_classes)
+{
+	return count + 2 * n_classes;
+}
+
 void phiz_order_epoch(const struct phiz_order *order, uint32_t epoch, uint32_t *item, uint32_t *scratch)
 {
 	struct phiz_rng rng;
 
 	phiz_rng_init(&rng, order->seed, epoch, 0, PHIZ_STREAM_SHUFFLE);
+	if (order->photos && order->classes) {
+		fill_runs(order, &rng, epoch, item, scratch);
+		return;
+	}
 	if (order->balance && order->classes)
 		fill_balanced(order, &rng, epoch, item, scratch);
 	else

@@ -431,6 +431,25 @@ double phiz_recipe_margin(const struct phiz_recipe *recipe)
 	return recipe->loss.margin < 0 ? paper[recipe->loss.name] : recipe->loss.margin;
 }
 
+static enum phiz_status check_sampling(struct phiz_recipe *recipe)
+{
+	int64_t people = recipe->data.people_per_batch, photos = recipe->data.photos_per_person;
+
+	if ((people > 0) != (photos > 0))
+		return phiz_fail(recipe->ctx, PHIZ_E_ARG, "data.people_per_batch and data.photos_per_person go together");
+	if (people > 0 && people * photos != recipe->train.batch)
+		return phiz_fail(recipe->ctx, PHIZ_E_ARG, "train.batch: want data.people_per_batch times "
+		                 "data.photos_per_person = %lld, got %lld", (long long)(people * photos),
+		                 (long long)recipe->train.batch);
+	if (people > 0 && recipe->data.balance)
+		return phiz_fail(recipe->ctx, PHIZ_E_ARG, "data.balance and data.people_per_batch both say how photos are "
+		                 "drawn: set one of them");
+	if (recipe->loss.name == PHIZ_LOSS_TRIPLET && (people < 2 || photos < 2))
+		return phiz_fail(recipe->ctx, PHIZ_E_ARG, "loss.name = triplet needs batches of people: set "
+		                 "data.people_per_batch and data.photos_per_person to 2 or more");
+	return PHIZ_OK;
+}
+
 static enum phiz_status check_loss(struct phiz_recipe *recipe)
 {
 	struct phiz_ctx *ctx = recipe->ctx;
@@ -439,6 +458,10 @@ static enum phiz_status check_loss(struct phiz_recipe *recipe)
 	if (phiz_recipe_margin(recipe) > most)
 		return phiz_fail(ctx, PHIZ_E_ARG, "loss.margin: want at most %g for this loss, got %g", most,
 		                 recipe->loss.margin);
+	if (check_sampling(recipe))
+		return phiz_ctx_status(ctx);
+	if (recipe->loss.center > 0 && (!phiz_recipe_embeds(recipe) || recipe->loss.name == PHIZ_LOSS_DISTILL))
+		return phiz_fail(ctx, PHIZ_E_ARG, "loss.center goes with arcface, cosface and triplet");
 	if (recipe->loss.distill > 0 && !phiz_recipe_embeds(recipe))
 		return phiz_fail(ctx, PHIZ_E_ARG, "loss.distill is for embedders: set loss.name");
 	if (phiz_recipe_embeds(recipe) && recipe->augment.mixup > 0)

@@ -48,6 +48,7 @@ struct phiz_recipe {
 		double val, val_people;
 		int64_t views;
 		bool balance;
+		int64_t people_per_batch, photos_per_person;
 		int64_t workers, prefetch, cache_mib;
 		bool strict;
 	} data;
@@ -72,6 +73,8 @@ struct phiz_recipe {
 		bool embedding_bn;
 		double margin; /* -1: the paper's */
 		double scale;
+		int mining; /* enum phiz_mining */
+		double center, center_rate;
 		double distill, similarity;
 	} loss;
 	struct {

@@ -13,6 +13,7 @@ static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
 static const char *const decay_of[] = {"all", "weights", NULL};
 static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "plateau", NULL};
 static const char *const units[] = {"epoch", "step", NULL};
+static const char *const minings[] = {"all", "semi_hard", "hard", NULL}; /* by enum phiz_mining */
 static const char *const losses[] = {"cross_entropy", "arcface", "cosface", "triplet", "distill", NULL};
 static const char *const aligns[] = {"none", "arcface", "facenet", "box", NULL}; /* by enum phiz_align_kind */
 static const char *const metrics[] = {"top1", "loss", NULL};
@@ -130,6 +131,10 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	    "0: new augmentation draws in each epoch; K: each photo has K augmented versions that take turns, so that "
 	    "what a frozen trunk makes of them can be kept"),
 	BOOL(data, balance, "no", "show each person equally often, repeating the photos of those who have few"),
+	INT(data, people_per_batch, 0, 4096, "0",
+	    "batches of so many people with photos_per_person each, which triplets need; train.batch is their product. 0: "
+	    "batches as they come"),
+	INT(data, photos_per_person, 0, 4096, "0", "photos of each person in such a batch; repeated where there are fewer"),
 	INT(data, workers, 0, 256, "0", "threads that decode ahead; 0: as many as compute"),
 	INT(data, prefetch, 0, 64, "2", "batches that are made ready ahead"),
 	INT(data, cache_mib, 0, 1048576, "256", "memory for decoded photos, MiB"),
@@ -196,6 +201,14 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	      "arcface: angle in radians; cosface: cosine; triplet: squared distance; -1: as in the papers, 0.5, 0.35, "
 	      "0.2"),
 	FLOAT(loss, scale, 0.001, 10000, "64", "arcface, cosface: what cosines are multiplied by"),
+	CHOICE(loss, mining, minings, "semi_hard",
+	       "triplet: all: every triplet of the batch that violates the margin; semi_hard: each pair with the nearest "
+	       "stranger who is farther than its other half; hard: each photo with its farthest own and nearest strange "
+	       "one"),
+	FLOAT(loss, center, 0, 1e6, "0",
+	      "arcface, cosface, triplet: weight of the centre loss beside them, which draws a person's embeddings "
+	      "together"),
+	FLOAT(loss, center_rate, 0, 1, "0.5", "centre loss: how far the centres move towards a batch's embeddings"),
 	FLOAT(loss, distill, 0, 1e6, "0", "arcface, cosface, triplet: weight of distilling train.teacher beside them"),
 	FLOAT(loss, similarity, 0, 1e6, "1",
 	      "distilling: weight of the difference between the batch's matrices of cosines, beside 1 - cosine"),

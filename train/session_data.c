@@ -61,6 +61,8 @@ enum phiz_status phiz_session_open_data(struct phiz_session *s)
 	options.batch = (int)r->train.batch;
 	options.shuffle = true;
 	options.balance = r->data.balance;
+	options.people = (int)r->data.people_per_batch;
+	options.photos = (int)r->data.photos_per_person;
 	options.strict = r->data.strict;
 	options.views = (int)r->data.views;
 	options.threads = (int)r->data.workers;
@@ -74,6 +76,7 @@ enum phiz_status phiz_session_open_data(struct phiz_session *s)
 		return phiz_fail(s->ctx, PHIZ_E_ARG, "there are no photos to train on");
 	options.augment = NULL;
 	options.shuffle = options.balance = false;
+	options.people = options.photos = 0;
 	options.views = 0;
 	options.batch = (int)r->train.val_batch;
 	options.cache_bytes /= 4;
@@ -236,7 +239,7 @@ static enum phiz_status keep(struct phiz_session *s, struct phiz_side *side, siz
 /* How many versions of each training photo can be kept: 0 where each epoch has new ones. */
 static size_t train_views(const struct phiz_recipe *r)
 {
-	if (r->augment.mixup > 0 || r->data.balance)
+	if (r->augment.mixup > 0 || r->data.balance || r->data.people_per_batch > 0)
 		return 0;
 	if (!phiz_augment_is_on(&r->augment))
 		return 1;

@@ -64,22 +64,36 @@ enum phiz_status phiz_session_set_embedding(struct phiz_session *s)
 
 /* --- Tensors of the loss. --- */
 
+/* [people, D], normal with this deviation. */
+static enum phiz_status add_loss_tensor(struct phiz_session *s, const char *name, double deviation, bool trainable)
+{
+	struct phiz_shape shape = phiz_shape_2d(s->options->dataset->n_known, s->dim);
+	struct phiz_tensor *t;
+	enum phiz_status status = phiz_tensor_create(s->ctx, PHIZ_F32, &shape, &t);
+
+	if (status)
+		return status;
+	if (deviation > 0)
+		phiz_init_he_normal(t, 2 / (deviation * deviation), (uint64_t)s->recipe->train.seed, LOSS_STREAM);
+	else
+		phiz_init_constant(t, 0);
+	status = phiz_extra_add(s->ctx, &s->loss, name, t);
+	if (!status)
+		s->loss.entry[s->loss.count - 1].trainable = trainable;
+	return status;
+}
+
 enum phiz_status phiz_session_need_loss(struct phiz_session *s)
 {
 	int loss = s->recipe->loss.name;
-	struct phiz_shape shape = phiz_shape_2d(s->options->dataset->n_known, s->dim);
-	struct phiz_tensor *t;
-	enum phiz_status status;
+	enum phiz_status status = PHIZ_OK;
 
-	if ((loss != PHIZ_LOSS_ARCFACE && loss != PHIZ_LOSS_COSFACE) || s->loss.count)
+	if (!s->dim || s->loss.count)
 		return PHIZ_OK;
-	status = phiz_tensor_create(s->ctx, PHIZ_F32, &shape, &t);
-	if (status)
-		return status;
-	phiz_init_he_normal(t, 2 / (0.01 * 0.01), (uint64_t)s->recipe->train.seed, LOSS_STREAM); /* deviation 0.01 */
-	status = phiz_extra_add(s->ctx, &s->loss, PHIZ_LOSS_WEIGHT, t);
-	if (!status)
-		s->loss.entry[s->loss.count - 1].trainable = true;
+	if (loss == PHIZ_LOSS_ARCFACE || loss == PHIZ_LOSS_COSFACE)
+		status = add_loss_tensor(s, PHIZ_LOSS_WEIGHT, 0.01, true);
+	if (!status && s->recipe->loss.center > 0)
+		status = add_loss_tensor(s, PHIZ_LOSS_CENTER, 0, false);
 	return status;
 }
 

@@ -279,6 +279,10 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	o.margin = phiz_recipe_margin(s->recipe);
 	o.loss_weight = phiz_extra_find(&s->loss, PHIZ_LOSS_WEIGHT);
 	o.distill = o.loss == PHIZ_LOSS_DISTILL ? 1 : s->teacher.embedding ? s->recipe->loss.distill : 0;
+	o.mining = s->recipe->loss.mining;
+	o.loss_center = phiz_extra_find(&s->loss, PHIZ_LOSS_CENTER);
+	o.center = s->recipe->loss.center;
+	o.center_rate = s->recipe->loss.center_rate;
 	o.similarity = s->recipe->loss.similarity;
 	status = phiz_trainnet_create(s->model, &o, &s->net);
 	if (status)

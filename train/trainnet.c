@@ -1,5 +1,6 @@
 #include "train/trainnet.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
@@ -162,11 +163,12 @@ static enum phiz_status add_labels(struct phiz_trainnet *net)
 static enum phiz_status add_cross_entropy(struct phiz_trainnet *net, const char *name, int logits, int *loss)
 {
 	struct phiz_shape one = phiz_shape_1d(1), classes = phiz_shape_1d(0);
-	struct phiz_attr_arg smoothing = {"smoothing", net->options.label_smoothing};
+	/* A batch may have nothing but photos without a name. */
+	struct phiz_attr_arg attr[] = {{"smoothing", net->options.label_smoothing},
+	                               {"allow_none", net->options.distill > 0}};
 	int input[PHIZ_CE_INPUTS] = {logits, net->labels, PHIZ_NONE, PHIZ_NONE, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS];
 	enum phiz_status status = PHIZ_OK;
 
-	smoothing.name = phiz_op_softmax_cross_entropy.attrs[PHIZ_CE_SMOOTHING].name;
 	classes.dim[0] = phiz_graph_value(net->head, logits)->type.shape.dim[1];
 	if (net->options.class_weight) {
 		status = phiz_tensor_create(net->ctx, PHIZ_F32, &classes, &net->class_weight);
@@ -180,7 +182,7 @@ static enum phiz_status add_cross_entropy(struct phiz_trainnet *net, const char 
 	if (!status && net->options.mixup)
 		status = phiz_graph_input(net->head, "train/lambda", PHIZ_F32, &one, &input[PHIZ_CE_LAMBDA]);
 	if (!status)
-		status = phiz_graph_add(net->head, &phiz_op_softmax_cross_entropy, name, input, PHIZ_CE_INPUTS, &smoothing, 1,
+		status = phiz_graph_add(net->head, &phiz_op_softmax_cross_entropy, name, input, PHIZ_CE_INPUTS, attr, 2,
 		                        output);
 	*loss = status ? PHIZ_NONE : output[0];
 	return status;
@@ -203,13 +205,37 @@ static enum phiz_status add_margin(struct phiz_trainnet *net, int embedding, int
 	return status;
 }
 
-/* Distilling, times its weight. */
+/* FaceNet's triplets. */
+static enum phiz_status add_triplets(struct phiz_trainnet *net, int embedding, int *loss)
+{
+	struct phiz_attr_arg attr[] = {{"margin", net->options.margin}, {"mining", (double)net->options.mining}};
+	int input[PHIZ_TRIPLET_INPUTS] = {embedding, net->labels}, output[PHIZ_MAX_OUTPUTS];
+	enum phiz_status status = phiz_graph_add(net->head, &phiz_op_triplet_loss, "train/triplets", input,
+	                                         PHIZ_TRIPLET_INPUTS, attr, 2, output);
+
+	*loss = status ? PHIZ_NONE : output[0];
+	return status;
+}
+
+static enum phiz_status add_centers(struct phiz_trainnet *net, int embedding, int *loss)
+{
+	struct phiz_attr_arg attr = {"rate", net->options.center_rate};
+	int input[PHIZ_CENTER_INPUTS] = {embedding, net->labels, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS];
+	enum phiz_status status = phiz_graph_buffer(net->head, PHIZ_LOSS_CENTER, net->options.loss_center,
+	                                            &input[PHIZ_CENTER_CENTERS]);
+
+	if (!status)
+		status = phiz_graph_add(net->head, &phiz_op_center_loss, "train/centers", input, PHIZ_CENTER_INPUTS, &attr, 1,
+		                        output);
+	*loss = status ? PHIZ_NONE : output[0];
+	return status;
+}
+
 static enum phiz_status add_distill(struct phiz_trainnet *net, int embedding, int *loss)
 {
-	const struct phiz_trainnet_options *o = &net->options;
-	struct phiz_attr_arg attr = {"similarity", o->similarity};
-	struct phiz_shape shape = phiz_graph_value(net->head, embedding)->type.shape, scalar = {0};
-	int input[PHIZ_DISTILL_INPUTS] = {embedding, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS], factor[2];
+	struct phiz_attr_arg attr = {"similarity", net->options.similarity};
+	struct phiz_shape shape = phiz_graph_value(net->head, embedding)->type.shape;
+	int input[PHIZ_DISTILL_INPUTS] = {embedding, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS];
 	enum phiz_status status = phiz_graph_input(net->head, "train/teacher", PHIZ_F32, &shape, &net->teacher);
 
 	input[PHIZ_DISTILL_TEACHER] = net->teacher;
@@ -217,46 +243,91 @@ static enum phiz_status add_distill(struct phiz_trainnet *net, int embedding, in
 		status = phiz_graph_add(net->head, &phiz_op_distill_loss, "train/distill", input, PHIZ_DISTILL_INPUTS, &attr, 1,
 		                        output);
 	*loss = status ? PHIZ_NONE : output[0];
-	if (status || o->distill == 1)
-		return status;
-	status = phiz_tensor_create(net->ctx, PHIZ_F32, &scalar, &net->distill_weight);
+	return status;
+}
+
+/* *loss times weight. */
+static enum phiz_status weigh(struct phiz_trainnet *net, double weight, int *loss)
+{
+	struct phiz_shape scalar = {0};
+	struct phiz_tensor **t = &net->term_weight[net->n_terms];
+	int input[2] = {*loss, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS];
+	char name[40];
+	enum phiz_status status = phiz_tensor_create(net->ctx, PHIZ_F32, &scalar, t);
+
 	if (status)
 		return status;
-	*(float *)net->distill_weight->data = (float)o->distill;
-	factor[0] = *loss;
-	status = phiz_graph_buffer(net->head, "train/distill_weight", net->distill_weight, &factor[1]);
+	*(float *)(*t)->data = (float)weight;
+	snprintf(name, sizeof name, "train/weight%d", net->n_terms);
+	status = phiz_graph_buffer(net->head, name, *t, &input[1]);
+	snprintf(name, sizeof name, "train/weighted%d", net->n_terms);
 	if (!status)
-		status = phiz_graph_add(net->head, &phiz_op_mul, "train/distill_scaled", factor, 2, NULL, 0, output);
+		status = phiz_graph_add(net->head, &phiz_op_mul, name, input, 2, NULL, 0, output);
 	*loss = status ? PHIZ_NONE : output[0];
 	return status;
 }
 
-/* Adds the losses behind the model's output and makes their sum, the loss and the people's logits outputs, so that the
- * pass behind this one keeps them. */
+/* Adds one more term, times its weight, to *total (PHIZ_NONE: it is the first). */
+static enum phiz_status add_term(struct phiz_trainnet *net, double weight, int loss, int *total)
+{
+	int input[2] = {*total, loss}, output[PHIZ_MAX_OUTPUTS];
+	char name[40];
+	enum phiz_status status = weight == 1 ? PHIZ_OK : weigh(net, weight, &input[1]);
+
+	net->n_terms++;
+	if (status || *total == PHIZ_NONE) {
+		*total = input[1];
+		return status;
+	}
+	snprintf(name, sizeof name, "train/sum%d", net->n_terms);
+	status = phiz_graph_add(net->head, &phiz_op_add, name, input, 2, NULL, 0, output);
+	*total = status ? PHIZ_NONE : output[0];
+	return status;
+}
+
+/* The loss that the recipe is named after, but for distilling. */
+static enum phiz_status add_main(struct phiz_trainnet *net, int from, int *logits, int *loss)
+{
+	int kind = net->options.loss;
+	enum phiz_status status = PHIZ_OK;
+
+	if (kind == PHIZ_LOSS_TRIPLET)
+		return add_triplets(net, from, loss);
+	*logits = from;
+	if (kind != PHIZ_LOSS_CROSS_ENTROPY)
+		status = add_margin(net, from, logits);
+	return status ? status : add_cross_entropy(net, "train/classes", *logits, loss);
+}
+
+/* Adds the losses behind the model's output and makes their sum and the people's logits outputs, so that the pass
+ * behind this one keeps them. */
 static enum phiz_status add_losses(struct phiz_trainnet *net, int from)
 {
 	const struct phiz_trainnet_options *o = &net->options;
-	bool margin = o->loss == PHIZ_LOSS_ARCFACE || o->loss == PHIZ_LOSS_COSFACE;
-	int term[2], n = 0, logits = from, output[PHIZ_MAX_OUTPUTS];
+	int loss, total = PHIZ_NONE, logits = PHIZ_NONE;
 	enum phiz_status status = PHIZ_OK;
 
 	net->labels = net->teacher = PHIZ_NONE;
 	if (o->loss != PHIZ_LOSS_DISTILL)
 		status = add_labels(net);
-	if (!status && o->distill > 0)
-		status = add_distill(net, from, &term[n++]);
-	if (!status && margin)
-		status = add_margin(net, from, &logits);
-	if (!status && o->loss != PHIZ_LOSS_DISTILL) {
-		status = add_cross_entropy(net, n ? "train/classes" : "train/loss", logits, &term[n]);
-		n++;
+	if (!status && o->distill > 0) {
+		status = add_distill(net, from, &loss);
+		if (!status)
+			status = add_term(net, o->distill, loss, &total);
 	}
-	output[0] = term[0];
-	if (!status && n == 2)
-		status = phiz_graph_add(net->head, &phiz_op_add, "train/loss", term, 2, NULL, 0, output);
+	if (!status && o->loss_center) {
+		status = add_centers(net, from, &loss);
+		if (!status)
+			status = add_term(net, o->center, loss, &total);
+	}
+	if (!status && o->loss != PHIZ_LOSS_DISTILL) {
+		status = add_main(net, from, &logits, &loss);
+		if (!status)
+			status = add_term(net, 1, loss, &total);
+	}
 	if (!status)
-		status = phiz_graph_output(net->head, output[0]);
-	if (!status && margin)
+		status = phiz_graph_output(net->head, total);
+	if (!status && logits != PHIZ_NONE && logits != from)
 		status = phiz_graph_output(net->head, logits);
 	return status;
 }
@@ -422,6 +493,7 @@ enum phiz_status phiz_trainnet_create(struct phiz_model *model, const struct phi
 void phiz_trainnet_free(struct phiz_trainnet **net)
 {
 	struct phiz_trainnet *n = net ? *net : NULL;
+	int i;
 
 	if (!n)
 		return;
@@ -432,7 +504,8 @@ void phiz_trainnet_free(struct phiz_trainnet **net)
 	phiz_graph_free(&n->val_head);
 	phiz_model_free(&n->trunk);
 	phiz_tensor_free(n->ctx, &n->class_weight);
-	phiz_tensor_free(n->ctx, &n->distill_weight);
+	for (i = 0; i < n->n_terms; i++)
+		phiz_tensor_free(n->ctx, &n->term_weight[i]);
 	phiz_free(n->ctx, n);
 	*net = NULL;
 }

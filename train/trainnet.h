@@ -11,6 +11,7 @@
 #include <phiz/plan.h>
 
 #define PHIZ_MAX_FEATURES 16
+#define PHIZ_LOSS_CENTER "loss/center" /* of the centre loss */
 #define PHIZ_LOSS_WEIGHT "loss/weight" /* the classes of ArcFace and CosFace, which only training needs */
 
 struct phiz_trainnet_options {
@@ -22,6 +23,9 @@ struct phiz_trainnet_options {
 	int loss;
 	double scale, margin;
 	struct phiz_tensor *loss_weight; /* arcface, cosface: [people, D], parameter "loss/weight" */
+	int mining;                      /* triplet: enum phiz_mining */
+	struct phiz_tensor *loss_center; /* [people, D], state "loss/center"; NULL: no centre loss */
+	double center, center_rate;      /* its weight, and how far centres move */
 	double distill, similarity;      /* weight of distilling (distill alone: 1); 0: none */
 	const float *class_weight; /* one for each class, copied; NULL: none */
 	uint64_t seed;            /* dropout */
@@ -45,7 +49,8 @@ struct phiz_trainnet {
 	bool batch_statistics; /* a batch norm of the head works on the batch's own */
 	struct phiz_tensor *class_weight;
 	struct phiz_graph *val_head;    /* the head without what only training needs */
-	struct phiz_tensor *distill_weight;
+	struct phiz_tensor *term_weight[3];
+	int n_terms;
 	/* Values of head; PHIZ_NONE where there is none. output: logits or embedding; logits: a class for each
 	 * person. */
 	int output, labels, labels_b, lambda, teacher, logits, loss;

@@ -71,9 +71,10 @@ enum { PHIZ_CAST_DTYPE };
  *   l(y) = sum_n ( (1-s) w[y_n] nll_n(y_n) + s/C sum_c w[c] nll_n(c) ) / sum_n w[y_n]
  * With labels_b and lambda (MixUp): sample n's numerator and weight are lambda_n times those of labels plus
  * (1-lambda_n) times those of labels_b. A label outside 0..C-1 is an error when running (PHIZ_E_ARG) except -1 (that
- * sample does not count). saved: probabilities [N,C], and the sum of weights []. */
+ * sample does not count). No sample that counts: NaN, as in PyTorch; with allow_none 0. saved: probabilities [N,C], and
+ * the sum of weights []. */
 enum { PHIZ_CE_LOGITS, PHIZ_CE_LABELS, PHIZ_CE_WEIGHT, PHIZ_CE_LABELS_B, PHIZ_CE_LAMBDA, PHIZ_CE_INPUTS };
-enum { PHIZ_CE_SMOOTHING };
+enum { PHIZ_CE_SMOOTHING, PHIZ_CE_ALLOW_NONE, PHIZ_CE_ATTRS };
 
 /* margin_linear: input [N,D], weight [C,D], labels I32 [N] or absent -> logits [N,C], scale * cos(theta), theta
  * the angle between the input's and the weight's row. Training, and class c is the sample's label:
@@ -84,6 +85,22 @@ enum { PHIZ_CE_SMOOTHING };
  * input's rows [N], of the weight's [C]. */
 enum { PHIZ_MARGIN_INPUT, PHIZ_MARGIN_WEIGHT, PHIZ_MARGIN_LABELS, PHIZ_MARGIN_INPUTS };
 enum { PHIZ_MARGIN_SCALE, PHIZ_MARGIN_ANGLE, PHIZ_MARGIN_COSINE, PHIZ_MARGIN_ATTRS };
+
+/* triplet_loss: input [N,D], labels I32 [N] -> loss []: with d squared distances of the L2-normalised rows, the mean of
+ * max(0, d(anchor, positive) - d(anchor, negative) + margin) (Schroff et al. 2015) over, by `mining`:
+ *   all: the triplets above 0; semi_hard: each anchor and positive with the nearest negative that is farther than the
+ *   positive (where none is, the farthest); hard: each anchor with its farthest positive and nearest negative.
+ * Samples of label -1 take no part; without a triplet the loss is 0. saved: d [N,N], the loss's derivative by it
+ * [N,N], norms of the rows [N]. */
+enum phiz_mining { PHIZ_MINE_ALL, PHIZ_MINE_SEMI_HARD, PHIZ_MINE_HARD };
+enum { PHIZ_TRIPLET_INPUT, PHIZ_TRIPLET_LABELS, PHIZ_TRIPLET_INPUTS };
+enum { PHIZ_TRIPLET_MARGIN, PHIZ_TRIPLET_MINING, PHIZ_TRIPLET_ATTRS };
+
+/* center_loss: input [N,D], labels I32 [N], centers [C,D] -> loss []: half the mean squared distance of the samples
+ * that have a label to their class's centre. Training, the centres move towards their samples by `rate`, after the
+ * loss; they get no gradient. saved: differences [N,D]. */
+enum { PHIZ_CENTER_INPUT, PHIZ_CENTER_LABELS, PHIZ_CENTER_CENTERS, PHIZ_CENTER_INPUTS };
+enum { PHIZ_CENTER_RATE };
 
 /* distill_loss: student [N,D], teacher [N,D] -> loss [], with s and t the L2-normalised rows:
  *   1/N sum_n (1 - s_n t_n) + similarity/N^2 sum_nm (s_n s_m - t_n t_m)^2

@@ -4,7 +4,7 @@
  *   loss = sum_n l_n / sum_n v_n; with labels_b and lambda, l_n = lambda_n l_n(y_n) + (1-lambda_n) l_n(b_n), v_n alike.
  * dx_nc = dloss / sum v * [ (1-s) w[y] (p_nc - (c == y)) + s/C (p_nc sum_k w[k] - w[c]) ], mixed alike. In double,
  * without overflow: the maximum is taken off first. Saved: p [N,C], sum of v []. No label that counts: the loss is
- * NaN and the gradients are 0, as in PyTorch. */
+ * NaN (with allow_none 0) and the gradients are 0, as in PyTorch. */
 #include "core/base/error.h"
 #include "core/ops/kernel.h"
 
@@ -107,7 +107,7 @@ enum phiz_status REF(phiz_softmax_cross_entropy_forward)(struct phiz_call *call)
 			sum += part[i].weight;
 		}
 	}
-	*(real *)call->out[0].data = (real)(loss / sum);
+	*(real *)call->out[0].data = (real)(sum > 0 || !call->node->attr[PHIZ_CE_ALLOW_NONE].i ? loss / sum : 0);
 	if (saved_sum)
 		*saved_sum = (real)sum;
 	return PHIZ_OK;
@@ -218,6 +218,7 @@ static void cost(const struct phiz_node *node, const struct phiz_type *in, const
 static const char *const input_names[] = {"logits", "labels", "class_weight", "labels_b", "lambda"};
 static const struct phiz_attr_desc attrs[] = {
 	[PHIZ_CE_SMOOTHING] = {"smoothing", PHIZ_ATTR_FLOAT, 0, 0, 1},
+	[PHIZ_CE_ALLOW_NONE] = PHIZ_ATTR_SWITCH("allow_none", 0),
 };
 
 const struct phiz_op phiz_op_softmax_cross_entropy = {
@@ -227,7 +228,7 @@ const struct phiz_op phiz_op_softmax_cross_entropy = {
 	.n_outputs = 1,
 	.input_names = input_names,
 	.attrs = attrs,
-	.n_attrs = 1,
+	.n_attrs = PHIZ_CE_ATTRS,
 	.diff_mask = 1u << PHIZ_CE_LOGITS,
 	.infer = infer,
 	.saved = saved,

@@ -3,7 +3,7 @@
 
 Everything is computed in double from values that float holds exactly. The metadata has a text per case, such as
 "conv2d training=1 stride_h=2", and the tensors are CASE.inI (f32, i32: labels), CASE.out, CASE.dout (f32), CASE.dinI,
-CASE.afterI (running statistics after a training step); f64 unless said. Made with PyTorch 1.13.1.
+CASE.afterI (running statistics after a training step); f64 unless said. Made with PyTorch 2.15.
 """
 import json, os, struct
 import numpy as np, torch, torch.nn.functional as F
@@ -202,6 +202,97 @@ case("ce_mixup", "softmax_cross_entropy smoothing=0.1", [x, Y, None, B, LAMBDA],
      lambda x, y, w, b, lam: F.cross_entropy(x, share, label_smoothing=0.1), [0])
 case("ce_mixup_all", "softmax_cross_entropy smoothing=0.1", [values(*LOGITS), IGNORED, positive(4), B, LAMBDA],
      lambda x, y, w, b, lam: mixed(x, y, w, b, lam, 0.1), [0])
+
+case("ce_none", "softmax_cross_entropy allow_none=1", [values(2, 3), torch.tensor([-1, -1])],
+     lambda x, y: x.sum() * 0, [0])
+
+
+def margin_logits(x, w, y, scale, angle, cosine):
+    """ArcFace's and CosFace's logits as insightface has them (easy_margin off)."""
+    cos = F.normalize(x) @ F.normalize(w).T
+    if y is None:
+        return scale * cos
+    theta_plus = torch.cos(torch.acos(cos) + angle)
+    kept = torch.where(cos > np.cos(np.pi - angle), theta_plus, cos - np.sin(np.pi - angle) * angle) - cosine
+    own = torch.zeros_like(cos, dtype=torch.bool)
+    for i, label in enumerate(y):
+        if label >= 0:
+            own[i, label] = True
+    return scale * torch.where(own, kept, cos)
+
+
+def margin(name, text, labels, scale, angle, cosine, training=True, opposite=False):
+    x, w = values(6, 5), values(4, 5)
+    if opposite:  # beyond pi with the margin
+        x[0] = -w[labels[0]] + 0.0625 * values(5)
+        x = x.float().double()
+    y = torch.tensor(labels) if labels else None
+    case(name, "margin_linear scale=%g angle=%g cosine=%g training=%d%s" % (scale, angle, cosine, training, text),
+         [x, w, y] if labels else [x, w],
+         lambda x, w, y=None: margin_logits(x, w, y if training else None, scale, angle, cosine), [0, 1])
+
+
+LABELS = [0, 3, 1, -1, 2, 3]
+margin("arcface", "", LABELS, 64, 0.5, 0)
+margin("arcface_opposite", "", LABELS, 8, 0.5, 0, opposite=True)
+margin("cosface", "", LABELS, 64, 0, 0.35)
+margin("margin_both", "", LABELS, 30, 0.25, 0.125)
+margin("margin_none", "", None, 16, 0.5, 0)
+margin("margin_inference", "", LABELS, 16, 0.5, 0, training=False)
+
+
+def triplets(x, y, margin, mining):
+    """Every triplet looked at by itself."""
+    u = F.normalize(x)
+    d = ((u[:, None] - u[None]) ** 2).sum(2)
+    n, terms = len(y), []
+    for a in range(n):
+        own = [p for p in range(n) if p != a and y[p] == y[a] >= 0]
+        other = [k for k in range(n) if y[k] >= 0 and y[k] != y[a]]
+        if mining == 2 and own and other:
+            terms.append(max(d[a, p] for p in own) - min(d[a, k] for k in other) + margin)
+        for p in own if mining < 2 else []:
+            if mining == 0:
+                terms += [d[a, p] - d[a, k] + margin for k in other if d[a, p] - d[a, k] + margin > 0]
+            elif other:
+                farther = [d[a, k] for k in other if d[a, k] > d[a, p]]
+                terms.append(d[a, p] - (min(farther) if farther else max(d[a, k] for k in other)) + margin)
+    return torch.stack([F.relu(t) for t in terms]).mean() if terms else x.sum() * 0
+
+
+PEOPLE = [0, 1, 0, 2, -1, 1, 0, 2, 1]
+for mining, what in enumerate(["all", "semi_hard", "hard"]):
+    case("triplet_" + what, "triplet_loss margin=0.25 mining=%d" % mining, [values(9, 4), torch.tensor(PEOPLE)],
+         lambda x, y: triplets(x, y, 0.25, mining), [0])
+case("triplet_alone", "triplet_loss", [values(3, 4), torch.tensor([0, 1, 2])], lambda x, y: triplets(x, y, 0.2, 1), [0])
+
+
+def centers(x, y, c, rate):
+    """Wen et al. 2016, equations 2 to 4, with the mean over the batch; c moves."""
+    kept = [i for i in range(len(y)) if y[i] >= 0]
+    loss = ((x[kept] - c.clone()[y[kept]]) ** 2).sum() / 2 / max(1, len(kept))
+    with torch.no_grad():
+        before = c.clone()
+        for j in set(y[kept].tolist()):
+            own = [i for i in kept if y[i] == j]
+            c[j] -= rate * (before[j] - x[own]).sum(0) / (1 + len(own))
+    return loss
+
+
+case("center", "center_loss rate=0.25 training=1", [values(9, 4), torch.tensor(PEOPLE), values(4, 4)],
+     lambda x, y, c: centers(x, y, c, 0.25), [0], (2,))
+case("center_still", "center_loss", [values(9, 4), torch.tensor(PEOPLE), values(4, 4)],
+     lambda x, y, c: centers(x, y, c, 0), [0], (2,))
+
+
+def distill(a, b, weight):
+    s, t = F.normalize(a), F.normalize(b)
+    return (1 - F.cosine_similarity(a, b)).mean() + weight * F.mse_loss(s @ s.T, t @ t.T)
+
+
+for weight in (0, 1, 20):
+    case("distill_%d" % weight, "distill_loss similarity=%d" % weight, [values(7, 5), values(7, 5)],
+         lambda a, b: distill(a, b, weight), [0])
 
 header, data = {"__metadata__": texts}, b""
 for name, array in tensors.items():

@@ -1,4 +1,4 @@
-/* margin_linear, distill_loss. */
+/* margin_linear, triplet_loss, center_loss, distill_loss. */
 #include "grad/grad.h"
 
 #include <math.h>
@@ -108,6 +108,78 @@ void grad_distill_loss(void **state)
 	assert_true(fabs(op_get(&r.call.out[0], 0)) < 1e-12);
 	for (int i = 0; i < 12; i++)
 		assert_true(fabs(op_get(&r.call.din[PHIZ_DISTILL_STUDENT], i)) < 1e-12);
+	op_run_done(&r);
+	test_ctx_done(&ctx);
+}
+
+void grad_triplet_loss(void **state)
+{
+	struct phiz_ctx *ctx = test_ctx(1);
+	const struct phiz_kernel *kernel = &phiz_op_triplet_loss.reference_f64;
+	/* Squared distances on the unit sphere: own 0.8 (cosine 0.6), other 2 (cosine 0). */
+	static const double rows[4][3] = {{5, 0, 0}, {0.6, 0.8, 0}, {0, 0, 3}, {0, 0, 1}};
+	struct op_case c;
+	struct op_run r;
+
+	(void)state;
+	grad_draws(&phiz_op_triplet_loss, 24);
+	grad_report(&phiz_op_triplet_loss);
+
+	op_case_init(&c, &phiz_op_triplet_loss);
+	op_case_input(&c, PHIZ_TRIPLET_INPUT, PHIZ_F32, phiz_shape_2d(4, 3));
+	op_case_input(&c, PHIZ_TRIPLET_LABELS, PHIZ_I32, phiz_shape_1d(4));
+	op_case_attr(&c, "margin", 2);
+	op_case_attr(&c, "mining", PHIZ_MINE_HARD);
+	op_run_start(&r, ctx, &c, PHIZ_F64);
+	op_run_fill(&r, 1);
+	for (int i = 0; i < 4; i++) {
+		set_row(&r.call.in[PHIZ_TRIPLET_INPUT], i, rows[i][0], rows[i][1], rows[i][2]);
+		op_set(&r.call.in[PHIZ_TRIPLET_LABELS], i, i / 2);
+	}
+	op_run_forward(&r, kernel); /* anchors 0 and 1: 0.8 - 2 + 2; 2 and 3: 0 - 2 + 2 */
+	assert_true(fabs(op_get(&r.call.out[0], 0) - 0.4) < 1e-12);
+	for (int i = 0; i < 4; i++)
+		op_set(&r.call.in[PHIZ_TRIPLET_LABELS], i, i ? -1 : 0);
+	op_run_forward(&r, kernel);
+	op_run_backward(&r, kernel);
+	assert_true(op_get(&r.call.out[0], 0) == 0);
+	for (int i = 0; i < 12; i++)
+		assert_true(op_get(&r.call.din[PHIZ_TRIPLET_INPUT], i) == 0);
+	op_run_done(&r);
+	test_ctx_done(&ctx);
+}
+
+void grad_center_loss(void **state)
+{
+	struct phiz_ctx *ctx = test_ctx(1);
+	const struct phiz_kernel *kernel = &phiz_op_center_loss.reference_f64;
+	struct op_case c;
+	struct op_run r;
+
+	(void)state;
+	grad_draws(&phiz_op_center_loss, 16);
+	grad_report(&phiz_op_center_loss);
+
+	op_case_init(&c, &phiz_op_center_loss);
+	op_case_input(&c, PHIZ_CENTER_INPUT, PHIZ_F32, phiz_shape_2d(2, 1));
+	op_case_input(&c, PHIZ_CENTER_LABELS, PHIZ_I32, phiz_shape_1d(2));
+	op_case_input(&c, PHIZ_CENTER_CENTERS, PHIZ_F32, phiz_shape_2d(2, 1));
+	op_case_attr(&c, "rate", 0.5);
+	c.training = true;
+	op_run_start(&r, ctx, &c, PHIZ_F64);
+	op_run_fill(&r, 1);
+	for (int i = 0; i < 2; i++) {
+		op_set(&r.call.in[PHIZ_CENTER_INPUT], i, 3 + i);
+		op_set(&r.call.in[PHIZ_CENTER_LABELS], i, 1);
+		op_set(&r.call.in[PHIZ_CENTER_CENTERS], i, 1);
+	}
+	op_run_forward(&r, kernel); /* (2^2 + 3^2) / 4; the centre moves by half of 5 / 3 */
+	assert_true(fabs(op_get(&r.call.out[0], 0) - 3.25) < 1e-12);
+	assert_true(op_get(&r.call.in[PHIZ_CENTER_CENTERS], 0) == 1);
+	assert_true(fabs(op_get(&r.call.in[PHIZ_CENTER_CENTERS], 1) - (1 + 2.5 / 3)) < 1e-12);
+	op_set(&r.call.in[PHIZ_CENTER_LABELS], 0, 2);
+	assert_fails(ctx, PHIZ_E_ARG, kernel->forward(&r.call));
+	assert_message(ctx, "want a label from 0 to 1 (or -1), got 2");
 	op_run_done(&r);
 	test_ctx_done(&ctx);
 }

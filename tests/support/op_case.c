@@ -298,11 +298,16 @@ static void fill_labels(const struct phiz_tensor *t, struct phiz_rng *rng, int64
 		op_set(t, i, i > 0 && phiz_rng_below(rng, 8) == 0 ? -1 : (double)phiz_rng_below(rng, (uint32_t)classes));
 }
 
-/* Classes are the logits' columns, or the rows of the weight that makes them. */
+/* Classes are the logits' columns, or the rows of the tensor that has one for each; triplets may have any number. */
 static int64_t classes_of(const struct op_run *r)
 {
-	return r->node.op == &phiz_op_margin_linear ? r->call.in[PHIZ_MARGIN_WEIGHT].shape.dim[0]
-	                                            : r->call.in[0].shape.dim[1];
+	const struct phiz_op *op = r->node.op;
+
+	if (op == &phiz_op_triplet_loss)
+		return 3;
+	return op == &phiz_op_margin_linear  ? r->call.in[PHIZ_MARGIN_WEIGHT].shape.dim[0]
+	       : op == &phiz_op_center_loss ? r->call.in[PHIZ_CENTER_CENTERS].shape.dim[0]
+	                                    : r->call.in[0].shape.dim[1];
 }
 
 void op_run_fill(struct op_run *r, uint64_t seed)

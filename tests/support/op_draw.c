@@ -273,6 +273,27 @@ static void draw_margin_linear(struct draw *d)
 	d->c->training = phiz_rng_below(d->rng, 4) != 0;
 }
 
+static void draw_triplet_loss(struct draw *d)
+{
+	int64_t n = 2 + size(d), dims = 2 + size(d);
+
+	real_input(d, PHIZ_TRIPLET_INPUT, phiz_shape_2d(n, dims));
+	op_case_input(d->c, PHIZ_TRIPLET_LABELS, PHIZ_I32, phiz_shape_1d(n));
+	op_case_attr(d->c, "margin", coin(d) ? 0.25 : 1);
+	op_case_attr(d->c, "mining", (double)between(d, PHIZ_MINE_ALL, PHIZ_MINE_HARD));
+}
+
+static void draw_center_loss(struct draw *d)
+{
+	int64_t n = size(d), dims = size(d);
+
+	real_input(d, PHIZ_CENTER_INPUT, phiz_shape_2d(n, dims));
+	op_case_input(d->c, PHIZ_CENTER_LABELS, PHIZ_I32, phiz_shape_1d(n));
+	real_input(d, PHIZ_CENTER_CENTERS, phiz_shape_2d(size(d), dims));
+	op_case_attr(d->c, "rate", coin(d) ? 0.5 : 0.125);
+	d->c->training = coin(d);
+}
+
 static void draw_distill_loss(struct draw *d)
 {
 	int64_t n = size(d), dims = 1 + size(d);

@@ -13,6 +13,10 @@
 #define STATISTICS \
 	{[PRECISION_F64] = {1e-13, 1e-13}, [PRECISION_DIFFERENCE] = {2e-8, 1e-8}, [PRECISION_REFERENCE] = {5e-7, 5e-7}, \
 	 [PRECISION_F32] = {1e-5, 1e-5}, [PRECISION_BF16] = {4e-2, 2e-2}, [PRECISION_F16] = {5e-3, 5e-3}}
+/* Differences of sums that cancel. */
+#define DISTANCES \
+	{[PRECISION_F64] = {1e-13, 1e-13}, [PRECISION_DIFFERENCE] = {2e-8, 1e-8}, [PRECISION_REFERENCE] = {5e-6, 5e-6}, \
+	 [PRECISION_F32] = {2e-5, 2e-5}, [PRECISION_BF16] = {4e-2, 2e-2}, [PRECISION_F16] = {5e-3, 5e-3}}
 #define ELEMENT \
 	{[PRECISION_F64] = {1e-16, 1e-15}, [PRECISION_DIFFERENCE] = {2e-9, 1e-9}, [PRECISION_REFERENCE] = {0, 3e-7}, \
 	 [PRECISION_F32] = {1e-7, 5e-7}, [PRECISION_BF16] = {1e-2, 1e-2}, [PRECISION_F16] = {1e-3, 2e-3}}
@@ -41,6 +45,8 @@ static const struct {
 	{&phiz_op_l2_normalize, STATISTICS},
 	{&phiz_op_softmax_cross_entropy, SUMS},
 	{&phiz_op_margin_linear, STATISTICS},
+	{&phiz_op_triplet_loss, DISTANCES},
+	{&phiz_op_center_loss, STATISTICS},
 	{&phiz_op_distill_loss, STATISTICS},
 	{&phiz_op_cast, ELEMENT},
 	{NULL, {[PRECISION_F32] = {1e-5, 0}, [PRECISION_F32_GRADIENT] = {1e-4, 0}}}, /* a whole network */
