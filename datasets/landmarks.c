@@ -24,7 +24,7 @@ enum { COLUMN_FILE, COLUMN_POINT, COLUMN_BOX = COLUMN_POINT + 2 * PHIZ_LANDMARKS
        COLUMNS };
 
 static const char *const column_names[COLUMNS] = {
-	"file", "lx", "ly", "rx", "ry", "nx", "ny", "mlx", "mly", "mrx", "mry", "box_x", "box_y", "box_w", "box_h", "score",
+	"file", "lx", "ly", "rx", "ry", "nx", "ny", "mlx", "mly", "mrx", "mry", "x", "y", "w", "h", "score",
 };
 
 /* at[c]: the column of the CSV, -1 where there is none. */

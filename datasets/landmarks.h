@@ -8,7 +8,7 @@
 
 /* The file's columns, by the names in its header and in any order, others left unread: file (relative to the folder
  * that the CSV lies in), lx ly rx ry nx ny mlx mly mrx mry (the points in the order of struct phiz_face), and, if they
- * are there, box_x box_y box_w box_h and score. */
+ * are there, x y w h (the box) and score. */
 #define PHIZ_LANDMARKS_NAME "landmarks.csv"
 
 /* Faces of all samples, by index: face[i].score is -1 where the CSV does not have the photo. NULL: no landmarks. */

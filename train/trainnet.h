@@ -11,8 +11,8 @@
 #include <phiz/plan.h>
 
 #define PHIZ_MAX_FEATURES 16
-#define PHIZ_LOSS_CENTER "loss/center" /* of the centre loss */
-#define PHIZ_LOSS_WEIGHT "loss/weight" /* the classes of ArcFace and CosFace, which only training needs */
+#define PHIZ_LOSS_CENTER "loss.center" /* of the centre loss */
+#define PHIZ_LOSS_WEIGHT "loss.weight" /* the classes of ArcFace and CosFace, which only training needs */
 
 struct phiz_trainnet_options {
 	int64_t batch, val_batch; /* val_batch 0: no validation plan */
@@ -22,9 +22,9 @@ struct phiz_trainnet_options {
 	/* An embedder's losses; enum phiz_loss_kind. The tensors are borrowed and trained. */
 	int loss;
 	double scale, margin;
-	struct phiz_tensor *loss_weight; /* arcface, cosface: [people, D], parameter "loss/weight" */
+	struct phiz_tensor *loss_weight; /* arcface, cosface: [people, D], parameter "loss.weight" */
 	int mining;                      /* triplet: enum phiz_mining */
-	struct phiz_tensor *loss_center; /* [people, D], state "loss/center"; NULL: no centre loss */
+	struct phiz_tensor *loss_center; /* [people, D], state "loss.center"; NULL: no centre loss */
 	double center, center_rate;      /* its weight, and how far centres move */
 	double distill, similarity;      /* weight of distilling (distill alone: 1); 0: none */
 	const float *class_weight; /* one for each class, copied; NULL: none */
