@@ -241,7 +241,8 @@ const struct phiz_verb phiz_verb_train = {
 	"train", "from photographs and a recipe to a model",
 	"RECIPE --data DIR... [--split CSV | --val DIR] [--weights FILE] [--teacher FILE] --run DIR [--resume] "
 	"[--set KEY=VALUE]",
-	"RECIPE is a .cfg file or the name of a built-in recipe (faces, nano_classic, tiny);\n"
+	"RECIPE is a .cfg file or the name of a built-in recipe: faces, nano_classic, tiny\n"
+	"train classifiers; arcface_r18, facenet_triplet, distill_r18 train embedders.\n"
 	"--set changes single keys, --keys lists them all. Ctrl-C writes a checkpoint;\n"
 	"--resume goes on from the last one, bit for bit as if nothing had happened. The run's\n"
 	"folder holds best.phiz (use this one), last.phiz (to resume), recipe.cfg, log.jsonl,\n"

@@ -9,6 +9,7 @@
 
 #define PHIZ_LAST "last.phiz"
 #define PHIZ_BEST "best.phiz"
+#define PHIZ_TEACHER "teacher.safetensors" /* the embeddings that are distilled, so that resuming need not wait */
 
 struct phiz_rundir {
 	struct phiz_ctx *ctx;

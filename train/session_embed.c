@@ -140,18 +140,23 @@ enum phiz_status phiz_session_open_teacher(struct phiz_session *s)
 	struct phiz_align align;
 	uint32_t *index;
 	size_t count;
+	char *cache;
 	enum phiz_status status;
 
 	if (!phiz_recipe_distills(r))
 		return PHIZ_OK;
 	if (strcmp(r->train.teacher, "none") == 0)
 		return phiz_fail(s->ctx, PHIZ_E_ARG, "distilling needs a teacher: train.teacher = FILE.phiz (or --teacher)");
+	cache = phiz_rundir_join(&s->dir, PHIZ_TEACHER);
+	if (!cache)
+		return PHIZ_E_NOMEM;
 	phiz_session_align(r, &align);
 	memset(&o, 0, sizeof o);
 	o.path = r->train.teacher;
 	o.faces = s->options->faces;
 	o.align = &align;
 	o.batch = 32;
+	o.cache = cache;
 	o.cancel = s->options->cancel;
 	o.user = s;
 	o.progress = show_teacher;
@@ -159,6 +164,7 @@ enum phiz_status phiz_session_open_teacher(struct phiz_session *s)
 	if (!status)
 		status = phiz_teacher_open(s->ctx, s->options->dataset, index, count, &o, &s->teacher);
 	phiz_free(s->ctx, index);
+	phiz_free(s->ctx, cache);
 	return status;
 }
 

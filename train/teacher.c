@@ -1,13 +1,18 @@
 #include "train/teacher.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <phiz/plan.h>
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/sha256.h"
 #include "core/graph/graph.h"
+#include "core/io/safetensors.h"
+#include "core/io/tensors.h"
 #include "datasets/loader.h"
 #include "train/embed_score.h"
 
@@ -78,6 +83,91 @@ static enum phiz_status open_model(struct work *w, struct phiz_teacher *out)
 	return status ? status : make_plan(w);
 }
 
+/* --- What an earlier session computed. --- */
+
+enum { KEYS = 3 };
+static const char *const keys[KEYS] = {"teacher", "data", "faces"};
+
+/* What the embeddings depend on, as texts: the teacher, the photos' names and parts, where the faces are and how they
+ * are cut out. */
+struct identity {
+	char text[KEYS][65];
+};
+
+static void identify(const struct work *w, const struct phiz_dataset *dataset, const struct phiz_teacher *teacher,
+                     struct identity *out)
+{
+	const struct phiz_landmarks *faces = w->options->faces;
+	const struct phiz_align *a = &w->preproc.align;
+	struct phiz_sha256 h;
+	char how[80];
+	size_t i;
+
+	memcpy(out->text[0], teacher->hash, sizeof teacher->hash);
+	phiz_dataset_sha256(dataset, out->text[1]);
+	phiz_sha256_init(&h);
+	snprintf(how, sizeof how, "%s %.17g %d", phiz_align_name(a->kind), a->margin, a->size);
+	phiz_sha256_add(&h, how, strlen(how));
+	for (i = 0; faces && i < faces->count; i++) {
+		phiz_sha256_add(&h, faces->face[i].landmark, sizeof faces->face[i].landmark);
+		phiz_sha256_add(&h, faces->face[i].box, sizeof faces->face[i].box);
+	}
+	phiz_sha256_hex(&h, out->text[2]);
+}
+
+static bool fits(const struct phiz_tensors *t, const struct identity *id, size_t samples, int dim)
+{
+	const struct phiz_tensor *e = phiz_tensors_find(t, "embedding");
+	size_t k, i, found = 0;
+
+	for (k = 0; k < KEYS; k++)
+		for (i = 0; i < t->n_meta; i++)
+			found += !strcmp(t->meta[i].key, keys[k]) && !strcmp(t->meta[i].text, id->text[k]);
+	return found == KEYS && e && e->dtype == PHIZ_F32 && e->shape.ndim == 2 && e->shape.dim[0] == (int64_t)samples &&
+	       e->shape.dim[1] == dim;
+}
+
+static bool read_cache(struct work *w, const struct identity *id, size_t samples, struct phiz_teacher *out)
+{
+	struct phiz_tensors t;
+	bool taken = false;
+
+	if (!w->options->cache || !phiz_path_is_file(w->options->cache))
+		return false;
+	if (phiz_safetensors_read(w->ctx, w->options->cache, &t)) {
+		phiz_log(w->ctx, PHIZ_LOG_WARN, "%s; computed anew", phiz_ctx_message(w->ctx));
+		phiz_ctx_clear(w->ctx);
+		return false;
+	}
+	taken = fits(&t, id, samples, out->dim);
+	if (taken)
+		memcpy(out->embedding, phiz_tensors_find(&t, "embedding")->data, samples * (size_t)out->dim * sizeof(float));
+	phiz_tensors_free(w->ctx, &t);
+	return taken;
+}
+
+static void write_cache(struct work *w, const struct identity *id, size_t samples, const struct phiz_teacher *teacher)
+{
+	struct phiz_shape shape = phiz_shape_2d((int64_t)samples, teacher->dim);
+	struct phiz_st_tensor t = {.name = "embedding", .dtype = PHIZ_F32, .shape = shape, .data = teacher->embedding,
+	                           .bytes = samples * (size_t)teacher->dim * sizeof(float)};
+	struct phiz_meta meta[KEYS];
+	int k;
+
+	if (!w->options->cache)
+		return;
+	for (k = 0; k < KEYS; k++) {
+		meta[k].key = (char *)keys[k];
+		meta[k].text = (char *)id->text[k];
+	}
+	if (phiz_st_write(w->ctx, w->options->cache, &t, 1, meta, KEYS)) {
+		phiz_log(w->ctx, PHIZ_LOG_WARN, "%s: the teacher's embeddings are not kept", phiz_ctx_message(w->ctx));
+		phiz_ctx_clear(w->ctx);
+	}
+}
+
+/* --- Computing. --- */
+
 static enum phiz_status run_batch(struct work *w, const struct phiz_batch *batch, struct phiz_teacher *out)
 {
 	size_t photo = 3 * (size_t)batch->size * (size_t)batch->size, dim = (size_t)out->dim;
@@ -131,7 +221,9 @@ enum phiz_status phiz_teacher_open(struct phiz_ctx *ctx, const struct phiz_datas
 	struct work w = {.ctx = ctx, .options = options};
 	struct phiz_loader_options o;
 	struct phiz_loader *loader = NULL;
+	struct identity id;
 	enum phiz_status status;
+	bool kept = false;
 
 	memset(out, 0, sizeof *out);
 	status = open_model(&w, out);
@@ -140,14 +232,20 @@ enum phiz_status phiz_teacher_open(struct phiz_ctx *ctx, const struct phiz_datas
 		out->embedding = phiz_calloc(ctx, dataset->count * (size_t)out->dim + 1, sizeof *out->embedding);
 		status = out->embedding ? PHIZ_OK : PHIZ_E_NOMEM;
 	}
+	if (!status) {
+		identify(&w, dataset, out, &id);
+		kept = read_cache(&w, &id, dataset->count, out);
+	}
 	memset(&o, 0, sizeof o);
 	o.preproc = &w.preproc;
 	o.batch = options->batch;
 	o.faces = options->faces ? options->faces->face : NULL;
-	if (!status)
+	if (!status && !kept)
 		status = phiz_loader_open(ctx, dataset, index, count, &o, &loader);
-	if (!status)
+	if (!status && !kept)
 		status = embed_all(&w, loader, out);
+	if (!status && !kept)
+		write_cache(&w, &id, dataset->count, out);
 	phiz_loader_free(&loader);
 	phiz_plan_free(&w.plan);
 	phiz_model_free(&w.model);

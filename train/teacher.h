@@ -21,12 +21,14 @@ struct phiz_teacher_options {
 	const struct phiz_landmarks *faces; /* NULL: the photos are crops already */
 	const struct phiz_align *align; /* how faces are cut out where the teacher's file does not say */
 	int batch;
+	const char *cache; /* a file that keeps the embeddings, made where it is missing or of other photos; NULL: none */
 	const volatile sig_atomic_t *cancel; /* NULL: never */
 	void *user;
 	void (*progress)(void *user, int64_t done, int64_t total); /* photos; NULL: none */
 };
 
-/* Embeds the samples index[0..count). Errors: as phiz_model_read; UNSUPPORTED (a detector; no linear layer at its end),
+/* Embeds the samples index[0..count), or takes what the cache holds of this teacher, photos and faces. A cache that
+ * cannot be read or written is no error. Errors: as phiz_model_read; UNSUPPORTED (a detector; no linear layer at its end),
  * CANCELLED, FORMAT (none of the photos can be read), NUMERIC (an embedding that is not finite), NOMEM. */
 enum phiz_status phiz_teacher_open(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index,
                                    size_t count, const struct phiz_teacher_options *options, struct phiz_teacher *out);

@@ -250,6 +250,53 @@ static void test_resume(void **state)
 	close_world(w);
 }
 
+/* --- What the teacher said is kept. --- */
+
+struct watch {
+	int64_t taught;
+};
+
+static void watch(void *user, const struct phiz_train_progress *p)
+{
+	if (p->phase == PHIZ_PHASE_TEACHER)
+		((struct watch *)user)->taught++;
+}
+
+/* One epoch more; how often the teacher looked. */
+static int64_t go_on(struct world *w, struct phiz_recipe *r, const char *run)
+{
+	struct watch seen = {0};
+	struct phiz_train_options o = {.resume = true, .callbacks = {&seen, watch, NULL}};
+	struct phiz_train_result result;
+
+	r->train.epochs++;
+	assert_ok(w->ctx, train(w, r, run, &o, &result));
+	phiz_train_result_free(w->ctx, &result);
+	return seen.taught;
+}
+
+static void test_teacher_is_kept(void **state)
+{
+	struct world *w = open_world(2);
+	struct phiz_recipe r;
+	char run[400], path[500];
+
+	(void)state;
+	new_run(w, run);
+	make_recipe(w, &r, distill);
+	r.train.epochs = 0;
+	assert_true(go_on(w, &r, run) > 0);
+	assert_int_equal(go_on(w, &r, run), 0);
+	w->faces.face[0].landmark[0][0] += 1; /* other crops */
+	assert_true(go_on(w, &r, run) > 0);
+	assert_int_equal(go_on(w, &r, run), 0);
+	snprintf(path, sizeof path, "%s/teacher.safetensors", run);
+	assert_ok(w->ctx, phiz_file_write(w->ctx, path, "spoilt", 6));
+	assert_true(go_on(w, &r, run) > 0);
+	phiz_recipe_free(&r);
+	close_world(w);
+}
+
 /* --- Photos without names. --- */
 
 static void test_unlabelled(void **state)
@@ -341,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_learns),
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_teacher_is_kept),
 		cmocka_unit_test(test_unlabelled),
 		cmocka_unit_test(test_refuses),
 	};
