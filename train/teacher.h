@@ -28,8 +28,8 @@ struct phiz_teacher_options {
 };
 
 /* Embeds the samples index[0..count), or takes what the cache holds of this teacher, photos and faces. A cache that
- * cannot be read or written is no error. Errors: as phiz_model_read; UNSUPPORTED (a detector; no linear layer at its end),
- * CANCELLED, FORMAT (none of the photos can be read), NUMERIC (an embedding that is not finite), NOMEM. */
+ * cannot be read or written is no error. Errors: as phiz_model_read; UNSUPPORTED (a detector; no linear layer at its
+ * end), CANCELLED, FORMAT (none of the photos can be read), NUMERIC (an embedding that is not finite), NOMEM. */
 enum phiz_status phiz_teacher_open(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index,
                                    size_t count, const struct phiz_teacher_options *options, struct phiz_teacher *out);
 void phiz_teacher_free(struct phiz_ctx *ctx, struct phiz_teacher *teacher);
