@@ -230,6 +230,9 @@ static enum phiz_status open_data(struct phiz_ctx *ctx, const struct settings *s
 	if (status || recipe->data.align == PHIZ_ALIGN_NONE)
 		return status;
 	status = phiz_landmarks_read(ctx, landmarks, *dataset, faces);
+	if (!status && faces->face && !faces->boxes && recipe->data.align != PHIZ_ALIGN_ARCFACE)
+		status = phiz_fail(ctx, PHIZ_E_ARG, "data.align = %s needs boxes, and the landmarks have no columns x,y,w,h; "
+		                   "arcface needs none", phiz_align_name((enum phiz_align_kind)recipe->data.align));
 	return status ? status : phiz_landmarks_require(ctx, faces, *dataset);
 }
 
