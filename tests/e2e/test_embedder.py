@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """label: full
-Embedders from outside: several folders of people, photos without names, a teacher, what is exported, what is refused."""
+Embedders from outside: several folders of people, photos without names, a teacher, what is exported, refusals."""
 import json
 import os
 import struct
