@@ -250,6 +250,41 @@ static void test_resume(void **state)
 	close_world(w);
 }
 
+/* --- Not finite. --- */
+
+/* A rate that no halving makes bearable: back to the last checkpoint each time, with the loss's tensors. */
+static void test_not_finite(void **state)
+{
+	static const char *const settings[] = {"train.nan_limit=2", "train.clip_norm=0", "optimizer.name=sgd",
+	                                       "optimizer.lr=1000", "optimizer.groups=fc:1e9, loss.weight:1e9",
+	                                       "optimizer.weight_decay=100",
+	                                       "schedule.name=constant", NULL};
+	struct world *w = open_world(1);
+	struct phiz_train_options o = {0};
+	struct phiz_train_result result;
+	struct phiz_checkpoint c;
+	struct phiz_recipe r;
+	char run[400];
+
+	(void)state;
+	new_run(w, run);
+	make_recipe(w, &r, arcface);
+	for (int i = 0; settings[i]; i++)
+		assert_ok(w->ctx, phiz_recipe_set(&r, settings[i]));
+	assert_fails(w->ctx, PHIZ_E_NUMERIC, train(w, &r, run, &o, &result));
+	assert_message(w->ctx, "stopped after rolling back 2 time(s)");
+	assert_ok(w->ctx, phiz_checkpoint_read(w->ctx, result.checkpoint, &c));
+	assert_int_equal(c.state.nan_events, 2);
+	const struct phiz_tensor *t = phiz_extra_find(&c.extra, "loss.weight");
+	assert_non_null(t);
+	for (int64_t i = 0; i < phiz_tensor_count(t); i++)
+		assert_true(isfinite((double)((const float *)t->data)[i]));
+	phiz_checkpoint_free(w->ctx, &c);
+	phiz_train_result_free(w->ctx, &result);
+	phiz_recipe_free(&r);
+	close_world(w);
+}
+
 /* --- What the teacher said is kept. --- */
 
 struct watch {
@@ -388,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_learns),
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_not_finite),
 		cmocka_unit_test(test_teacher_is_kept),
 		cmocka_unit_test(test_unlabelled),
 		cmocka_unit_test(test_refuses),
