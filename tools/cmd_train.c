@@ -20,7 +20,8 @@ struct settings {
 };
 
 static const struct phiz_option options[] = {
-	PHIZ_OPTION(struct settings, "--data", LIST, data, "DIR", 0, 0, "photos, a folder per person; may be given several times"),
+	PHIZ_OPTION(struct settings, "--data", LIST, data, "DIR", 0, 0,
+	            "photos, a folder per person; may be given several times"),
 	PHIZ_OPTION(struct settings, "--run", TEXT, run, "DIR", 0, 0, "the run's folder: checkpoints, logs, curves"),
 	PHIZ_OPTION(struct settings, "--split", TEXT, split, "CSV", 0, 0,
 	            "which photos train and which validate (phiz data split)"),
