@@ -189,6 +189,33 @@ static void test_builtins(void **state)
 	phiz_recipe_free(&recipe);
 }
 
+/* The margin of each loss's paper, unless one is given. */
+static void test_margins(void **state)
+{
+	static const struct {
+		const char *loss;
+		double margin;
+		bool embeds, distills;
+	} rows[] = {{"cross_entropy", 0, false, false}, {"arcface", 0.5, true, false}, {"cosface", 0.35, true, false},
+	            {"triplet", 0.2, true, false}, {"distill", 0, true, true}};
+	struct phiz_ctx *ctx = *state;
+	struct phiz_recipe r;
+	char text[60];
+
+	assert_int_equal(phiz_recipe_init(ctx, &r), PHIZ_OK);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		snprintf(text, sizeof text, "loss.name=%s", rows[i].loss);
+		assert_int_equal(phiz_recipe_set(&r, text), PHIZ_OK);
+		assert_true(phiz_recipe_margin(&r) == rows[i].margin);
+		assert_true(phiz_recipe_embeds(&r) == rows[i].embeds && phiz_recipe_distills(&r) == rows[i].distills);
+	}
+	assert_int_equal(phiz_recipe_set(&r, "loss.name=cosface"), PHIZ_OK);
+	assert_int_equal(phiz_recipe_set(&r, "loss.margin=0"), PHIZ_OK);
+	assert_int_equal(phiz_recipe_set(&r, "loss.distill=0.25"), PHIZ_OK);
+	assert_true(phiz_recipe_margin(&r) == 0 && phiz_recipe_distills(&r));
+	phiz_recipe_free(&r);
+}
+
 static void test_nano_classic(void **state)
 {
 	struct phiz_ctx *ctx = *state;
@@ -294,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_settings_that_do_not_fit),
 		cmocka_unit_test(test_builtins),
+		cmocka_unit_test(test_margins),
 		cmocka_unit_test(test_nano_classic),
 		cmocka_unit_test(test_describe),
 		cmocka_unit_test(test_select),
