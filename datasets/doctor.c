@@ -12,7 +12,7 @@
 void phiz_doctor_defaults(struct phiz_doctor_limits *limits)
 {
 	*limits = (struct phiz_doctor_limits){
-		.eyes = 18, .crop_side = 40, .second = 0.5, .score = 0.6, .sharpness = 12, .mean_low = 0.12, .mean_high = 0.85,
+		.eyes = 12, .crop_side = 40, .second = 0.5, .score = 0.6, .sharpness = 12, .mean_low = 0.12, .mean_high = 0.85,
 		.dark = 0.5, .bright = 0.35, .yaw = 55, .pitch = 45, .roll = 50, .few = 5, .imbalance = 4,
 		.similar = {-1, -1}, .certainty = 3.1,
 	};

@@ -111,19 +111,25 @@ struct phiz_findings {
 	size_t of_fault[PHIZ_N_FAULTS];
 	/* What the cosines of different people are like in this folder, and what follows (0 without embeddings). */
 	double stranger_mean, stranger_sigma; /* robust: median, 1.4826 * median absolute deviation */
-	double same; /* from this cosine on two photos show one person */
+	double same;   /* from this cosine on two photos show one person */
+	double inside; /* median over folders of what the photos of one have in common */
+	bool alike;    /* inside is below same: the embedder cannot tell these people apart, so nobody was judged */
 };
 
 /* Judges. People are judged by cosines. `same` is stranger_mean + certainty * stranger_sigma, from photos of different
  * folders (at least three people and a hundred pairs), else the embedder's own threshold, else 0.35.
  *
  * A photo shows the wrong person if the median of its cosines to the other photos of its folder is below `same`, and
- * either the median to somebody else's photos is above it and above the first by 0.1 (then that is who it is), or it is
- * like none of its own folder's at all (folders of four and more, photos without another fault).
+ * either the median to somebody else's photos is above it (by as much more as keeps chance finds among many people
+ * unlikely) and above the first by 0.1 (then that is who it is), or it is like none of its own folder's at all (median
+ * within 0.5 sigma of strangers, none beyond 2 sigma; folders of four and more, photos without another fault).
  * A folder is mixed if average linkage, stopped where clusters have no more in common than strangers, leaves two
  * clusters of three and more. Where the smaller one is somebody else of the set its photos are wrong persons instead.
  * Two folders show one person if the median of cosines between them is above `same` and at least 0.6 of what each has
- * inside; folders of one or two photos need as much more as makes a chance find among so many pairs unlikely (5 %).
+ * inside; folders of one or two photos need as much more as makes a chance find among so many pairs unlikely (5 %), and
+ * folders of n photos 2/n of that addition.
+ *
+ * Where most folders have less in common than `same`, the embedder is not made for such photos, and nobody is judged.
  *
  * Deterministic, whatever the threads. Errors: NOMEM. */
 enum phiz_status phiz_doctor_run(struct phiz_ctx *ctx, const struct phiz_checkup *checkup,

@@ -22,7 +22,8 @@ enum {
 #define DEFAULT_SAME 0.35
 #define MARGIN 0.1        /* by which another person must be nearer than the own folder */
 #define MIXED_SIGMA 1.5   /* average linkage stops at stranger_mean + this many sigma */
-#define NOBODY_SIGMA 1.0  /* median of cosines to the own folder of somebody who is not in it */
+#define NOBODY_SIGMA 0.5  /* median of cosines to the own folder of somebody who is not in it */
+#define NOBODY_NEAREST 2.0 /* and the highest of them */
 #define INSIDE_SHARE 0.6  /* of the cosines inside of two folders that those between them must reach */
 #define CHANCE 0.05       /* of a single false alarm among all pairs of small folders */
 
@@ -40,6 +41,7 @@ struct who {
 	bool *wrong;       /* [photo index] */
 	bool *mixed;       /* [person] */
 	double mu, sigma, same;
+	double elsewhere; /* like same, for the best of all other people */
 	double **scratch;         /* of each worker: PEERS * PEERS */
 };
 
@@ -97,6 +99,21 @@ static size_t peers(const struct who *w, size_t person)
 	return n < PEERS ? n : PEERS;
 }
 
+/* Standard deviations above the mean that a normal draw passes in `chance` of all cases. Bisection on erfc. */
+static double quantile(double chance)
+{
+	double low = 0, high = 40;
+
+	for (int i = 0; i < 60; i++) {
+		double middle = (low + high) / 2;
+		if (erfc(middle / sqrt(2)) / 2 > chance)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* --- What strangers have in common. --- */
 
 static enum phiz_status measure_strangers(struct who *w)
@@ -127,6 +144,8 @@ static enum phiz_status measure_strangers(struct who *w)
 		w->sigma = 1.4826 * median(value, n);
 		w->same = w->mu + w->d->limits->certainty * w->sigma;
 	}
+	/* The more people there are the more somebody is like any face by chance. */
+	w->elsewhere = w->mu + fmax(w->d->limits->certainty, quantile(CHANCE / (double)(w->people + 1))) * w->sigma;
 	phiz_free(ctx, value);
 	return PHIZ_OK;
 }
@@ -277,12 +296,12 @@ static enum phiz_status judge_photo(struct who *w, uint32_t photo, size_t folder
 
 	if (w->wrong[photo] || !(own < w->same))
 		return PHIZ_OK;
-	if (w->other[photo] >= 0 && other >= w->same && other >= own + MARGIN && other > w->nearest[photo]) {
+	if (w->other[photo] >= 0 && other >= w->elsewhere && other >= own + MARGIN && other > w->nearest[photo]) {
 		w->wrong[photo] = true;
 		return phiz_doctor_add(w->d, wrong_person(w, photo, w->other[photo], own, other, 0));
 	}
 	if (folder >= MIN_FOLDER && !w->d->faulty[photo] && own < w->mu + NOBODY_SIGMA * w->sigma &&
-	    w->nearest[photo] < w->same) {
+	    w->nearest[photo] < w->mu + NOBODY_NEAREST * w->sigma) {
 		w->wrong[photo] = true;
 		return phiz_doctor_add(w->d, wrong_person(w, photo, -1, own, w->same, 1));
 	}
@@ -352,7 +371,7 @@ static int find_owner(struct who *w, uint32_t middle, double *v, double *value)
 {
 	find_other(w, middle, v);
 	*value = w->other_cosine[middle];
-	return w->other[middle] >= 0 && *value >= w->same ? w->other[middle] : -1;
+	return w->other[middle] >= 0 && *value >= w->elsewhere ? w->other[middle] : -1;
 }
 
 static enum phiz_status tell_cluster(struct who *w, size_t p, struct linkage *l, size_t main, size_t cluster, double *v)
@@ -408,25 +427,10 @@ static enum phiz_status judge_folder(struct who *w, size_t p, double *scratch)
 
 /* --- One person in two folders. --- */
 
-/* Standard deviations above the mean that a normal draw passes in `chance` of all cases. Bisection on erfc. */
-static double quantile(double chance)
-{
-	double low = 0, high = 40;
-
-	for (int i = 0; i < 60; i++) {
-		double middle = (low + high) / 2;
-		if (erfc(middle / sqrt(2)) / 2 > chance)
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static enum phiz_status judge_two(struct who *w, size_t p, size_t q, double *v)
 {
 	size_t n = 0, few = size_of(w, p) < size_of(w, q) ? size_of(w, p) : size_of(w, q);
-	double best = -2, sigmas = w->d->limits->certainty, limit, value, least;
+	double best = -2, sigmas = w->d->limits->certainty, needed, limit, value, least;
 	struct phiz_finding f = {.fault = PHIZ_FAULT_SAME_PERSON, .photo = -1, .other = -1, .person = (int)p,
 	                         .other_person = (int)q};
 
@@ -443,10 +447,10 @@ static enum phiz_status judge_two(struct who *w, size_t p, size_t q, double *v)
 			}
 			n++;
 		}
-	if (few <= 2) {
-		double needed = quantile(CHANCE / ((double)w->people * (double)w->people / 2));
-		sigmas = needed > sigmas ? needed : sigmas;
-	}
+	/* The fewer the photos the more their median scatters; the more pairs there are the more of them pass by chance. */
+	needed = quantile(CHANCE / ((double)w->people * (double)w->people / 2));
+	if (needed > sigmas)
+		sigmas += (needed - sigmas) * (few <= 2 ? 1 : 2 / (double)few);
 	limit = w->mu + sigmas * w->sigma;
 	value = median(v, n);
 	least = fmin(isnan(w->inside[p]) ? 2 : w->inside[p], isnan(w->inside[q]) ? 2 : w->inside[q]);
@@ -535,6 +539,22 @@ static void close_who(struct phiz_ctx *ctx, struct who *w)
 	phiz_free(ctx, w->mixed);
 }
 
+static enum phiz_status measure_inside(struct who *w)
+{
+	double *v = phiz_alloc(w->d->ctx, w->people, sizeof(*v));
+	size_t n = 0;
+
+	if (!v)
+		return PHIZ_E_NOMEM;
+	for (size_t p = 0; p < w->people; p++)
+		if (size_of(w, p) > 1)
+			v[n++] = w->inside[p];
+	w->d->out->inside = n ? median(v, n) : w->same;
+	w->d->out->alike = w->d->out->inside < w->same;
+	phiz_free(w->d->ctx, v);
+	return PHIZ_OK;
+}
+
 static enum phiz_status judge_everybody(struct who *w)
 {
 	size_t total = w->start[w->people];
@@ -546,6 +566,9 @@ static enum phiz_status judge_everybody(struct who *w)
 	w->d->out->stranger_sigma = w->sigma;
 	w->d->out->same = w->same;
 	phiz_parallel_for(w->d->ctx, (int64_t)w->people, 4, measure_folders, w);
+	status = measure_inside(w);
+	if (status || w->d->out->alike)
+		return status;
 	for (size_t p = 0; !status && p < w->people; p++)
 		status = judge_folder(w, p, w->scratch[0]);
 	if (!status)

