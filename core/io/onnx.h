@@ -1,5 +1,5 @@
 /* Models as ONNX: written as opset 13, for runtimes of others (onnxruntime, TensorRT, OpenVINO); read from opset 7 to
- * 21, as far as its operators are phiz's (onnx_layers.c, onnx_arith.c list them). */
+ * 21, as far as its operators are phiz's (onnx_layers.c, onnx_shapes.c and onnx_arith.c list them). */
 #ifndef PHIZ_IO_ONNX_H
 #define PHIZ_IO_ONNX_H
 

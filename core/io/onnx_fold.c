@@ -6,28 +6,6 @@
 #include "core/base/alloc.h"
 #include "core/io/onnx_import.h"
 
-/* Axes at input i, where newer opsets have them, or in the attribute; n 0 if there are none. */
-static int axes_of(struct phiz_onnx_import *m, int i, int64_t *out)
-{
-	const struct phiz_onnx_attr *a = phiz_onnx_attr(m, "axes", PHIZ_ONNX_A_INTS);
-	struct phiz_fold f;
-	int k;
-
-	if (a) {
-		memcpy(out, a->ints, sizeof(a->ints));
-		return a->n_ints;
-	}
-	if (!phiz_onnx_has(m, i) || m->status)
-		return 0;
-	if (!phiz_onnx_in_fold(m, i, &f) || f.n > PHIZ_ONNX_LIST) {
-		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "its axes are not known when importing");
-		return 0;
-	}
-	for (k = 0; k < f.n; k++)
-		out[k] = (int64_t)f.v[0][k];
-	return f.n;
-}
-
 /* ---- Sources ---- */
 
 static void shape(struct phiz_onnx_import *m)
@@ -203,7 +181,7 @@ static void slice(struct phiz_onnx_import *m)
 	const struct phiz_onnx_attr *ends = phiz_onnx_attr(m, "ends", PHIZ_ONNX_A_INTS);
 	struct phiz_fold from, f, begin, end, step;
 	int64_t axes[PHIZ_ONNX_LIST] = {0};
-	int p, i, n_axes = axes_of(m, 3, axes), at, to;
+	int p, i, n_axes = phiz_onnx_axes(m, 3, axes), at, to;
 
 	if (m->status || !phiz_onnx_in_fold(m, 0, &from))
 		return;
@@ -317,7 +295,7 @@ static void change_rank(struct phiz_onnx_import *m, int ndim)
 {
 	struct phiz_fold f;
 	int64_t axes[PHIZ_ONNX_LIST];
-	int n = axes_of(m, 1, axes);
+	int n = phiz_onnx_axes(m, 1, axes);
 
 	if (m->status || !phiz_onnx_in_fold(m, 0, &f))
 		return;
@@ -399,7 +377,7 @@ static void unsqueeze_tensor(struct phiz_onnx_import *m)
 	const struct phiz_shape *from = &phiz_onnx_in_tensor(m, 0)->shape;
 	struct phiz_shape to = {0};
 	int64_t axes[PHIZ_ONNX_LIST];
-	int n = axes_of(m, 1, axes), i, d, k = 0;
+	int n = phiz_onnx_axes(m, 1, axes), i, d, k = 0;
 
 	if (m->status)
 		return;

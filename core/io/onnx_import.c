@@ -109,7 +109,7 @@ struct phiz_onnx_value *phiz_onnx_new(struct phiz_onnx_import *m, struct phiz_sp
 	v = &m->value[m->n_values];
 	memset(v, 0, sizeof(*v));
 	v->name = name;
-	v->value = v->param = PHIZ_NONE;
+	v->value = v->param = v->norm_of = PHIZ_NONE;
 	m->slot[slot_of(m, name)] = (uint32_t)++m->n_values;
 	return v;
 }
@@ -146,7 +146,10 @@ int phiz_onnx_in_graph(struct phiz_onnx_import *m, int i)
 
 	if (!v)
 		return PHIZ_NONE;
-	if (v->value == PHIZ_NONE)
+	if (v->norm_of != PHIZ_NONE)
+		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "'%s' is a norm, and phiz takes norms only to divide by",
+		               phiz_span_shown(v->name, shown));
+	else if (v->value == PHIZ_NONE)
 		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "input '%s' is a constant here, which phiz does not do",
 		               phiz_span_shown(v->name, shown));
 	return v->value;
@@ -156,7 +159,7 @@ bool phiz_onnx_in_is_constant(struct phiz_onnx_import *m, int i)
 {
 	struct phiz_onnx_value *v = phiz_onnx_in(m, i);
 
-	return v && v->value == PHIZ_NONE;
+	return v && (v->tensor || v->fold);
 }
 
 bool phiz_fold_same(const struct phiz_onnx_import *m, const struct phiz_fold *f, int i)
@@ -297,9 +300,9 @@ static int add_param(struct phiz_onnx_import *m, char *name, struct phiz_tensor 
 	return m->status ? PHIZ_NONE : value;
 }
 
-int phiz_onnx_new_param(struct phiz_onnx_import *m, const char *role, struct phiz_tensor *tensor)
+int phiz_onnx_new_param(struct phiz_onnx_import *m, const char *role, struct phiz_tensor *tensor, bool trainable)
 {
-	return add_param(m, new_name(m, m->node.out[0], role), tensor, true);
+	return add_param(m, new_name(m, m->node.out[0], role), tensor, trainable);
 }
 
 static struct phiz_tensor *reshaped(struct phiz_onnx_import *m, const struct phiz_tensor *from,
@@ -494,4 +497,25 @@ void phiz_onnx_want_text(struct phiz_onnx_import *m, const char *name, const cha
 
 	if (a && !phiz_span_is(a->s, text))
 		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "%s '%s': phiz does only %s", name, phiz_span_shown(a->s, shown), text);
+}
+
+int phiz_onnx_axes(struct phiz_onnx_import *m, int i, int64_t *out)
+{
+	const struct phiz_onnx_attr *a = phiz_onnx_attr(m, "axes", PHIZ_ONNX_A_INTS);
+	struct phiz_fold f;
+	int k;
+
+	if (a) {
+		memcpy(out, a->ints, sizeof(a->ints));
+		return a->n_ints;
+	}
+	if (!phiz_onnx_has(m, i) || m->status)
+		return 0;
+	if (!phiz_onnx_in_fold(m, i, &f) || f.n > PHIZ_ONNX_LIST) {
+		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "its axes are not known when importing");
+		return 0;
+	}
+	for (k = 0; k < f.n; k++)
+		out[k] = (int64_t)f.v[0][k];
+	return f.n;
 }

@@ -1,6 +1,6 @@
 /* An ONNX graph on its way into ours: what its names stand for. Shared by onnx_read.c (the file), onnx_fold.c
- * (arithmetic on shapes and constants, done at import) and onnx_layers.c, onnx_arith.c (what each operator becomes).
- * The first failure stays in `status`; further calls do nothing.
+ * (arithmetic on shapes and constants, done at import) and onnx_layers.c, onnx_shapes.c, onnx_arith.c (what each
+ * operator becomes). The first failure stays in `status`; further calls do nothing.
  *
  * Networks compute shapes from the picture's size, which a plan may change later, so folded numbers must not be taken
  * for constants. Each is therefore known for several sizes of the input at once ("probes": the size it is built for,
@@ -32,6 +32,8 @@ struct phiz_onnx_value {
 	int value;                  /* of the graph, PHIZ_NONE if it is none */
 	struct phiz_tensor *tensor; /* a constant, owned */
 	struct phiz_fold *fold;     /* owned */
+	int norm_of;                /* it is the L2 norm of this value along axis 1, at least norm_eps: to be divided by */
+	double norm_eps;
 	int param;                  /* its value in the graph, PHIZ_NONE: not used yet */
 };
 
@@ -82,7 +84,7 @@ bool phiz_fold_same(const struct phiz_onnx_import *m, const struct phiz_fold *f,
 /* The float constant at input i as a parameter (or buffer) of the graph, of the given shape: as many elements. */
 int phiz_onnx_param(struct phiz_onnx_import *m, int i, const struct phiz_shape *shape, bool trainable);
 /* A tensor that was made here, taken over, as a parameter named after the node. */
-int phiz_onnx_new_param(struct phiz_onnx_import *m, const char *role, struct phiz_tensor *tensor);
+int phiz_onnx_new_param(struct phiz_onnx_import *m, const char *role, struct phiz_tensor *tensor, bool trainable);
 
 /* ---- Nodes ---- */
 
@@ -102,6 +104,8 @@ int64_t phiz_onnx_int(struct phiz_onnx_import *m, const char *name, int64_t abse
 double phiz_onnx_float(struct phiz_onnx_import *m, const char *name, double absent);
 /* n numbers into out (given with what stands there when it is absent), each from min to max. */
 void phiz_onnx_ints(struct phiz_onnx_import *m, const char *name, int64_t *out, int n, int64_t min, int64_t max);
+/* Axes in the attribute or, in newer opsets, at input i (at most PHIZ_ONNX_LIST); gives how many. */
+int phiz_onnx_axes(struct phiz_onnx_import *m, int i, int64_t *out);
 /* Fails unless the attribute is absent or this text. */
 void phiz_onnx_want_text(struct phiz_onnx_import *m, const char *name, const char *text);
 
@@ -112,6 +116,7 @@ bool phiz_onnx_fold_node(struct phiz_onnx_import *m);
 typedef void (*phiz_onnx_row_fn)(struct phiz_onnx_import *m);
 /* What makes the node; NULL: phiz has no such operator. */
 phiz_onnx_row_fn phiz_onnx_layer(struct phiz_span op);
+phiz_onnx_row_fn phiz_onnx_shaping(struct phiz_span op);
 phiz_onnx_row_fn phiz_onnx_arithmetic(struct phiz_span op);
 phiz_onnx_row_fn phiz_onnx_folding(struct phiz_span op);
 

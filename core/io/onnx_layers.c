@@ -162,7 +162,7 @@ static int matrix(struct phiz_onnx_import *m, int i, bool turn, double factor)
 		for (c = 0; c < shape.dim[1]; c++)
 			((float *)to->data)[r * shape.dim[1] + c] =
 				(float)(factor * (turn ? f[c * shape.dim[0] + r] : f[r * shape.dim[1] + c]));
-	return phiz_onnx_new_param(m, "weight", to);
+	return phiz_onnx_new_param(m, "weight", to, true);
 }
 
 /* The bias at input i, one number or n of them, times a factor. */
@@ -185,7 +185,7 @@ static int bias(struct phiz_onnx_import *m, int i, int64_t n, double factor)
 	m->status = phiz_tensor_create(m->ctx, PHIZ_F32, &shape, &to);
 	for (k = 0; !m->status && k < n; k++)
 		((float *)to->data)[k] = (float)(factor * ((const float *)from->data)[count == 1 ? 0 : k]);
-	return m->status ? PHIZ_NONE : phiz_onnx_new_param(m, "bias", to);
+	return m->status ? PHIZ_NONE : phiz_onnx_new_param(m, "bias", to, true);
 }
 
 static void gemm(struct phiz_onnx_import *m)
@@ -291,19 +291,20 @@ static int64_t pooled_up(const struct window *w, int64_t size, int side)
 	return (n - 1) * stride >= size + pad ? n - 1 : n;
 }
 
-/* More padding behind than before is how exporters write windows that hang over the edge. */
-static bool hangs_over(const struct phiz_onnx_import *m, const struct window *w, int input)
+/* More padding behind than before is how exporters write windows that hang over the edge. How many windows more phiz
+ * makes then, 0 or 1, or -1 where that is not what the file means. */
+static int windows_more(const struct phiz_onnx_import *m, const struct window *w, int input, int side)
 {
-	bool same = w->pad[0] <= w->pad[2] && w->pad[1] <= w->pad[3] && !w->ceil_mode;
-	int p, side;
+	int64_t size = phiz_onnx_shape(m, 0, input)->dim[2 + side];
+	int64_t more = pooled_up(w, size, side) - pooled(w, size, side);
+	bool same = w->pad[side] <= w->pad[2 + side] && !w->ceil_mode && (more == 0 || more == 1);
+	int p;
 
-	for (p = 0; p < PHIZ_PROBES; p++)
-		for (side = 0; same && m->live[p] && side < 2; side++) {
-			int64_t size = phiz_onnx_shape(m, p, input)->dim[2 + side];
-
-			same = pooled(w, size, side) == pooled_up(w, size, side);
-		}
-	return same;
+	for (p = 1; same && p < PHIZ_PROBES; p++) {
+		size = phiz_onnx_shape(m, p, input)->dim[2 + side];
+		same = !m->live[p] || pooled_up(w, size, side) - pooled(w, size, side) == more;
+	}
+	return same ? (int)more : -1;
 }
 
 static void check_window(struct phiz_onnx_import *m, const struct window *w)
@@ -323,39 +324,86 @@ static void check_window(struct phiz_onnx_import *m, const struct window *w)
 		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "dilations");
 }
 
-static void pool(struct phiz_onnx_import *m, const char *op, const char *extra, double value)
+/* A node of its own for padding that the pooling cannot say. */
+static int pad_first(struct phiz_onnx_import *m, int x, struct window *w, double value)
+{
+	const struct phiz_attr_arg attr[] = {{"top", (double)w->pad[0]}, {"left", (double)w->pad[1]},
+	                                     {"bottom", (double)w->pad[2]}, {"right", (double)w->pad[3]}, {"value", value}};
+
+	memset(w->pad, 0, sizeof(w->pad));
+	return phiz_onnx_add(m, "pad2d", &x, 1, attr, 5, false);
+}
+
+/* extra: an attribute of this operator alone, or NULL. counts: padding is part of the result, as zeros, or below all
+ * numbers for a maximum. */
+static void pool(struct phiz_onnx_import *m, const char *op, const char *extra, double value, bool counts,
+                 double padding)
 {
 	struct window w = {{0, 0}, {1, 1}, {1, 1}, {0, 0, 0, 0}, false};
-	int in = phiz_onnx_in_graph(m, 0);
+	int in = phiz_onnx_in_graph(m, 0), more[2] = {0, 0}, side;
 
 	w.ceil_mode = phiz_onnx_int(m, "ceil_mode", 0) != 0;
 	read_window(m, &w, in);
 	check_window(m, &w);
 	if (!m->status && (w.pad[0] != w.pad[2] || w.pad[1] != w.pad[3])) {
-		if (hangs_over(m, &w, in) && !(extra && value != 0))
+		more[0] = windows_more(m, &w, in, 0);
+		more[1] = windows_more(m, &w, in, 1);
+		if (!counts && more[0] >= 0 && more[1] >= 0)
 			w.ceil_mode = true;
+		else if (counts || padding < 0)
+			in = pad_first(m, in, &w, padding);
 		else
 			phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "padding that differs from side to side: [%lld, %lld, %lld, %lld]",
 			               (long long)w.pad[0], (long long)w.pad[1], (long long)w.pad[2], (long long)w.pad[3]);
 	}
+	if (!w.ceil_mode || counts)
+		more[0] = more[1] = 0;
 	const struct phiz_attr_arg attr[] = {
 		{"kernel_h", (double)w.kernel[0]}, {"kernel_w", (double)w.kernel[1]}, {"stride_h", (double)w.stride[0]},
 		{"stride_w", (double)w.stride[1]}, {"pad_h", (double)w.pad[0]},       {"pad_w", (double)w.pad[1]},
 		{"ceil_mode", w.ceil_mode},        {extra, value},
 	};
-	phiz_onnx_out_value(m, phiz_onnx_add(m, op, &in, 1, attr, extra ? 8 : 7, true));
+	in = phiz_onnx_add(m, op, &in, 1, attr, extra ? 8 : 7, more[0] <= 0 && more[1] <= 0);
+	for (side = 0; side < 2; side++)
+		if (more[side] > 0) {
+			const struct phiz_attr_arg cut[] = {{"axis", 2 + side}, {"end", -1}};
+
+			in = phiz_onnx_add(m, "slice", &in, 1, cut, 2, side == 1 || more[1] <= 0);
+		}
+	phiz_onnx_out_value(m, in);
 }
 
 static void max_pool(struct phiz_onnx_import *m)
 {
 	if (phiz_onnx_int(m, "storage_order", 0))
 		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "storage_order");
-	pool(m, "max_pool2d", NULL, 0);
+	pool(m, "max_pool2d", NULL, 0, false, -3e38);
 }
 
 static void average_pool(struct phiz_onnx_import *m)
 {
-	pool(m, "avg_pool2d", "count_include_pad", phiz_onnx_int(m, "count_include_pad", 0) != 0);
+	bool counts = phiz_onnx_int(m, "count_include_pad", 0) != 0;
+
+	pool(m, "avg_pool2d", "count_include_pad", counts, counts, 0);
+}
+
+/* Zeros add nothing to the norm, so a window may hang over or be padded first. */
+static void lp_pool(struct phiz_onnx_import *m)
+{
+	pool(m, "lp_pool2d", "norm", (double)phiz_onnx_int(m, "p", 2), true, 0);
+}
+
+static void lrn(struct phiz_onnx_import *m)
+{
+	const struct phiz_attr_arg attr[] = {
+		{"size", (double)phiz_onnx_int(m, "size", 0)},
+		{"alpha", phiz_onnx_float(m, "alpha", 1e-4)},
+		{"beta", phiz_onnx_float(m, "beta", 0.75)},
+		{"k", phiz_onnx_float(m, "bias", 1)},
+	};
+	int in = phiz_onnx_in_graph(m, 0);
+
+	phiz_onnx_out_value(m, phiz_onnx_add(m, "local_response_norm", &in, 1, attr, 4, true));
 }
 
 /* ---- Nothing at inference ---- */
@@ -407,6 +455,8 @@ static const struct {
 	{"MaxPool", max_pool},
 	{"AveragePool", average_pool},
 	{"GlobalAveragePool", global_average_pool},
+	{"LpPool", lp_pool},
+	{"LRN", lrn},
 	{"Identity", identity},
 	{"Dropout", dropout},
 	{"Cast", cast},

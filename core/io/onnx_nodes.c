@@ -11,8 +11,10 @@
 
 /* Fields of NodeProto and AttributeProto, and AttributeProto.type. */
 enum { NODE_INPUT = 1, NODE_OUTPUT, NODE_NAME, NODE_OP, NODE_ATTRIBUTE };
-enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_F = 2, ATTRIBUTE_I = 3, ATTRIBUTE_INTS = 8, ATTRIBUTE_TYPE = 20 };
-enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_INTS = 7 };
+enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_F = 2, ATTRIBUTE_I = 3, ATTRIBUTE_S = 4, ATTRIBUTE_INTS = 8, ATTRIBUTE_TYPE = 20 };
+enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_TEXT = 3, TYPE_INTS = 7 };
+
+#define PHIZ_ONNX_NODE_NAMES 32 /* more than one node of ours ever needs */
 
 int phiz_onnx_type(enum phiz_dtype dtype)
 {
@@ -43,12 +45,23 @@ void phiz_onnx_add_tensor(struct phiz_onnx *o, const char *name, int type, const
 
 /* ---- Names ---- */
 
+/* Is it the name of a value, or was it made before for this node? Names of other nodes begin differently. */
+static bool is_taken(const struct phiz_onnx *o, const char *name)
+{
+	size_t i, first = o->names.count > PHIZ_ONNX_NODE_NAMES ? o->names.count - PHIZ_ONNX_NODE_NAMES : 0;
+
+	for (i = first; i < o->names.count; i++)
+		if (!strcmp(o->names.name[i], name))
+			return true;
+	return phiz_graph_find_value(o->graph, name) != PHIZ_NONE;
+}
+
 /* A name that no value has, such as "conv1/sum". Never NULL. */
 static const char *new_name(struct phiz_onnx *o, const struct phiz_node *node, const char *suffix)
 {
 	char *name = phiz_asprintf(o->ctx, "%s/%s", node->name, suffix), *longer;
 
-	while (name && phiz_graph_find_value(o->graph, name) != PHIZ_NONE) {
+	while (name && is_taken(o, name)) {
 		longer = phiz_asprintf(o->ctx, "%s_", name);
 		phiz_free(o->ctx, name);
 		name = longer;
@@ -112,6 +125,13 @@ static void attr_float(struct phiz_onnx *o, const char *name, double v)
 	end_attribute(o, TYPE_FLOAT);
 }
 
+static void attr_text(struct phiz_onnx *o, const char *name, const char *text)
+{
+	phiz_pb_text(&o->attribute, ATTRIBUTE_NAME, name);
+	phiz_pb_text(&o->attribute, ATTRIBUTE_S, text);
+	end_attribute(o, TYPE_TEXT);
+}
+
 static void attr_ints(struct phiz_onnx *o, const char *name, const int64_t *v, int n)
 {
 	int i;
@@ -161,13 +181,13 @@ static const char *input_name(struct phiz_onnx *o, const struct phiz_node *node,
 	return in_type(o, node, i, v->name);
 }
 
-/* A vector of n equal numbers in the dtype of input 0 (which f32 stands for, and a Cast makes). */
-static const char *constant(struct phiz_onnx *o, const struct phiz_node *node, const char *suffix, int64_t n, double v)
+/* Equal numbers in the dtype of input 0 (which f32 stands for, and a Cast makes). */
+static const char *filled(struct phiz_onnx *o, const struct phiz_node *node, const char *suffix,
+                          const struct phiz_shape *shape, double v)
 {
 	const char *name = new_name(o, node, suffix), *cast;
-	struct phiz_shape shape = phiz_shape_1d(n);
+	int64_t i, n = phiz_shape_count(shape);
 	float *f = phiz_alloc(o->ctx, (size_t)n, sizeof(*f));
-	int64_t i;
 
 	if (!f) {
 		o->status = PHIZ_E_NOMEM;
@@ -175,7 +195,7 @@ static const char *constant(struct phiz_onnx *o, const struct phiz_node *node, c
 	}
 	for (i = 0; i < n; i++)
 		f[i] = (float)v;
-	phiz_onnx_add_tensor(o, name, PHIZ_ONNX_FLOAT, &shape, f, (size_t)n * sizeof(*f), f);
+	phiz_onnx_add_tensor(o, name, PHIZ_ONNX_FLOAT, shape, f, (size_t)n * sizeof(*f), f);
 	if (input_value(o, node, 0)->type.dtype == PHIZ_F32)
 		return name;
 	cast = new_name(o, node, "cast");
@@ -184,6 +204,13 @@ static const char *constant(struct phiz_onnx *o, const struct phiz_node *node, c
 	attr_int(o, "to", phiz_onnx_type(input_value(o, node, 0)->type.dtype));
 	end(o, cast);
 	return cast;
+}
+
+static const char *constant(struct phiz_onnx *o, const struct phiz_node *node, const char *suffix, int64_t n, double v)
+{
+	struct phiz_shape shape = phiz_shape_1d(n);
+
+	return filled(o, node, suffix, &shape, v);
 }
 
 static const char *whole_numbers(struct phiz_onnx *o, const struct phiz_node *node, const char *suffix,
@@ -354,8 +381,9 @@ static int64_t overhang(const struct phiz_node *node, int64_t in_size, int64_t o
 	return over > 0 ? over : 0;
 }
 
-static void add_pool(struct phiz_onnx *o, const struct phiz_node *node, bool average)
+static void add_pool(struct phiz_onnx *o, const struct phiz_node *node, const char *op)
 {
+	bool average = !strcmp(op, "AveragePool"), lp = !strcmp(op, "LpPool");
 	const int64_t *from = input_value(o, node, 0)->type.shape.dim;
 	const int64_t *to = phiz_graph_value(o->graph, node->output[0])->type.shape.dim;
 	const union phiz_attr *a = node->attr;
@@ -383,11 +411,13 @@ static void add_pool(struct phiz_onnx *o, const struct phiz_node *node, bool ave
 	{
 		int64_t pads[] = {pad_h, pad_w, pad_h + over_h, pad_w + over_w};
 
-		begin(o, average ? "AveragePool" : "MaxPool", node->name);
+		begin(o, op, node->name);
 		in(o, input);
 		if (average)
 			attr_int(o, "count_include_pad", count_pad);
 		attr_ints(o, "kernel_shape", kernel, 2);
+		if (lp)
+			attr_int(o, "p", (int64_t)a[PHIZ_LP_POOL2D_NORM].f);
 		attr_ints(o, "pads", pads, 4);
 		attr_ints(o, "strides", strides, 2);
 		end(o, output_name(o, node));
@@ -483,14 +513,148 @@ static void add_cast(struct phiz_onnx *o, const struct phiz_node *node)
 	end(o, output_name(o, node));
 }
 
+/* ---- Operators that came from ONNX ---- */
+
+static void add_permute(struct phiz_onnx *o, const struct phiz_node *node)
+{
+	int64_t perm[PHIZ_MAX_DIMS];
+	int d, n = input_value(o, node, 0)->type.shape.ndim;
+
+	for (d = 0; d < n; d++)
+		perm[d] = node->attr[d].i;
+	begin(o, "Transpose", node->name);
+	in(o, input_name(o, node, 0));
+	attr_ints(o, "perm", perm, n);
+	end(o, output_name(o, node));
+}
+
+static void add_slice(struct phiz_onnx *o, const struct phiz_node *node)
+{
+	const char *start = whole_numbers(o, node, "start", &node->attr[PHIZ_SLICE_START].i, 1);
+	const char *stop = whole_numbers(o, node, "end", &node->attr[PHIZ_SLICE_END].i, 1);
+	const char *axis = whole_numbers(o, node, "axis", &node->attr[PHIZ_SLICE_AXIS].i, 1);
+
+	begin(o, "Slice", node->name);
+	in(o, input_name(o, node, 0));
+	in(o, start);
+	in(o, stop);
+	in(o, axis);
+	end(o, output_name(o, node));
+}
+
+/* A scalar in the dtype of input 0. */
+static const char *scalar(struct phiz_onnx *o, const struct phiz_node *node, const char *suffix, double v)
+{
+	struct phiz_shape shape = {0};
+
+	return filled(o, node, suffix, &shape, v);
+}
+
+static void add_pad2d(struct phiz_onnx *o, const struct phiz_node *node)
+{
+	const union phiz_attr *a = node->attr;
+	int64_t pads[] = {0, 0, a[PHIZ_PAD2D_TOP].i, a[PHIZ_PAD2D_LEFT].i, 0, 0, a[PHIZ_PAD2D_BOTTOM].i,
+	                  a[PHIZ_PAD2D_RIGHT].i};
+	const char *list = whole_numbers(o, node, "pads", pads, 8);
+	const char *value = scalar(o, node, "value", a[PHIZ_PAD2D_VALUE].f);
+
+	begin(o, "Pad", node->name);
+	in(o, input_name(o, node, 0));
+	in(o, list);
+	in(o, value);
+	end(o, output_name(o, node));
+}
+
+static void add_clamp(struct phiz_onnx *o, const struct phiz_node *node)
+{
+	const char *low = scalar(o, node, "min", node->attr[PHIZ_CLAMP_MIN].f);
+	const char *high = scalar(o, node, "max", node->attr[PHIZ_CLAMP_MAX].f);
+
+	begin(o, "Clip", node->name);
+	in(o, input_name(o, node, 0));
+	in(o, low);
+	in(o, high);
+	end(o, output_name(o, node));
+}
+
+static void add_affine(struct phiz_onnx *o, const struct phiz_node *node)
+{
+	bool scales = input_value(o, node, PHIZ_AFFINE_SCALE) != NULL;
+	bool shifts = input_value(o, node, PHIZ_AFFINE_SHIFT) != NULL;
+	const char *from = input_name(o, node, 0), *made = before(o, node, shifts, "product");
+	const char *scale = scales ? input_name(o, node, PHIZ_AFFINE_SCALE) : NULL;
+	const char *shift = shifts ? input_name(o, node, PHIZ_AFFINE_SHIFT) : NULL;
+
+	if (scales || !shifts) {
+		begin(o, scales ? "Mul" : "Identity", shifts ? made : node->name);
+		in(o, from);
+		if (scales)
+			in(o, scale);
+		end(o, made);
+		from = made;
+	}
+	if (shifts) {
+		begin(o, "Add", node->name);
+		in(o, from);
+		in(o, shift);
+		end(o, output_name(o, node));
+	}
+}
+
+static void add_resize_nearest(struct phiz_onnx *o, const struct phiz_node *node)
+{
+	const char *name = new_name(o, node, "scales");
+	struct phiz_shape shape = phiz_shape_1d(4);
+	float *f = phiz_alloc(o->ctx, 4, sizeof(*f));
+
+	if (!f) {
+		o->status = PHIZ_E_NOMEM;
+		return;
+	}
+	f[0] = f[1] = 1;
+	f[2] = (float)node->attr[PHIZ_RESIZE_SCALE_H].i;
+	f[3] = (float)node->attr[PHIZ_RESIZE_SCALE_W].i;
+	phiz_onnx_add_tensor(o, name, PHIZ_ONNX_FLOAT, &shape, f, 4 * sizeof(*f), f);
+	begin(o, "Resize", node->name);
+	in(o, input_name(o, node, 0));
+	in(o, "");
+	in(o, name);
+	attr_text(o, "coordinate_transformation_mode", "asymmetric");
+	attr_text(o, "mode", "nearest");
+	attr_text(o, "nearest_mode", "floor");
+	end(o, output_name(o, node));
+}
+
+static void add_lp_pool(struct phiz_onnx *o, const struct phiz_node *node)
+{
+	double norm = node->attr[PHIZ_LP_POOL2D_NORM].f;
+
+	if (norm != (double)(int64_t)norm)
+		o->status = phiz_fail(o->ctx, PHIZ_E_UNSUPPORTED, "%s: lp_pool2d %s: ONNX wants a whole norm, this is %.10g",
+		                      o->path, node->name, norm);
+	else
+		add_pool(o, node, "LpPool");
+}
+
+static void add_local_response_norm(struct phiz_onnx *o, const struct phiz_node *node)
+{
+	begin(o, "LRN", node->name);
+	in(o, input_name(o, node, 0));
+	attr_float(o, "alpha", node->attr[PHIZ_LRN_ALPHA].f);
+	attr_float(o, "beta", node->attr[PHIZ_LRN_BETA].f);
+	attr_float(o, "bias", node->attr[PHIZ_LRN_K].f);
+	attr_int(o, "size", node->attr[PHIZ_LRN_SIZE].i);
+	end(o, output_name(o, node));
+}
+
 static void add_max_pool(struct phiz_onnx *o, const struct phiz_node *node)
 {
-	add_pool(o, node, false);
+	add_pool(o, node, "MaxPool");
 }
 
 static void add_avg_pool(struct phiz_onnx *o, const struct phiz_node *node)
 {
-	add_pool(o, node, true);
+	add_pool(o, node, "AveragePool");
 }
 
 /* One row per operator: either a function, or the ONNX operator that takes the same inputs (and axis) as ours. */
@@ -518,6 +682,15 @@ static const struct {
 	{"dropout", NULL, "Identity", NULL},
 	{"l2_normalize", add_l2_normalize, NULL, NULL},
 	{"cast", add_cast, NULL, NULL},
+	{"exp", NULL, "Exp", NULL},
+	{"clamp", add_clamp, NULL, NULL},
+	{"affine", add_affine, NULL, NULL},
+	{"permute", add_permute, NULL, NULL},
+	{"slice", add_slice, NULL, NULL},
+	{"pad2d", add_pad2d, NULL, NULL},
+	{"resize_nearest", add_resize_nearest, NULL, NULL},
+	{"lp_pool2d", add_lp_pool, NULL, NULL},
+	{"local_response_norm", add_local_response_norm, NULL, NULL},
 };
 
 void phiz_onnx_add_node(struct phiz_onnx *o, const struct phiz_node *node)

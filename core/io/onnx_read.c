@@ -241,6 +241,8 @@ static void add_node(struct phiz_onnx_import *m, struct phiz_span message)
 	char op[PHIZ_SHOWN], name[PHIZ_SHOWN];
 
 	if (!fn)
+		fn = phiz_onnx_shaping(m->node.op);
+	if (!fn)
 		fn = phiz_onnx_arithmetic(m->node.op);
 	if (m->n_nodes++ >= MAX_NODES) {
 		m->status = phiz_fail(m->ctx, PHIZ_E_LIMIT, "%s: more than %d nodes", m->path, MAX_NODES);
@@ -283,8 +285,31 @@ static void name_output(struct phiz_onnx_import *m, int value, struct phiz_span 
 	phiz_free(m->ctx, b);
 }
 
+/* A second output of the same value, as a view of it. */
+static int view(struct phiz_onnx_import *m, int value, struct phiz_span name)
+{
+	struct phiz_attr_arg attr[1 + PHIZ_MAX_DIMS] = {{"ndim", 0}, {"d0", 0}, {"d1", 0}, {"d2", 0},
+	                                                {"d3", 0},   {"d4", 0}, {"d5", 0}};
+
+	memset(&m->node, 0, sizeof(m->node));
+	m->node.out[0] = name;
+	attr[0].value = phiz_graph_value(m->graph, value)->type.shape.ndim;
+	return phiz_onnx_add(m, "reshape", &value, 1, attr, 1 + (int)attr[0].value, true);
+}
+
+static bool is_output(const struct phiz_graph *graph, int value)
+{
+	int i;
+
+	for (i = 0; i < phiz_graph_n_outputs(graph); i++)
+		if (phiz_graph_output_at(graph, i) == value)
+			return true;
+	return false;
+}
+
 static void add_output(struct phiz_onnx_import *m, struct phiz_span message)
 {
+	int value;
 	struct phiz_onnx_value *v;
 	struct phiz_onnx_info info;
 	char name[PHIZ_SHOWN];
@@ -302,11 +327,14 @@ static void add_output(struct phiz_onnx_import *m, struct phiz_span message)
 		                      name);
 		return;
 	}
-	own = phiz_graph_value(m->graph, v->value)->name;
+	value = is_output(m->graph, v->value) ? view(m, v->value, info.name) : v->value;
+	if (m->status)
+		return;
+	own = phiz_graph_value(m->graph, value)->name;
 	if (info.name.size != strlen(own) || memcmp(info.name.data, own, info.name.size) != 0)
-		name_output(m, v->value, info.name);
+		name_output(m, value, info.name);
 	if (!m->status)
-		m->status = phiz_graph_output(m->graph, v->value);
+		m->status = phiz_graph_output(m->graph, value);
 }
 
 /* ---- What phiz itself wrote beside the graph ---- */

@@ -65,6 +65,25 @@ enum { PHIZ_L2_NORMALIZE_EPS };
 /* cast: attribute dtype (enum phiz_dtype). The gradient is cast back. */
 enum { PHIZ_CAST_DTYPE };
 
+/* exp: no attributes. clamp: min, max; no bound where one is not given. */
+enum { PHIZ_CLAMP_MIN, PHIZ_CLAMP_MAX };
+/* affine: input * scale + shift; scale and shift have the input's number of dims, each the input's or 1, or are
+ * absent. */
+enum { PHIZ_AFFINE_INPUT, PHIZ_AFFINE_SCALE, PHIZ_AFFINE_SHIFT, PHIZ_AFFINE_INPUTS };
+/* permute: attributes p0..p5: the dim of the input that comes to place 0..5. */
+/* slice: elements start..end-1 of dim `axis` (default 1), negative: from the end; an end beyond it is the end. */
+enum { PHIZ_SLICE_AXIS, PHIZ_SLICE_START, PHIZ_SLICE_END };
+/* pad2d: [N,C,H,W] with so many rows and columns of `value` (default 0) around. */
+enum { PHIZ_PAD2D_TOP, PHIZ_PAD2D_LEFT, PHIZ_PAD2D_BOTTOM, PHIZ_PAD2D_RIGHT, PHIZ_PAD2D_VALUE, PHIZ_PAD2D_ATTRS };
+/* resize_nearest: [N,C,H,W] -> [N,C,H*scale_h,W*scale_w], each element repeated. */
+enum { PHIZ_RESIZE_SCALE_H, PHIZ_RESIZE_SCALE_W };
+/* lp_pool2d: the pools' attributes, and norm (default 2) in the place of count_include_pad: (sum |x|^norm)^(1/norm)
+ * over the part of the window that lies in the input. */
+enum { PHIZ_LP_POOL2D_NORM = PHIZ_POOL_COUNT_INCLUDE_PAD };
+/* local_response_norm: x / (k + alpha/size * sum of squares over `size` (odd) channels around)^beta. saved: what stands
+ * in the brackets, of the input's shape. */
+enum { PHIZ_LRN_SIZE, PHIZ_LRN_ALPHA, PHIZ_LRN_BETA, PHIZ_LRN_K, PHIZ_LRN_ATTRS };
+
 /* softmax_cross_entropy: logits [N,C], labels I32 [N], class_weight [C] or absent, labels_b I32 [N] or absent,
  * lambda [N] or absent -> loss [] (scalar, dtype of logits), mean as PyTorch's cross_entropy(label_smoothing,
  * weight):

@@ -293,6 +293,33 @@ def distill(a, b, weight):
 for weight in (0, 1, 20):
     case("distill_%d" % weight, "distill_loss similarity=%d" % weight, [values(7, 5), values(7, 5)],
          lambda a, b: distill(a, b, weight), [0])
+case("exp", "exp", [values(2, 5)], torch.exp)
+case("clamp", "clamp min=-0.5 max=1", [values(3, 5)], lambda x: x.clamp(-0.5, 1))
+case("clamp_one", "clamp max=0.25", [values(3, 5)], lambda x: x.clamp(max=0.25))
+case("affine", "affine", [values(2, 3, 2, 1), values(1, 3, 1, 1), values(1, 3, 1, 1)], lambda x, a, b: x * a + b)
+case("affine_scale", "affine", [values(2, 3, 4), values(1, 1, 1)], torch.mul)
+case("affine_shift", "affine", [values(2, 3, 4), None, values(1, 3, 4)], lambda x, a, b: x + b)
+case("affine_last", "affine", [values(2, 2, 3), values(2, 1, 3), values(1, 1, 3)], lambda x, a, b: x * a + b)
+case("permute", "permute p1=2 p2=3 p3=1", [values(2, 2, 3, 2)], lambda x: x.permute(0, 2, 3, 1))
+case("permute_all", "permute p0=2 p1=0 p2=1", [values(2, 3, 4)], lambda x: x.permute(2, 0, 1))
+case("slice", "slice axis=2 start=1 end=3", [values(2, 3, 5)], lambda x: x[:, :, 1:3])
+case("slice_end", "slice start=-2", [values(2, 5, 3)], lambda x: x[:, -2:])
+case("pad2d", "pad2d top=1 left=2 bottom=3 right=0", [values(1, 2, 3, 2)], lambda x: F.pad(x, (2, 0, 1, 3)))
+case("pad2d_value", "pad2d left=1 right=1 value=-0.5", [values(1, 2, 2, 2)],
+     lambda x: F.pad(x, (1, 1, 0, 0), value=-0.5))
+case("resize", "resize_nearest scale_h=2 scale_w=2", [values(1, 2, 3, 2)], lambda x: F.interpolate(x, scale_factor=2))
+case("resize_odd", "resize_nearest scale_h=3 scale_w=1", [values(1, 2, 3, 2)],
+     lambda x: F.interpolate(x, size=(9, 2), mode="nearest"))
+for norm in 1, 2, 3:  # PyTorch takes no absolute values of odd powers, and its ceil_mode scales windows that are cut
+    case("lp_pool_%d" % norm, "lp_pool2d kernel_h=3 kernel_w=2 stride_h=2 stride_w=1 norm=%d" % norm,
+         [positive(1, 2, 5, 4)], lambda x: F.lp_pool2d(x, norm, (3, 2), (2, 1)))
+case("lp_pool_signs", "lp_pool2d kernel_h=3 kernel_w=3 stride_h=3 stride_w=3", [values(1, 2, 6, 7)],
+     lambda x: F.lp_pool2d(x, 2, 3, 3))
+case("lp_pool_pad", "lp_pool2d kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_h=1 pad_w=1", [values(1, 2, 4, 5)],
+     lambda x: F.lp_pool2d(F.pad(x, (1, 1, 1, 1)), 2, 3, 2))
+case("lrn", "local_response_norm size=5", [values(2, 7, 2, 1)], lambda x: F.local_response_norm(x, 5))
+case("lrn_settings", "local_response_norm size=3 alpha=0.5 beta=0.6 k=2", [values(2, 4, 2, 3)],
+     lambda x: F.local_response_norm(x, 3, 0.5, 0.6, 2))
 
 header, data = {"__metadata__": texts}, b""
 for name, array in tensors.items():

@@ -71,6 +71,31 @@ static void run(struct phiz_model *m, struct phiz_tensors *t)
 	phiz_plan_free(&plan);
 }
 
+/* phiz reads its own file too, and computes the same with it. */
+static void read_again(const char *onnx, const struct phiz_tensors *want)
+{
+	struct phiz_tensors got = {0};
+	struct phiz_model *m;
+
+	assert_ok(ctx, phiz_onnx_read(ctx, onnx, 0, &m));
+	run(m, &got);
+	assert_int_equal(got.count, want->count);
+	for (size_t i = 0; i < got.count; i++) {
+		const struct phiz_tensor *g = got.entry[i].tensor, *w = phiz_tensors_find(want, got.entry[i].name);
+		if (!w || !phiz_shape_equal(&g->shape, &w->shape))
+			fail_msg("%s is of another name or shape after reading", got.entry[i].name);
+		for (int64_t k = 0; k < phiz_tensor_count(g); k++) {
+			float a = ((const float *)g->data)[k], b = ((const float *)w->data)[k];
+			/* Sixteen bits become float32. */
+			if (!(fabsf(a - b) <= (strstr(got.entry[i].name, "half") ? 2e-2f : 2e-5f) * (1 + fabsf(b))))
+				fail_msg("%s: element %lld is %.9g after reading, was %.9g", got.entry[i].name, (long long)k, (double)a,
+				         (double)b);
+		}
+	}
+	phiz_tensors_free(ctx, &got);
+	phiz_model_free(&m);
+}
+
 /* Writes the model and what it gives, and lets onnxruntime judge; false: there is no onnxruntime. */
 static bool check(struct phiz_model *m)
 {
@@ -83,8 +108,9 @@ static bool check(struct phiz_model *m)
 	snprintf(data, sizeof(data), "%s/want.safetensors", folder);
 	run(m, &t);
 	assert_ok(ctx, phiz_safetensors_write(ctx, data, &t));
-	phiz_tensors_free(ctx, &t);
 	assert_ok(ctx, phiz_onnx_write(ctx, m, onnx));
+	read_again(onnx, &t);
+	phiz_tensors_free(ctx, &t);
 	snprintf(command, sizeof(command), "'%s' '%s' '%s' '%s'", python ? python : "/usr/bin/python3",
 	         test_golden("check_onnx.py", script), onnx, data);
 	code = system(command);
@@ -196,6 +222,23 @@ static void add_all(struct zoo *z)
 	node(z, "linear", "fc_relu", IN(f, param(z, "fc_relu.weight", phiz_shape_2d(5, 8), -1, 1)), ATTRS({"act", 1}));
 	node(z, "batch_norm", "bn1d", IN(l, w8, b8, m8, v8), NULL);
 	node(z, "prelu", "prelu_fc", IN(l, param(z, "prelu_fc.weight", phiz_shape_1d(8), 0, 1)), NULL);
+	node(z, "exp", "exp", IN(g), NULL);
+	node(z, "clamp", "clamp", IN(g), ATTRS({"min", -0.5}, {"max", 0.25}));
+	node(z, "affine", "affine", IN(g, param(z, "affine.scale", phiz_shape_4d(1, 8, 1, 1), -1, 1),
+	                               param(z, "affine.shift", phiz_shape_4d(1, 8, 1, 1), -1, 1)), NULL);
+	node(z, "affine", "affine_scale", IN(g, param(z, "affine_scale.scale", phiz_shape_4d(1, 1, 1, 1), 2, 3)), NULL);
+	node(z, "affine", "affine_shift", IN(g, PHIZ_NONE, param(z, "affine_shift.shift", phiz_shape_4d(1, 1, 1, 1), 2, 3)),
+	     NULL);
+	node(z, "permute", "permute", IN(g), ATTRS({"p1", 2}, {"p2", 3}, {"p3", 1}));
+	node(z, "slice", "slice", IN(g), ATTRS({"start", 2}, {"end", -1}));
+	node(z, "slice", "slice_w", IN(g), ATTRS({"axis", -1}, {"start", -2}));
+	node(z, "pad2d", "pad", IN(g), ATTRS({"top", 1}, {"right", 2}, {"value", -0.5}));
+	node(z, "resize_nearest", "resize", IN(g), ATTRS({"scale_h", 2}, {"scale_w", 3}));
+	for (int ceil_mode = 0; ceil_mode < 2; ceil_mode++)
+		node(z, "lp_pool2d", ceil_mode ? "lp_ceil" : "lp", IN(g),
+		     ATTRS({"kernel_h", 3}, {"kernel_w", 2}, {"stride_h", 2}, {"stride_w", 3}, {"pad_h", 1}, {"norm", 3},
+		           {"ceil_mode", ceil_mode}));
+	node(z, "local_response_norm", "lrn", IN(g), ATTRS({"size", 3}, {"alpha", 0.5}, {"k", 2}));
 	node(z, "l2_normalize", "l2", IN(l), NULL);
 	node(z, "l2_normalize", "l2_image", IN(g), ATTRS({"eps", 0.9}));
 	node(z, "dropout", "dropout", IN(l), NULL);

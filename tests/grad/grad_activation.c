@@ -118,3 +118,17 @@ void grad_dropout(void **state)
 	op_run_done(&r);
 	test_ctx_done(&ctx);
 }
+
+void grad_exp(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_exp, 6);
+	grad_report(&phiz_op_exp);
+}
+
+void grad_clamp(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_clamp, 8);
+	grad_report(&phiz_op_clamp);
+}

@@ -93,3 +93,10 @@ void grad_softmax_cross_entropy(void **state)
 	op_run_done(&r);
 	test_ctx_done(&ctx);
 }
+
+void grad_local_response_norm(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_local_response_norm, 10);
+	grad_report(&phiz_op_local_response_norm);
+}

@@ -1,4 +1,4 @@
-/* max_pool2d, avg_pool2d, global_avg_pool. */
+/* max_pool2d, avg_pool2d, global_avg_pool, lp_pool2d. */
 #include "grad/grad.h"
 
 static void pool_attrs(struct op_case *c, double kernel, double stride, double pad)
@@ -67,4 +67,11 @@ void grad_global_avg_pool(void **state)
 	(void)state;
 	grad_draws(&phiz_op_global_avg_pool, 6);
 	grad_report(&phiz_op_global_avg_pool);
+}
+
+void grad_lp_pool2d(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_lp_pool2d, 16);
+	grad_report(&phiz_op_lp_pool2d);
 }

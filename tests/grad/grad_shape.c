@@ -1,4 +1,4 @@
-/* add, mul, concat, flatten, reshape, cast. */
+/* add, mul, concat, flatten, reshape, cast, affine, permute, slice, pad2d, resize_nearest. */
 #include "grad/grad.h"
 
 /* One value as both inputs: both gradients go to the same memory, the second adds. */
@@ -110,4 +110,39 @@ void grad_cast(void **state)
 	grad_report(&phiz_op_cast);
 	for (int i = 0; i < 16; i++)
 		check_cast(floats[i / 4], floats[i % 4]);
+}
+
+void grad_affine(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_affine, 16);
+	grad_report(&phiz_op_affine);
+}
+
+void grad_permute(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_permute, 10);
+	grad_report(&phiz_op_permute);
+}
+
+void grad_slice(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_slice, 12);
+	grad_report(&phiz_op_slice);
+}
+
+void grad_pad2d(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_pad2d, 10);
+	grad_report(&phiz_op_pad2d);
+}
+
+void grad_resize_nearest(void **state)
+{
+	(void)state;
+	grad_draws(&phiz_op_resize_nearest, 8);
+	grad_report(&phiz_op_resize_nearest);
 }

@@ -303,6 +303,105 @@ static void draw_distill_loss(struct draw *d)
 	op_case_attr(d->c, "similarity", coin(d) ? 1 : coin(d) ? 0 : 10);
 }
 
+static void draw_exp(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 1));
+}
+
+/* Values near 0 are kept away from by the fill, so a bound may stand there and at neither side of a normal one. */
+static void draw_clamp(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 1));
+	op_case_attr(d->c, "min", coin(d) ? 0 : -50);
+	op_case_attr(d->c, "max", coin(d) ? 50 : 0);
+}
+
+/* The shape with some of its dims made 1. */
+static struct phiz_shape repeated(struct draw *d, struct phiz_shape shape)
+{
+	for (int i = 0; i < shape.ndim; i++)
+		if (coin(d))
+			shape.dim[i] = 1;
+	return shape;
+}
+
+static void draw_affine(struct draw *d)
+{
+	struct phiz_shape shape = any_shape(d, 1);
+
+	real_input(d, PHIZ_AFFINE_INPUT, shape);
+	if (coin(d))
+		real_input(d, PHIZ_AFFINE_SCALE, repeated(d, shape));
+	if (coin(d))
+		real_input(d, PHIZ_AFFINE_SHIFT, repeated(d, shape));
+}
+
+static void draw_permute(struct draw *d)
+{
+	static const char *const names[] = {"p0", "p1", "p2", "p3"};
+	struct phiz_shape shape = any_shape(d, 1);
+	int order[] = {0, 1, 2, 3};
+
+	real_input(d, 0, shape);
+	for (int i = shape.ndim - 1; i > 0; i--) {
+		int k = (int)between(d, 0, i), kept = order[i];
+
+		order[i] = order[k];
+		order[k] = kept;
+	}
+	for (int i = 0; i < shape.ndim; i++)
+		op_case_attr(d->c, names[i], order[i]);
+}
+
+static void draw_slice(struct draw *d)
+{
+	struct phiz_shape shape = any_shape(d, 1);
+	int axis = (int)between(d, 0, shape.ndim - 1);
+	int64_t start = between(d, 0, shape.dim[axis] - 1), end = between(d, start + 1, shape.dim[axis] + 1);
+
+	real_input(d, 0, shape);
+	op_case_attr(d->c, "axis", coin(d) ? axis : axis - shape.ndim);
+	op_case_attr(d->c, "start", (double)(coin(d) ? start : start - shape.dim[axis]));
+	op_case_attr(d->c, "end", (double)(coin(d) || end >= shape.dim[axis] ? end : end - shape.dim[axis]));
+}
+
+static void draw_pad2d(struct draw *d)
+{
+	real_input(d, 0, four_dims(d, 1, 1));
+	op_case_attr(d->c, "top", (double)between(d, 0, 2));
+	op_case_attr(d->c, "left", (double)between(d, 0, 2));
+	op_case_attr(d->c, "bottom", (double)between(d, 0, 3));
+	op_case_attr(d->c, "right", (double)between(d, 0, 3));
+	op_case_attr(d->c, "value", coin(d) ? 0 : -1.5);
+}
+
+static void draw_resize_nearest(struct draw *d)
+{
+	real_input(d, 0, four_dims(d, 1, 1));
+	op_case_attr(d->c, "scale_h", (double)between(d, 1, 3));
+	op_case_attr(d->c, "scale_w", (double)between(d, 1, 3));
+}
+
+static void draw_lp_pool2d(struct draw *d)
+{
+	static const double norms[] = {1, 2, 3, 2.5};
+
+	draw_pool(d);
+	op_case_attr(d->c, "norm", norms[between(d, 0, 3)]);
+}
+
+static void draw_local_response_norm(struct draw *d)
+{
+	struct phiz_shape shape = any_shape(d, 2);
+
+	shape.dim[1] = between(d, 1, 7);
+	real_input(d, 0, shape);
+	op_case_attr(d->c, "size", (double)(2 * between(d, 0, 3) + 1));
+	op_case_attr(d->c, "alpha", coin(d) ? 0.5 : 1e-4);
+	op_case_attr(d->c, "beta", coin(d) ? 0.75 : 0.5);
+	op_case_attr(d->c, "k", coin(d) ? 1 : 2);
+}
+
 /* To the precision of the run itself; other dtypes have cases of their own. */
 static void draw_cast(struct draw *d)
 {

@@ -49,6 +49,15 @@ static const struct {
 	{&phiz_op_center_loss, STATISTICS},
 	{&phiz_op_distill_loss, STATISTICS},
 	{&phiz_op_cast, ELEMENT},
+	{&phiz_op_exp, SUMS},
+	{&phiz_op_clamp, ELEMENT},
+	{&phiz_op_affine, SUMS},
+	{&phiz_op_permute, ELEMENT},
+	{&phiz_op_slice, ELEMENT},
+	{&phiz_op_pad2d, ELEMENT},
+	{&phiz_op_resize_nearest, SUMS},
+	{&phiz_op_lp_pool2d, STATISTICS},
+	{&phiz_op_local_response_norm, STATISTICS},
 	{NULL, {[PRECISION_F32] = {1e-5, 0}, [PRECISION_F32_GRADIENT] = {1e-4, 0}}}, /* a whole network */
 };
 

@@ -98,6 +98,25 @@ static const struct {
 	{"distill_loss [2,3] [2,3] similarity=-1", PHIZ_E_ARG, "similarity"},
 	{"softmax_cross_entropy [2,3] i32[2] smoothing=2", PHIZ_E_ARG, "smoothing: want 0 to 1, got 2"},
 	{"cast [2] dtype=8", PHIZ_E_ARG, "dtype: want 0 to 7, got 8"},
+	{"clamp [2] min=2 max=1", PHIZ_E_ARG, "want min of at most max, got 2 and 1"},
+	{"affine [2,3] [3]", PHIZ_E_SHAPE, "scale: want the dims of [2, 3], or 1 in their place, got [3]"},
+	{"affine [2,3] - [2,2]", PHIZ_E_SHAPE, "shift: want the dims of [2, 3], or 1 in their place, got [2, 2]"},
+	{"permute [2,3,4] p0=1 p1=1", PHIZ_E_ARG, "p1: want each of the 3 dims once, got 1"},
+	{"permute [2,3] p1=2 p2=1", PHIZ_E_ARG, "p1: want each of the 2 dims once, got 2"},
+	{"permute [2,3] p3=4 p4=3", PHIZ_E_ARG, "p3: want each of the 2 dims once, got 4"},
+	{"slice [2,3] start=3", PHIZ_E_SHAPE, "want a part of dim 1 of [2, 3], got 3 to 2147483647"},
+	{"slice [2,3] start=-4", PHIZ_E_SHAPE, "want a part of dim 1 of [2, 3], got -4 to"},
+	{"slice [2,3] start=2 end=-1", PHIZ_E_SHAPE, "got 2 to -1"},
+	{"slice [2,3] axis=2", PHIZ_E_SHAPE, "axis: want -2 to 1"},
+	{"pad2d [2,3,4]", PHIZ_E_SHAPE, "input: want 4 dims"},
+	{"pad2d [2,3,4,4] left=-1", PHIZ_E_ARG, "left: want 0 to 65536, got -1"},
+	{"resize_nearest [2,3]", PHIZ_E_SHAPE, "input: want 4 dims"},
+	{"resize_nearest [1,1,60000,60000] scale_h=60000 scale_w=60000", PHIZ_E_SHAPE, "output"},
+	{"resize_nearest [1,1,2,2] scale_w=0", PHIZ_E_ARG, "scale_w: want 1 to 65536, got 0"},
+	{"lp_pool2d [1,1,4,4] kernel_h=2 kernel_w=2 stride_h=1 stride_w=1 norm=0.5", PHIZ_E_ARG,
+	 "norm: want 1 to 64, got 0.5"},
+	{"local_response_norm [1,4,2,2] size=4", PHIZ_E_ARG, "size: want an odd number of channels, got 4"},
+	{"local_response_norm [4]", PHIZ_E_SHAPE, "input: want 2 dims [N, C] or more, got [4]"},
 };
 
 static void refuses(void **state)
@@ -135,6 +154,11 @@ static const struct {
 	{"reshape [2,3,4] ndim=2 d1=-1", "[2, 12]", PHIZ_F32},
 	{"concat [2,3] [2,5] axis=-1", "[2, 8]", PHIZ_F32},
 	{"cast [2,3] dtype=3", "[2, 3]", PHIZ_BF16},
+	{"permute [2,3,4,5] p1=2 p2=3 p3=1", "[2, 4, 5, 3]", PHIZ_F32},
+	{"slice [2,9] start=-3 end=-1", "[2, 2]", PHIZ_F32},
+	{"slice [2,9] axis=0 start=1", "[1, 9]", PHIZ_F32},
+	{"pad2d [1,2,3,4] top=1 right=2", "[1, 2, 4, 6]", PHIZ_F32},
+	{"resize_nearest f16[1,2,3,4] scale_h=2 scale_w=3", "[1, 2, 6, 12]", PHIZ_F16},
 	{"softmax_cross_entropy f16[2,3] i32[2]", "[]", PHIZ_F32},
 };
 
