@@ -1,6 +1,7 @@
 /* The table of verbs, in the order in which a newcomer meets them. One line each. */
 #include "tools/tools.h"
 
+extern const struct phiz_verb phiz_verb_data_detect;
 #ifdef PHIZ_HAVE_TRAIN
 extern const struct phiz_verb phiz_verb_data_synth;
 extern const struct phiz_verb phiz_verb_data_list;
@@ -42,6 +43,9 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_data_extract,
 	&phiz_verb_data_split,
 	&phiz_verb_data_check,
+#endif
+	&phiz_verb_data_detect,
+#ifdef PHIZ_HAVE_TRAIN
 	&phiz_verb_train,
 	&phiz_verb_eval,
 #endif
