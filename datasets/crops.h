@@ -14,6 +14,7 @@
 
 #include "core/base/bytes.h"
 #include "core/image/quality.h"
+#include "datasets/scan.h"
 
 #define PHIZ_CROPS_SETTINGS "extract.json"
 #define PHIZ_CROPS_MANIFEST "manifest.csv"
@@ -50,6 +51,10 @@ bool phiz_crops_settings_differ(const struct phiz_crops_settings *there, const s
 /* How the photos in a folder of training data were cut out, for the model that is trained on them: what its
  * extract.json says; kind NONE where there is none. Errors: FORMAT, IO. */
 enum phiz_status phiz_crops_align(struct phiz_ctx *ctx, const char *dir, struct phiz_align *out);
+/* The same for all folders that a dataset's photos to train on lie in. ARG if they were cut out in different ways, or
+ * some of them and others not. */
+enum phiz_status phiz_crops_align_dataset(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
+                                          struct phiz_align *out);
 
 /* --- What came of each face. --- */
 

@@ -179,6 +179,36 @@ enum phiz_status phiz_crops_align(struct phiz_ctx *ctx, const char *dir, struct 
 
 static bool other(double a, double b) { return a < b || a > b; }
 
+static bool trains(const struct phiz_dataset *d, int root)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->sample[i].root == root && d->sample[i].part == PHIZ_PART_TRAIN)
+			return true;
+	return false;
+}
+
+enum phiz_status phiz_crops_align_dataset(struct phiz_ctx *ctx, const struct phiz_dataset *d, struct phiz_align *out)
+{
+	const char *first = NULL;
+	enum phiz_status status = PHIZ_OK;
+
+	*out = (struct phiz_align){PHIZ_ALIGN_NONE, 0, 0};
+	for (size_t i = 0; i < d->roots.count && !status; i++) {
+		struct phiz_align a;
+
+		if (!trains(d, (int)i))
+			continue;
+		status = phiz_crops_align(ctx, d->roots.name[i], &a);
+		if (!status && first && (a.kind != out->kind || a.size != out->size || other(a.margin, out->margin)))
+			status = phiz_fail(ctx, PHIZ_E_ARG,
+			                   "%s and %s: faces are cut out of their photos in different ways (" PHIZ_CROPS_SETTINGS
+			                   "): extract both alike", first, d->roots.name[i]);
+		first = d->roots.name[i];
+		*out = a;
+	}
+	return status;
+}
+
 bool phiz_crops_settings_differ(const struct phiz_crops_settings *a, const struct phiz_crops_settings *b, char *text,
                                 size_t size)
 {

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/graph/graph.h"
 #include "core/ops/ops.h"
+#include "datasets/crops.h"
 #include "train/freeze.h"
 #include "train/select.h"
 #include "train/session.h"
@@ -20,11 +21,19 @@ void phiz_session_align(const struct phiz_recipe *recipe, struct phiz_align *out
 	out->size = out->kind == PHIZ_ALIGN_NONE ? 0 : (int)recipe->data.size;
 }
 
+/* Photos that phiz data extract cut out are crops to the recipe, but the model must say how faces are cut where it
+ * runs on whole photos. */
+static enum phiz_status set_align(struct phiz_session *s, struct phiz_align *out)
+{
+	phiz_session_align(s->recipe, out);
+	if (out->kind != PHIZ_ALIGN_NONE)
+		return PHIZ_OK;
+	return phiz_crops_align_dataset(s->ctx, s->options->dataset, out);
+}
+
 static void set_preproc(const struct phiz_recipe *r, struct phiz_preproc *p)
 {
 	int i;
-
-	phiz_session_align(r, &p->align);
 
 	p->crop = r->data.crop;
 	p->mode = r->data.resize.kind == PHIZ_RECIPE_SHORT ? PHIZ_RESIZE_SHORT : PHIZ_RESIZE_STRETCH;
@@ -96,6 +105,9 @@ enum phiz_status phiz_session_fit_model(struct phiz_session *s)
 	if (status)
 		return status;
 	set_preproc(s->recipe, &s->model->preproc);
+	status = set_align(s, &s->model->preproc.align);
+	if (status)
+		return status;
 	status = phiz_preproc_check(s->ctx, &s->model->preproc);
 	return status ? status : phiz_freeze_check(s->model, s->recipe);
 }

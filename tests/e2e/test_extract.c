@@ -276,6 +276,32 @@ static void test_photos(void **state)
 	end(&s);
 }
 
+/* A model that is trained on crops says how faces are cut where it runs on whole photos. */
+static void test_trained(void **state)
+{
+	struct scene s;
+	struct phiz_model *model;
+	char run[320], path[400];
+
+	(void)state;
+	begin(&s);
+	make_photos(&s);
+	write_list(&s);
+	assert_int_equal(phiz(0, "data", "extract", s.photos, "--faces", s.list, "--out", s.out, "--model", "none",
+	                      "--align", "box", "--margin", "0.4", "--size", "72", "--quiet", NULL), 0);
+	snprintf(run, sizeof run, "%s/run", s.top);
+	assert_int_equal(phiz(0, "train", "tiny", "--data", s.out, "--run", run, "--set", "train.epochs=1", "--quiet",
+	                      NULL), 0);
+	snprintf(path, sizeof path, "%s/last.phiz", run);
+	assert_ok(s.ctx, phiz_model_read(s.ctx, path, &model));
+	assert_int_equal(model->n_labels, PEOPLE);
+	assert_int_equal(model->preproc.align.kind, PHIZ_ALIGN_BOX);
+	assert_int_equal(model->preproc.align.size, 72);
+	assert_true(fabs(model->preproc.align.margin - 0.4) < 1e-9);
+	phiz_model_free(&model);
+	end(&s);
+}
+
 /* With an embedder the person is found wherever he stands, and who is on his photo besides is set aside. */
 static void test_embedder(void **state)
 {
@@ -455,6 +481,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_photos),
+		cmocka_unit_test(test_trained),
 		cmocka_unit_test(test_embedder),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_video),

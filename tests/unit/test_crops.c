@@ -179,6 +179,36 @@ static void test_settings(void **state)
 	other = s, other.embedder[0] = 'x';
 	assert_true(phiz_crops_settings_differ(&s, &other, what, sizeof what));
 	assert_string_equal(what, "model none, asked for x");
+	/* Of a dataset: all folders that are trained on, alike. */
+	struct phiz_dataset *d;
+	char more[2][300];
+	test_photo(ctx, dir, "a/anna/1.ppm", 1, 0, 0, 32, 32);
+	test_photo(ctx, dir, "b/anna/2.ppm", 2, 0, 0, 32, 32);
+	for (int i = 0; i < 2; i++)
+		snprintf(more[i], sizeof more[i], "%s/%s", dir, i ? "b" : "a");
+	for (int part = PHIZ_PART_TRAIN; part <= PHIZ_PART_VAL; part++) {
+		for (int json = 0; json < 4; json++) {
+			struct phiz_scan_options one = {.min_people = 1};
+			bool alike = json == 0 || json == 3 || part == PHIZ_PART_VAL;
+
+			for (int i = 0; i < 2; i++) {
+				char path[700];
+				snprintf(path, sizeof path, "%s/extract.json", more[i]);
+				remove(path);
+				if (json & (i + 1))
+					assert_ok(ctx, phiz_crops_settings_write(ctx, more[i], &s));
+			}
+			assert_ok(ctx, phiz_dataset_scan(ctx, more[0], &one, &d));
+			assert_ok(ctx, phiz_dataset_add_dir(ctx, d, more[1], (enum phiz_part)part));
+			if (alike)
+				assert_ok(ctx, phiz_crops_align_dataset(ctx, d, &align));
+			else
+				assert_fails(ctx, PHIZ_E_ARG, phiz_crops_align_dataset(ctx, d, &align));
+			if (alike)
+				assert_int_equal(align.kind, json & 1 ? PHIZ_ALIGN_BOX : PHIZ_ALIGN_NONE);
+			phiz_dataset_free(ctx, &d);
+		}
+	}
 	static const char *const bad[] = {"", "[]", "{}", "{\"align\":\"box\"}", "{\"align\":\"box\",\"size\":1e9}",
 	                                  "{\"align\":\"heap\",\"size\":112}",
 	                                  "{\"align\":\"box\",\"size\":112,\"margin\":-1}",
