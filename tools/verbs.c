@@ -33,6 +33,7 @@ extern const struct phiz_verb phiz_verb_gallery_import;
 extern const struct phiz_verb phiz_verb_gallery_audit;
 extern const struct phiz_verb phiz_verb_gallery_purge;
 extern const struct phiz_verb phiz_verb_embed;
+extern const struct phiz_verb phiz_verb_gallery_bench;
 extern const struct phiz_verb phiz_verb_info;
 extern const struct phiz_verb phiz_verb_bench;
 
@@ -71,6 +72,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_gallery_audit,
 	&phiz_verb_gallery_purge,
 	&phiz_verb_embed,
+	&phiz_verb_gallery_bench,
 	&phiz_verb_info,
 	&phiz_verb_bench,
 };

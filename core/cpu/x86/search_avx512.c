@@ -1,33 +1,24 @@
-/* Search with AVX-512: four rows at a time. */
+/* Search with AVX-512: row by row, since memory is quickest when it is read in one stream. */
 #include "core/cpu/search.h"
 
 #include <immintrin.h>
 
-/* out[i] = rows[i] . query; accumulates in float, 16 lanes a row. */
+/* out[i] = rows[i] . query; accumulates in float, 64 lanes a row. */
 void phiz_dots_avx512(const float *rows, int64_t n, int64_t stride, const float *query, float *out)
 {
-	int64_t i = 0;
-
-	for (; i + 4 <= n; i += 4) {
-		const float *a = rows + i * stride, *b = a + stride, *c = b + stride, *e = c + stride;
-		__m512 sa = _mm512_setzero_ps(), sb = sa, sc = sa, se = sa;
-		for (int64_t d = 0; d < stride; d += 16) {
-			__m512 q = _mm512_load_ps(query + d);
-			sa = _mm512_fmadd_ps(_mm512_load_ps(a + d), q, sa);
-			sb = _mm512_fmadd_ps(_mm512_load_ps(b + d), q, sb);
-			sc = _mm512_fmadd_ps(_mm512_load_ps(c + d), q, sc);
-			se = _mm512_fmadd_ps(_mm512_load_ps(e + d), q, se);
+	for (int64_t i = 0; i < n; i++) {
+		const float *a = rows + i * stride;
+		__m512 s = _mm512_setzero_ps(), t = s, u = s, v = s;
+		int64_t d = 0;
+		for (; d + 64 <= stride; d += 64) {
+			s = _mm512_fmadd_ps(_mm512_load_ps(a + d), _mm512_load_ps(query + d), s);
+			t = _mm512_fmadd_ps(_mm512_load_ps(a + d + 16), _mm512_load_ps(query + d + 16), t);
+			u = _mm512_fmadd_ps(_mm512_load_ps(a + d + 32), _mm512_load_ps(query + d + 32), u);
+			v = _mm512_fmadd_ps(_mm512_load_ps(a + d + 48), _mm512_load_ps(query + d + 48), v);
 		}
-		out[i] = _mm512_reduce_add_ps(sa);
-		out[i + 1] = _mm512_reduce_add_ps(sb);
-		out[i + 2] = _mm512_reduce_add_ps(sc);
-		out[i + 3] = _mm512_reduce_add_ps(se);
-	}
-	for (; i < n; i++) {
-		__m512 s = _mm512_setzero_ps();
-		for (int64_t d = 0; d < stride; d += 16)
-			s = _mm512_fmadd_ps(_mm512_load_ps(rows + i * stride + d), _mm512_load_ps(query + d), s);
-		out[i] = _mm512_reduce_add_ps(s);
+		for (; d < stride; d += 16)
+			s = _mm512_fmadd_ps(_mm512_load_ps(a + d), _mm512_load_ps(query + d), s);
+		out[i] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s, t), _mm512_add_ps(u, v)));
 	}
 }
 
