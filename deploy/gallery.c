@@ -22,7 +22,7 @@ static enum phiz_status create_file(struct phiz_gallery *g)
 
 static enum phiz_status open_database(struct phiz_gallery *g, bool create)
 {
-	if (!phiz_path_is_file(g->path)) {
+	if (!g->memory && !phiz_path_is_file(g->path)) {
 		if (phiz_path_is_dir(g->path))
 			return phiz_fail(g->ctx, PHIZ_E_ARG, "%s: is a folder; want the file of a gallery", g->path);
 		if (!create)
@@ -31,7 +31,8 @@ static enum phiz_status open_database(struct phiz_gallery *g, bool create)
 		if (status)
 			return status;
 	}
-	if (sqlite3_open_v2(g->path, &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(g->memory ? ":memory:" : g->path, &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+	    SQLITE_OK)
 		return phiz_sql_fail(g, "cannot open");
 	sqlite3_extended_result_codes(g->db, 1);
 	sqlite3_busy_timeout(g->db, 10000);
@@ -49,7 +50,7 @@ static enum phiz_status set_up(struct phiz_gallery *g)
 
 	if (!status)
 		status = phiz_sql_step(g, stmt, &row);
-	if (!status && (!row || strcmp(phiz_sql_text(stmt, 0), "wal")))
+	if (!status && !g->memory && (!row || strcmp(phiz_sql_text(stmt, 0), "wal")))
 		status = phiz_fail(g->ctx, PHIZ_E_IO, "%s: this file system cannot keep a write-ahead log: put the gallery on "
 		                   "a local disk", g->path);
 	sqlite3_finalize(stmt);
@@ -114,8 +115,9 @@ static enum phiz_status open_gallery(struct phiz_gallery *g, const struct phiz_g
 	return status;
 }
 
-enum phiz_status phiz_gallery_open(struct phiz_ctx *ctx, const char *path, const struct phiz_gallery_options *options,
-                                   struct phiz_gallery **out)
+/* path NULL: in memory. */
+static enum phiz_status open_at(struct phiz_ctx *ctx, const char *path, const struct phiz_gallery_options *options,
+                                struct phiz_gallery **out)
 {
 	static const struct phiz_gallery_options none = {.create = false};
 	const struct phiz_gallery_options *o = options ? options : &none;
@@ -125,14 +127,30 @@ enum phiz_status phiz_gallery_open(struct phiz_ctx *ctx, const char *path, const
 	if (!g)
 		return PHIZ_E_NOMEM;
 	g->ctx = ctx;
-	g->matrix_rows = o->matrix_rows > 0 ? o->matrix_rows : 4096;
-	g->path = phiz_strdup(ctx, path);
-	g->matrix_path = phiz_asprintf(ctx, "%s.matrix", path);
-	enum phiz_status status = g->path && g->matrix_path ? open_gallery(g, o) : PHIZ_E_NOMEM;
+	g->memory = !path;
+	g->matrix_rows = g->memory ? INT64_MAX : o->matrix_rows > 0 ? o->matrix_rows : 4096;
+	g->path = phiz_strdup(ctx, path ? path : "gallery in memory");
+	g->matrix_path = path ? phiz_asprintf(ctx, "%s.matrix", path) : NULL;
+	enum phiz_status status = g->path && (g->matrix_path || g->memory) ? open_gallery(g, o) : PHIZ_E_NOMEM;
 	if (status)
 		phiz_gallery_free(&g);
 	*out = g;
 	return status;
+}
+
+enum phiz_status phiz_gallery_open(struct phiz_ctx *ctx, const char *path, const struct phiz_gallery_options *options,
+                                   struct phiz_gallery **out)
+{
+	return open_at(ctx, path, options, out);
+}
+
+enum phiz_status phiz_gallery_open_memory(struct phiz_ctx *ctx, const struct phiz_gallery_options *options,
+                                          struct phiz_gallery **out)
+{
+	struct phiz_gallery_options o = options ? *options : (struct phiz_gallery_options){.create = true};
+
+	o.create = true;
+	return open_at(ctx, NULL, &o, out);
 }
 
 void phiz_gallery_free(struct phiz_gallery **gallery)

@@ -41,6 +41,7 @@ struct phiz_gallery {
 	struct phiz_ctx *ctx;
 	sqlite3 *db;
 	char *path, *matrix_path;
+	bool memory; /* no file */
 	unsigned char id[16]; /* random, of this file */
 	int dim;
 	char model[65];

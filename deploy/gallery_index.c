@@ -170,8 +170,13 @@ static enum phiz_status build(struct phiz_gallery *g, int64_t generation)
 		status = build_rows(g, people);
 	if (!status)
 		status = read_counters(g);
-	if (!status && !found && people >= g->matrix_rows && !g->key.on && phiz_matrix_write(g))
-		phiz_log(g->ctx, PHIZ_LOG_WARN, "%s (searching goes on without the file)", phiz_ctx_message(g->ctx));
+	if (!status && !found && people >= g->matrix_rows && !g->key.on) {
+		status = phiz_matrix_write(g);
+		if (status && status != PHIZ_E_NOMEM) { /* a full disk, say */
+			phiz_log(g->ctx, PHIZ_LOG_WARN, "%s (searching goes on without the file)", phiz_ctx_message(g->ctx));
+			status = PHIZ_OK;
+		}
+	}
 	x->ready = !status;
 	return status;
 }

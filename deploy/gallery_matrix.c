@@ -107,8 +107,11 @@ enum phiz_status phiz_matrix_open(struct phiz_gallery *g, int64_t generation, bo
 	uint64_t sum = 0;
 
 	*found = false;
-	if (!phiz_path_is_file(g->matrix_path) || phiz_map_open(g->ctx, g->matrix_path, &x->map))
-		return PHIZ_OK; /* it is made anew */
+	if (!phiz_path_is_file(g->matrix_path))
+		return PHIZ_OK;
+	enum phiz_status status = phiz_map_open(g->ctx, g->matrix_path, &x->map);
+	if (status) /* it is made anew */
+		return status == PHIZ_E_NOMEM ? status : PHIZ_OK;
 	if (header_fits(g, &x->map, generation, &n, &sum) &&
 	    sum == checksum(2, x->map.data + PAGE, x->map.size - PAGE) &&
 	    ascending((const int64_t *)(const void *)(x->map.data + PAGE), n)) {
@@ -195,6 +198,8 @@ static enum phiz_status erase_file(struct phiz_gallery *g, const char *path)
 
 enum phiz_status phiz_matrix_erase(struct phiz_gallery *g)
 {
+	if (g->memory)
+		return PHIZ_OK;
 	const char *base = phiz_path_base(g->matrix_path);
 	char *folder = phiz_strndup(g->ctx, g->matrix_path, (size_t)(base - g->matrix_path));
 	/* core/base/writer.c names temporary files so. */

@@ -54,6 +54,9 @@ struct phiz_gallery_info {
  * program, damaged), UNSUPPORTED (made by a newer phiz), ARG (wrong key, key missing), NOMEM. */
 PHIZ_API enum phiz_status phiz_gallery_open(struct phiz_ctx *ctx, const char *path,
                                             const struct phiz_gallery_options *options, struct phiz_gallery **out);
+/* A gallery in memory only, for trying things: no file, no matrix, gone when it is freed. */
+PHIZ_API enum phiz_status phiz_gallery_open_memory(struct phiz_ctx *ctx, const struct phiz_gallery_options *options,
+                                                   struct phiz_gallery **out);
 PHIZ_API void phiz_gallery_free(struct phiz_gallery **gallery);
 /* Needs no key: is the file there and encrypted? false where it cannot be told. */
 PHIZ_API bool phiz_gallery_is_encrypted(struct phiz_ctx *ctx, const char *path);
