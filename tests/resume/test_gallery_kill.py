@@ -67,7 +67,7 @@ def main():
                 process = subprocess.Popen([PHIZ, "gallery", "import", lines, "--gallery", gallery], stdout=out,
                                            stderr=subprocess.PIPE)
                 try:
-                    process.wait(timeout=rng.uniform(0.0, 0.25) if kills < KILLS else 300)
+                    process.wait(timeout=rng.uniform(0.0, 0.25 + 0.03 * kills) if kills < KILLS else 300)
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
                     process.wait()
