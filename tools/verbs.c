@@ -18,6 +18,7 @@ extern const struct phiz_verb phiz_verb_models_path;
 extern const struct phiz_verb phiz_verb_import;
 extern const struct phiz_verb phiz_verb_export;
 extern const struct phiz_verb phiz_verb_predict;
+extern const struct phiz_verb phiz_verb_embed;
 extern const struct phiz_verb phiz_verb_enroll;
 extern const struct phiz_verb phiz_verb_identify;
 extern const struct phiz_verb phiz_verb_verify;
@@ -32,7 +33,6 @@ extern const struct phiz_verb phiz_verb_gallery_export;
 extern const struct phiz_verb phiz_verb_gallery_import;
 extern const struct phiz_verb phiz_verb_gallery_audit;
 extern const struct phiz_verb phiz_verb_gallery_purge;
-extern const struct phiz_verb phiz_verb_embed;
 extern const struct phiz_verb phiz_verb_gallery_bench;
 extern const struct phiz_verb phiz_verb_info;
 extern const struct phiz_verb phiz_verb_bench;
@@ -57,6 +57,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_import,
 	&phiz_verb_export,
 	&phiz_verb_predict,
+	&phiz_verb_embed,
 	&phiz_verb_enroll,
 	&phiz_verb_identify,
 	&phiz_verb_verify,
@@ -71,7 +72,6 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_gallery_import,
 	&phiz_verb_gallery_audit,
 	&phiz_verb_gallery_purge,
-	&phiz_verb_embed,
 	&phiz_verb_gallery_bench,
 	&phiz_verb_info,
 	&phiz_verb_bench,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # label: full
-"""The enrolment of 1,000 people, killed with SIGKILL at random moments and begun again until it ends: whoever was printed is
-in the gallery, whole, to the last number; nobody is there in part; the log is sound; and it ends with all."""
+"""The enrolment of 1,000 people, killed with SIGKILL at random moments and begun again until it ends: whoever was printed
+is in the gallery, whole, to the last number; nobody is there in part; the log is sound; and it ends with all."""
 import json
 import os
 import random
@@ -32,7 +32,8 @@ def phiz(*args):
 def check(gallery, people, reported):
     """What stands in the file, read with Python's own SQLite: whole people only, and all that were reported."""
     db = sqlite3.connect(gallery)
-    rows = db.execute("SELECT name, embedding FROM person JOIN photo ON person.id = person ORDER BY photo.id").fetchall()
+    rows = db.execute("SELECT name, embedding FROM person JOIN photo ON person.id = person "
+                      "ORDER BY photo.id").fetchall()
     lonely = db.execute("SELECT count(*) FROM person WHERE id NOT IN (SELECT person FROM photo)").fetchone()[0]
     sound = db.execute("PRAGMA integrity_check").fetchone()[0]
     db.close()
@@ -52,7 +53,8 @@ def check(gallery, people, reported):
 
 def main():
     rng = random.Random(20)
-    people = {f"person {i:04d}": [[rng.gauss(0, 1) for _ in range(DIM)] for _ in range(1 + i % 3)] for i in range(PEOPLE)}
+    people = {f"person {i:04d}": [[rng.gauss(0, 1) for _ in range(DIM)] for _ in range(1 + i % 3)]
+              for i in range(PEOPLE)}
     with tempfile.TemporaryDirectory(prefix="phiz-test-") as folder:
         gallery, lines = os.path.join(folder, "g.db"), os.path.join(folder, "people.jsonl")
         with open(lines, "w", encoding="utf-8") as f:
