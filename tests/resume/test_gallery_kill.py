@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # label: full
 """The enrolment of 1,000 people, killed with SIGKILL at random moments and begun again until it ends: whoever was
-printed is in the gallery, whole, to the last number; nobody is there in part; the log is sound; and it ends with all."""
+printed is in the gallery, whole, to the last number; nobody is there in part; the log is sound; it ends with all."""
 import json
 import os
 import random
