@@ -9,7 +9,7 @@
 #include "core/cpu/search.h"
 #include "deploy/cluster.h"
 
-enum { GRAIN = 128, SAMPLE = 5000 };
+enum { GRAIN = 128, SAMPLE = 5000, SWAP_CENTRES = 4, SWAPS_IN_VAIN = 16 };
 
 struct kmeans {
 	const struct phiz_points *points;
@@ -20,7 +20,9 @@ struct kmeans {
 	double *sum;    /* k x dim */
 	int64_t *size;  /* k */
 	int32_t *label; /* n: of the start at hand */
-	float *near;    /* n: cosine to the own centre */
+	float *near;    /* n: cosine to the own centre, */
+	float *second;  /* and to the next nearest; -1 with one centre */
+	double *cost;   /* k: what the objective loses without that centre, roughly */
 	float *scratch; /* threads x k cosines, or n x tries while seeding */
 	int tries;
 	const float *candidate; /* tries x stride, while seeding */
@@ -37,11 +39,18 @@ static void assign_range(void *arg, int64_t begin, int64_t end, int worker)
 	for (int64_t i = begin; i < end; i++) {
 		int best = 0;
 		m->dots(m->centre, m->k, stride, m->points->row + i * stride, cosine);
-		for (int c = 1; c < m->k; c++)
-			if (cosine[c] > cosine[best])
+		float second = -1;
+		for (int c = 1; c < m->k; c++) {
+			if (cosine[c] > cosine[best]) {
+				second = cosine[best];
 				best = c;
+			} else if (cosine[c] > second) {
+				second = cosine[c];
+			}
+		}
 		m->label[i] = best;
 		m->near[i] = cosine[best];
+		m->second[i] = second;
 	}
 }
 
@@ -191,10 +200,12 @@ static enum phiz_status allocate(struct kmeans *m, float **candidate)
 	m->size = phiz_alloc(m->ctx, k, sizeof(m->size[0]));
 	m->label = phiz_alloc(m->ctx, n, sizeof(m->label[0]));
 	m->near = phiz_alloc(m->ctx, n, sizeof(m->near[0]));
+	m->second = phiz_alloc(m->ctx, n, sizeof(m->second[0]));
+	m->cost = phiz_alloc(m->ctx, k, sizeof(m->cost[0]));
 	m->scratch = phiz_alloc(m->ctx, seeding > running ? seeding : running, sizeof(float));
 	*candidate = phiz_alloc(m->ctx, (size_t)tries(m->k), row);
-	return m->centre && m->sum && m->size && m->label && m->near && m->scratch && *candidate ? PHIZ_OK :
-	                                                                                           PHIZ_E_NOMEM;
+	return m->centre && m->sum && m->size && m->label && m->near && m->second && m->cost && m->scratch && *candidate ?
+		PHIZ_OK : PHIZ_E_NOMEM;
 }
 
 static void release(struct kmeans *m, float *candidate)
@@ -204,6 +215,8 @@ static void release(struct kmeans *m, float *candidate)
 	phiz_free(m->ctx, m->size);
 	phiz_free(m->ctx, m->label);
 	phiz_free(m->ctx, m->near);
+	phiz_free(m->ctx, m->second);
+	phiz_free(m->ctx, m->cost);
 	phiz_free(m->ctx, m->scratch);
 	phiz_free(m->ctx, candidate);
 }
@@ -226,10 +239,65 @@ static double iterate(struct kmeans *m, int max_iterations)
 	return last;
 }
 
+/* ---- Swaps: out of local minima ---- */
+
+/* The centre with the r-th lowest cost. */
+static int cheapest(const struct kmeans *m, int r)
+{
+	for (int c = 0; c < m->k; c++) {
+		int lower = 0;
+		for (int d = 0; d < m->k; d++)
+			lower += m->cost[d] < m->cost[c] || (m->cost[d] == m->cost[c] && d < c);
+		if (lower == r)
+			return c;
+	}
+	return 0;
+}
+
+/* Takes a centre away that is hardly needed (the r-th least), and draws another as k-means++ does. */
+static void swap_centre(struct kmeans *m, struct phiz_rng *rng, float *candidate, int r)
+{
+	memset(m->cost, 0, (size_t)m->k * sizeof(m->cost[0]));
+	for (int64_t i = 0; i < m->points->n; i++)
+		m->cost[m->label[i]] += (double)(m->near[i] - m->second[i]);
+	int out = cheapest(m, r);
+	for (int64_t i = 0; i < m->points->n; i++)
+		if (m->label[i] == out)
+			m->near[i] = m->second[i];
+	seed_next(m, rng, candidate, out);
+}
+
+/* Swaps as long as that helps; Franti 2018, "Efficiency of random swap clustering". */
+static enum phiz_status improve(struct kmeans *m, const struct phiz_kmeans_options *o, int iterations,
+                                float *candidate, struct phiz_clusters *out)
+{
+	size_t bytes = (size_t)m->points->n * sizeof(m->label[0]);
+	int least = m->k < SWAP_CENTRES ? m->k : SWAP_CENTRES;
+	struct phiz_rng rng;
+
+	phiz_rng_init(&rng, o->seed, (uint32_t)m->k, UINT32_MAX, PHIZ_STREAM_CLUSTER);
+	for (int vain = 0; m->k > 1 && vain < SWAPS_IN_VAIN;) {
+		memcpy(m->label, out->label, bytes);
+		set_centres(m);
+		phiz_parallel_for(m->ctx, m->points->n, GRAIN, assign_range, m);
+		swap_centre(m, &rng, candidate, vain % least);
+		double got = iterate(m, iterations);
+		vain++;
+		if (got < out->objective * (1 - 1e-6)) {
+			out->objective = got;
+			memcpy(out->label, m->label, bytes);
+			vain = 0;
+		}
+		if (o->progress && o->progress(o->user, 1))
+			return phiz_fail(m->ctx, PHIZ_E_CANCELLED, "broken off");
+	}
+	return PHIZ_OK;
+}
+
 static enum phiz_status start_all(struct kmeans *m, const struct phiz_kmeans_options *o, float *candidate,
                                   struct phiz_clusters *out)
 {
-	int restarts = o->restarts ? o->restarts : 8, iterations = o->max_iterations ? o->max_iterations : 100;
+	int restarts = o->restarts ? o->restarts : 4, iterations = o->max_iterations ? o->max_iterations : 100;
 	struct phiz_rng rng;
 
 	out->objective = INFINITY;
@@ -241,10 +309,10 @@ static enum phiz_status start_all(struct kmeans *m, const struct phiz_kmeans_opt
 			out->objective = got;
 			memcpy(out->label, m->label, (size_t)m->points->n * sizeof(m->label[0]));
 		}
-		if (o->progress && o->progress(o->user, (double)(r + 1) / restarts))
+		if (o->progress && o->progress(o->user, (double)(r + 1) / (restarts + 1)))
 			return phiz_fail(m->ctx, PHIZ_E_CANCELLED, "broken off");
 	}
-	return PHIZ_OK;
+	return improve(m, o, iterations, candidate, out);
 }
 
 enum phiz_status phiz_cluster_kmeans(const struct phiz_points *points, int k, const struct phiz_kmeans_options *options,
@@ -320,7 +388,7 @@ static enum phiz_status choose_k(const struct phiz_points *points, int k_min, in
 	struct phiz_kmeans_options inner = *options;
 	double highest = -INFINITY, mean;
 
-	inner.restarts = options->restarts ? options->restarts : 4;
+	inner.restarts = options->restarts ? options->restarts : 2;
 	inner.progress = options->progress ? part_progress : NULL;
 	inner.user = &part;
 	for (int k = k_min; k <= k_max; k++) {

@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/io/import.h"
 #include "tools/fetch.h"
+#include "tools/import_onnx.h"
 #include "tools/models.h"
 #include "tools/tools.h"
 #include "tools/zoo.h"
@@ -129,13 +130,11 @@ static enum phiz_status from_given(struct fetch *f)
 
 /* ---- Import ---- */
 
-static enum phiz_status import_files(struct fetch *f, struct phiz_model **out)
+static enum phiz_status import_mtcnn(struct fetch *f, struct phiz_model **out)
 {
 	struct phiz_tensors t[PHIZ_MTCNN_FILES] = {{0}};
 	enum phiz_status status = PHIZ_OK;
 
-	if (f->zoo->n_files != PHIZ_MTCNN_FILES)
-		return phiz_fail(f->ctx, PHIZ_E_UNSUPPORTED, "%s: ONNX files cannot be imported yet", f->zoo->name);
 	for (int i = 0; !status && i < PHIZ_MTCNN_FILES; i++)
 		status = phiz_tensors_read(f->ctx, f->file[i], &t[i]);
 	if (!status)
@@ -143,6 +142,18 @@ static enum phiz_status import_files(struct fetch *f, struct phiz_model **out)
 	for (int i = 0; i < PHIZ_MTCNN_FILES; i++)
 		phiz_tensors_free(f->ctx, &t[i]);
 	return status;
+}
+
+/* As phiz import does it. Every model of the table is ONNX, in one file, or MTCNN in its three. */
+static enum phiz_status import_files(struct fetch *f, struct phiz_model **out)
+{
+	struct phiz_onnx_wishes wishes = {.task = f->zoo->preproc ? "embed" : "detect"};
+	const char *known;
+
+	*out = NULL;
+	if (f->zoo->n_files == PHIZ_MTCNN_FILES)
+		return import_mtcnn(f, out);
+	return phiz_import_onnx(f->ctx, f->file[0], 0, &wishes, &known, out);
 }
 
 /* What the model is and where it comes from, kept in its file. */

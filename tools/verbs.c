@@ -11,6 +11,7 @@ extern const struct phiz_verb phiz_verb_data_check;
 extern const struct phiz_verb phiz_verb_train;
 extern const struct phiz_verb phiz_verb_eval;
 #endif
+extern const struct phiz_verb phiz_verb_cluster;
 extern const struct phiz_verb phiz_verb_models;
 extern const struct phiz_verb phiz_verb_models_fetch;
 extern const struct phiz_verb phiz_verb_models_remove;
@@ -50,6 +51,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_train,
 	&phiz_verb_eval,
 #endif
+	&phiz_verb_cluster,
 	&phiz_verb_models,
 	&phiz_verb_models_fetch,
 	&phiz_verb_models_remove,
