@@ -7,6 +7,7 @@
 
 #include <phiz/model.h>
 #include <phiz/plan.h>
+#include <phiz/session.h>
 
 #include "core/io/tensors.h"
 
@@ -256,10 +257,48 @@ static void ten_steps_agree(void **state)
 	teardown(&f);
 }
 
+/* A classifier's embedding is what its last layer reads: torchvision's features, made of length 1. */
+static void embeddings_are_features(void **state)
+{
+	(void)state;
+	enum { PHOTOS = 4, DIM = 512 };
+	struct fixture f;
+	struct phiz_session_options o = {.batch = PHOTOS, .embed = true};
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	double got[DIM], features[DIM];
+
+	if (!setup(&f))
+		skip();
+	struct phiz_model *m = f.model;
+	f.model = NULL;
+	assert_ok(f.ctx, phiz_runtime_adopt(f.ctx, m, &runtime));
+	assert_ok(f.ctx, phiz_session_create(runtime, f.ctx, &o, &session));
+	assert_int_equal(phiz_session_dim(session), DIM);
+	const struct phiz_tensor *input = want(&f, "input.normalized");
+	memcpy(phiz_session_input(session), input->data, phiz_tensor_bytes(input));
+	assert_ok(f.ctx, phiz_session_run_input(session, PHOTOS));
+	const double *feature = want(&f, "eval.features.f64")->data;
+	for (int i = 0; i < PHOTOS; i++, feature += DIM) {
+		double norm = 0;
+		for (int d = 0; d < DIM; d++)
+			norm += feature[d] * feature[d];
+		for (int d = 0; d < DIM; d++) {
+			features[d] = feature[d] / sqrt(norm);
+			got[d] = (double)phiz_session_embedding_at(session, i)[d];
+		}
+		test_close_f64("embedding", got, features, DIM, 1e-6, 0);
+	}
+	phiz_session_free(&session);
+	phiz_runtime_close(&runtime);
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(logits_agree),
+		cmocka_unit_test(embeddings_are_features),
 		cmocka_unit_test(training_step_agrees),
 		cmocka_unit_test(ten_steps_agree),
 	};

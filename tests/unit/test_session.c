@@ -238,6 +238,104 @@ static void exports_are_proved(void **state)
 	test_ctx_done(&ctx);
 }
 
+/* The network's output for a picture, and for its mirror image, in one batch: embeddings are these, of length 1. */
+static void embeddings_and_mirror_images(void **state)
+{
+	(void)state;
+	enum { PICTURES = 3, DIM = 10 };
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_model *m = make_model(ctx), *copy;
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	struct phiz_image image[PICTURES];
+	float raw[PICTURES][2][DIM], want[DIM];
+
+	assert_ok(ctx, phiz_model_set_task(m, PHIZ_TASK_EMBED));
+	m->preproc.mode = PHIZ_RESIZE_STRETCH;
+	for (int i = 0; i < PICTURES; i++) {
+		make_picture(ctx, m->preproc.size, m->preproc.size, (uint64_t)i, &image[i]);
+		reference_logits(ctx, m, &image[i], raw[i][0]);
+		phiz_image_flip_horizontal(&image[i]);
+		reference_logits(ctx, m, &image[i], raw[i][1]);
+		phiz_image_flip_horizontal(&image[i]);
+	}
+	assert_ok(ctx, phiz_model_clone(m, &copy));
+	assert_ok(ctx, phiz_runtime_adopt(ctx, copy, &runtime));
+	for (int flip = 0; flip < 2; flip++) {
+		struct phiz_session_options o = {.batch = 4, .embed = true, .flip = flip};
+		assert_ok(ctx, phiz_session_create(runtime, ctx, &o, &session));
+		assert_int_equal(phiz_session_dim(session), DIM);
+		assert_ok(ctx, phiz_session_run_images(session, image, PICTURES));
+		for (int i = 0; i < PICTURES; i++) {
+			double norm = 0;
+			for (int k = 0; k < DIM; k++) {
+				want[k] = raw[i][0][k] + (flip ? raw[i][1][k] : 0);
+				norm += (double)want[k] * (double)want[k];
+			}
+			for (int k = 0; k < DIM; k++)
+				want[k] = (float)(want[k] / sqrt(norm));
+			test_close_f32("embedding", phiz_session_embedding_at(session, i), want, DIM, 1e-5, 1e-5);
+		}
+		assert_null(phiz_session_embedding_at(session, 4));
+		assert_null(phiz_session_result(session));
+		phiz_session_free(&session);
+	}
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_session_create(runtime, ctx, NULL, &session));
+	phiz_runtime_close(&runtime);
+	for (int i = 0; i < PICTURES; i++)
+		phiz_image_free(ctx, &image[i]);
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
+static struct phiz_model *from_layers(struct phiz_ctx *ctx, const char *layers)
+{
+	struct phiz_model *m;
+	assert_ok(ctx, phiz_model_from_cfg(ctx, layers, "net.cfg", 0, 0, 1, &m));
+	return m;
+}
+
+static void embeddings_that_cannot_be(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_session_options o = {.embed = true};
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	uint8_t pixels[16 * 16 * 3] = {0};
+
+	/* A classifier that does not end in a linear layer. */
+	assert_ok(ctx, phiz_runtime_adopt(ctx, from_layers(ctx, "[net]\nsize = 16\n[conv]\nfilters = 4\nkernel = 3\n"
+	                                                   "[global_avg_pool]\n[flatten]\n[softmax]\n"), &runtime));
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_session_create(runtime, ctx, &o, &session));
+	assert_message(ctx, "last linear layer");
+	phiz_runtime_close(&runtime);
+	/* An embedding that is all zero stays so; one that is not finite is an error. */
+	struct phiz_model *m = from_layers(ctx, "[net]\nsize = 16\ntask = embed\n[flatten]\n[linear]\nname = fc\n"
+	                                        "outputs = 4\n");
+	float *w = phiz_model_find(m, "fc.weight")->tensor->data, *b = phiz_model_find(m, "fc.bias")->tensor->data;
+	memset(w, 0, (size_t)phiz_tensor_count(phiz_model_find(m, "fc.weight")->tensor) * sizeof *w);
+	memset(b, 0, 4 * sizeof *b);
+	assert_ok(ctx, phiz_runtime_adopt(ctx, m, &runtime));
+	assert_ok(ctx, phiz_session_create(runtime, ctx, &o, &session));
+	assert_ok(ctx, phiz_session_run(session, pixels, 16, 16, 48));
+	for (int k = 0; k < 4; k++)
+		assert_true(phiz_session_embedding_at(session, 0)[k] == 0);
+	b[2] = INFINITY;
+	assert_fails(ctx, PHIZ_E_NUMERIC, phiz_session_run(session, pixels, 16, 16, 48));
+	assert_message(ctx, "not finite");
+	phiz_session_free(&session);
+	phiz_runtime_close(&runtime);
+	/* A detector. */
+	m = from_layers(ctx, "[net]\nsize = 16\n[conv]\nfilters = 4\nkernel = 3\n[global_avg_pool]\n[flatten]\n");
+	assert_ok(ctx, phiz_model_set_task(m, PHIZ_TASK_DETECT));
+	assert_ok(ctx, phiz_runtime_adopt(ctx, m, &runtime));
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_session_create(runtime, ctx, &o, &session));
+	assert_message(ctx, "finds faces");
+	phiz_runtime_close(&runtime);
+	test_ctx_done(&ctx);
+}
+
 static enum phiz_status open_and_run(struct phiz_ctx *ctx, void *user)
 {
 	struct phiz_model *copy;
@@ -274,6 +372,7 @@ int main(void)
 		cmocka_unit_test(answers_are_the_networks), cmocka_unit_test(below_the_threshold_is_unknown),
 		cmocka_unit_test(runs_allocate_nothing),    cmocka_unit_test(threads_share_a_model),
 		cmocka_unit_test(exports_are_proved),       cmocka_unit_test(memory_may_run_out_anywhere),
+		cmocka_unit_test(embeddings_and_mirror_images), cmocka_unit_test(embeddings_that_cannot_be),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

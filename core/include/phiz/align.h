@@ -25,7 +25,10 @@ enum phiz_align_kind {
 	PHIZ_ALIGN_ARCFACE, /* the similarity transform that brings the landmarks closest to ArcFace's template
 	                       (Deng et al. 2019: 112 x 112 pixels), which is scaled to size */
 	PHIZ_ALIGN_FACENET, /* facenet-pytorch's: the box and `margin` pixels of the finished crop around it, stretched to a
-	                       square of `size` pixels */
+	                       square of `size` pixels. It differs from it where the part reaches outside of the photo
+	                       (black here; there what is inside is stretched), where the corners are no whole pixels
+	                       (there they are cut down to such), at the outermost pixels (which here see the photo beyond
+	                       the part), and in shrinking by less than 1.5, which is not antialiased here */
 	PHIZ_ALIGN_BOX      /* the smallest square around the box, larger by the factor 1 + margin: nothing is stretched */
 };
 
