@@ -121,13 +121,29 @@ static enum phiz_status parse_smalls(struct phiz_ctx *ctx, const char *text, con
 	return PHIZ_OK;
 }
 
+/* A recipe is printed, and kept, as .cfg text, which must give the same value again. */
+static enum phiz_status check_printable(struct phiz_ctx *ctx, const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return phiz_fail(ctx, PHIZ_E_ARG, "a control character (0x%02x)", (unsigned char)text[i]);
+		else if ((text[i] == '#' || text[i] == ';') && (i == 0 || text[i - 1] == ' '))
+			return phiz_fail(ctx, PHIZ_E_ARG, "'%c' begins a comment: want it inside of a word, got '%s'", text[i],
+			                 text);
+	if (n > 0 && (text[0] == ' ' || text[n - 1] == ' '))
+		return phiz_fail(ctx, PHIZ_E_ARG, "a blank at an end of '%s'", text);
+	return PHIZ_OK;
+}
+
 static enum phiz_status parse_text(struct phiz_ctx *ctx, const char *text, const struct phiz_recipe_key *key,
                                    char **out)
 {
 	const char *value = *text ? text : "none";
 	char *copy;
 
-	if (key->check && key->check(ctx, value))
+	if (check_printable(ctx, value) || (key->check && key->check(ctx, value)))
 		return phiz_ctx_status(ctx);
 	copy = phiz_strdup(ctx, value);
 	if (!copy)

@@ -192,6 +192,8 @@ static enum phiz_status parse_key(struct parser *p, struct span line)
 	key.size = (size_t)(equals - line.text);
 	value.text = equals + 1;
 	value.size = line.size - key.size - 1;
+	if (value.size > 0 && (value.text[0] == '#' || value.text[0] == ';')) /* a comment behind "key =" */
+		value.size = 0;
 	return add_key(p, trim(key), trim(value));
 }
 

@@ -1,6 +1,6 @@
-/* Strict .cfg text: [section] lines, key = value lines, comments from # or ; (at the start of a line or after white
- * space) to the end of the line. Names are of letters, digits, '_', '-' and '.'; a value is the rest of the line,
- * trimmed, and may be empty. CRLF and a UTF-8 byte order mark are taken. */
+/* Strict .cfg text: [section] lines, key = value lines, comments from # or ; (at the start of a line or of a value, or
+ * after white space) to the end of the line. Names are of letters, digits, '_', '-' and '.'; a value is the rest of the
+ * line, trimmed, and may be empty. CRLF and a UTF-8 byte order mark are taken. */
 #ifndef PHIZ_IO_CFG_H
 #define PHIZ_IO_CFG_H
 

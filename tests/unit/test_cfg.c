@@ -23,7 +23,7 @@ static void reads(void **state)
 {
 	static const char text[] =
 		"\xef\xbb\xbf# a comment\r\n\r\n[train] ; of training\r\nlr=0.1\r\n  epochs =  25 # all\n"
-		"\n[ data.aug ]\nempty =\nname = a b\t; c\nurl = x#y;z=1\n[conv]\n[conv]\nn = \xc3\xa4";
+		"\n[ data.aug ]\nempty =# none\nname = a b\t; c\nurl = x#y;z=1\n[conv]\n[conv]\nn = \xc3\xa4";
 	struct phiz_cfg cfg;
 
 	(void)state;
