@@ -113,7 +113,7 @@ static enum phiz_status list_people(struct list *l, const char *folder, const ch
 	for (size_t i = 0; !status && i < names.count; i++) {
 		char *path, *name;
 		int person = -1;
-		if (names.name[i][0] == '.')
+		if (names.name[i][0] == '.' || names.name[i][0] == '_') /* hidden; set aside, as scanning has it */
 			continue;
 		path = phiz_path_join(l->ctx, folder, names.name[i]);
 		name = phiz_path_join(l->ctx, relative, names.name[i]);

@@ -44,9 +44,10 @@ static enum phiz_status add_folder(struct phiz_ctx *ctx, const char *folder, int
 			continue;
 		char *path = phiz_path_join(ctx, folder, names.name[i]);
 		status = path ? PHIZ_OK : PHIZ_E_NOMEM;
-		if (path && phiz_path_is_dir(path))
+		bool is_folder = path && phiz_path_is_dir(path);
+		if (is_folder && names.name[i][0] != '_') /* those are set aside, as phiz_dataset_scan has it */
 			status = add_folder(ctx, path, depth + 1, paths);
-		else if (path && is_photo(path))
+		else if (path && !is_folder && is_photo(path))
 			status = phiz_names_add(ctx, paths, path);
 		phiz_free(ctx, path);
 	}
