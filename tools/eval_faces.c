@@ -18,6 +18,7 @@ enum { MAX_SPLITS = 100, MAX_CLASSIFIERS = 8 };
 
 struct figures {
 	double top1, right, threshold, far; /* right: named rightly and at or above the threshold */
+	int64_t photos;                     /* judged */
 };
 
 struct work {
@@ -193,6 +194,7 @@ static enum phiz_status judge(struct work *w, struct phiz_classifier *c, const s
 	out->right = n ? (double)above / (double)photos : NAN;
 	out->threshold = n ? limit.value : NAN;
 	out->far = n ? (double)limit.passed / (double)n : NAN;
+	out->photos = photos;
 	return PHIZ_OK;
 }
 
@@ -248,8 +250,23 @@ static struct figures mean(const struct work *w, int k)
 		m.right += w->figures[k][i].right / w->n_splits;
 		m.threshold += w->figures[k][i].threshold / w->n_splits;
 		m.far += w->figures[k][i].far / w->n_splits;
+		m.photos += w->figures[k][i].photos;
 	}
 	return m;
+}
+
+/* Standard deviation over the splits, of top-1 and of right. */
+static struct figures deviation(const struct work *w, int k)
+{
+	struct figures m = mean(w, k), d = {0};
+
+	for (int i = 0; i < w->n_splits; i++) {
+		d.top1 += pow(w->figures[k][i].top1 - m.top1, 2) / w->n_splits;
+		d.right += pow(w->figures[k][i].right - m.right, 2) / w->n_splits;
+	}
+	d.top1 = sqrt(d.top1);
+	d.right = sqrt(d.right);
+	return d;
 }
 
 static void print_text(const struct work *w)
@@ -260,13 +277,13 @@ static void print_text(const struct work *w)
 	if (w->no_face || w->unreadable)
 		printf("%" PRId64 " photos without a face, %" PRId64 " unreadable: not learnt from, and counted as wrong\n",
 		       w->no_face, w->unreadable);
-	printf("%-10s %9s %20s %11s %12s %13s\n", "classifier", "top-1 %", "right at threshold %", "threshold", "strangers "
-	       "%",
-	       "us per photo");
+	printf("%-10s %15s %22s %11s %12s %13s\n", "classifier", "top-1 %", "right at threshold %", "threshold",
+	       "strangers %", "us per photo");
 	for (int k = 0; k < w->n_classifiers; k++) {
-		struct figures m = mean(w, k);
-		printf("%-10s %9.2f %20.2f %11.4f %12.2f %13.1f\n", w->name[k], 100 * m.top1, 100 * m.right, m.threshold,
-		       100 * m.far, 1e6 * w->predict_seconds[k] / ((double)w->predictions / w->n_classifiers));
+		struct figures m = mean(w, k), d = deviation(w, k);
+		printf("%-10s %7.2f +- %4.2f %14.2f +- %4.2f %11.4f %12.2f %13.1f\n", w->name[k], 100 * m.top1, 100 * d.top1,
+		       100 * m.right, 100 * d.right, m.threshold, 100 * m.far,
+		       1e6 * w->predict_seconds[k] / ((double)w->predictions / w->n_classifiers));
 	}
 }
 
@@ -288,6 +305,7 @@ static void add_figures(struct phiz_bytes *b, const struct figures *f)
 	add_number(b, f->threshold);
 	phiz_bytes_text(b, ",\"far\":");
 	add_number(b, f->far);
+	phiz_bytes_printf(b, ",\"photos\":%" PRId64, f->photos);
 }
 
 static enum phiz_status print_json(const struct work *w)
