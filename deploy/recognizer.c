@@ -1,4 +1,4 @@
-/* Recognizers: find faces, cut them out, embed them a few at a time. */
+/* Recognizers: find faces, cut them out, embed or name them a few at a time. */
 #include <phiz/recognizer.h>
 
 #include "core/base/alloc.h"
@@ -13,12 +13,15 @@ struct phiz_recognizer {
 	struct phiz_runtime *runtime;
 	struct phiz_session *session;
 	struct phiz_align align;
-	int dim;
+	int dim;          /* 0: it names */
+	int classes;      /* 0: it embeds */
 	char hash[65];
 	struct phiz_faces faces;
 	struct phiz_found *found;
 	float *embedding; /* [found_capacity][dim] */
-	size_t found_capacity, embedding_capacity;
+	struct phiz_result *result; /* of each of found, with its logits */
+	float *logits;    /* [found_capacity][classes] */
+	size_t found_capacity, embedding_capacity, result_capacity, logits_capacity;
 	int n;            /* of found; their crops are owned where there is a detector */
 };
 
@@ -36,9 +39,12 @@ struct phiz_align phiz_recognizer_align(const struct phiz_model *model)
 	return align;
 }
 
-static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, bool flip)
+/* batch: faces in one run of the network. */
+static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, int batch,
+                                   const struct phiz_recognizer_options *options)
 {
-	struct phiz_session_options o = {.batch = BATCH, .embed = true, .flip = flip};
+	bool names = options && options->names;
+	struct phiz_session_options o = {.batch = batch, .embed = !names, .flip = options && options->flip};
 	struct phiz_model *model;
 	enum phiz_status status = phiz_model_read(r->ctx, path, &model);
 
@@ -51,6 +57,7 @@ static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, 
 	if (status)
 		return phiz_fail_in(r->ctx, "%s", path);
 	r->dim = phiz_session_dim(r->session);
+	r->classes = names ? (int)phiz_model_classes(phiz_runtime_model(r->runtime)) : 0;
 	r->align = phiz_recognizer_align(phiz_runtime_model(r->runtime));
 	return PHIZ_OK;
 }
@@ -64,7 +71,7 @@ enum phiz_status phiz_recognizer_open(struct phiz_ctx *ctx, const char *detector
 	if (!r)
 		return PHIZ_E_NOMEM;
 	r->ctx = ctx;
-	enum phiz_status status = open_model(r, model, options && options->flip);
+	enum phiz_status status = open_model(r, model, detector ? BATCH : 1, options);
 	if (!status && detector)
 		status = phiz_detector_open(ctx, detector, options ? &options->detector : NULL, &r->detector);
 	if (status)
@@ -93,6 +100,8 @@ void phiz_recognizer_free(struct phiz_recognizer **recognizer)
 	phiz_runtime_close(&r->runtime);
 	phiz_free(r->ctx, r->found);
 	phiz_free(r->ctx, r->embedding);
+	phiz_free(r->ctx, r->result);
+	phiz_free(r->ctx, r->logits);
 	phiz_free(r->ctx, r);
 	*recognizer = NULL;
 }
@@ -110,10 +119,14 @@ static enum phiz_status make_room(struct phiz_recognizer *r, size_t n)
 {
 	size_t floats;
 
-	if (!phiz_size_mul(n, (size_t)r->dim, &floats))
+	if (!phiz_size_mul(n, (size_t)(r->dim + r->classes), &floats)) /* one of them is 0 */
 		return phiz_fail(r->ctx, PHIZ_E_LIMIT, "%zu faces in a picture are too many", n);
 	enum phiz_status status = phiz_grow(r->ctx, &r->found, &r->found_capacity, n, sizeof *r->found);
-	return status ? status : phiz_grow(r->ctx, &r->embedding, &r->embedding_capacity, floats, sizeof *r->embedding);
+	if (!status && !r->classes)
+		return phiz_grow(r->ctx, &r->embedding, &r->embedding_capacity, floats, sizeof *r->embedding);
+	if (!status)
+		status = phiz_grow(r->ctx, &r->result, &r->result_capacity, n, sizeof *r->result);
+	return status ? status : phiz_grow(r->ctx, &r->logits, &r->logits_capacity, floats, sizeof *r->logits);
 }
 
 static bool has_landmarks(const struct phiz_face *face)
@@ -168,7 +181,29 @@ static enum phiz_status take_whole(struct phiz_recognizer *r, const struct phiz_
 	return PHIZ_OK;
 }
 
-static enum phiz_status embed(struct phiz_recognizer *r)
+static void keep_embedding(struct phiz_recognizer *r, int at, const float *embedding)
+{
+	float *to = r->embedding + (size_t)at * (size_t)r->dim;
+
+	for (int d = 0; d < r->dim; d++)
+		to[d] = embedding[d];
+	r->found[at].embedding = to;
+	r->found[at].result = NULL;
+}
+
+static void keep_result(struct phiz_recognizer *r, int at, const struct phiz_result *result)
+{
+	float *to = r->logits + (size_t)at * (size_t)r->classes;
+
+	for (int c = 0; c < r->classes; c++)
+		to[c] = result->logits[c];
+	r->result[at] = *result;
+	r->result[at].logits = to;
+	r->found[at].embedding = NULL;
+	r->found[at].result = &r->result[at];
+}
+
+static enum phiz_status recognize(struct phiz_recognizer *r)
 {
 	struct phiz_image batch[BATCH];
 	enum phiz_status status = PHIZ_OK;
@@ -179,11 +214,10 @@ static enum phiz_status embed(struct phiz_recognizer *r)
 			batch[k] = r->found[i + k].crop;
 		status = phiz_session_run_images(r->session, batch, n);
 		for (int k = 0; k < n && !status; k++) {
-			float *to = r->embedding + (size_t)(i + k) * (size_t)r->dim;
-			const float *from = phiz_session_embedding_at(r->session, k);
-			for (int d = 0; d < r->dim; d++)
-				to[d] = from[d];
-			r->found[i + k].embedding = to;
+			if (r->classes)
+				keep_result(r, i + k, phiz_session_result_at(r->session, k));
+			else
+				keep_embedding(r, i + k, phiz_session_embedding_at(r->session, k));
 		}
 	}
 	return status;
@@ -206,7 +240,7 @@ enum phiz_status phiz_recognizer_run(struct phiz_recognizer *recognizer, const s
 		status = take_whole(r, image);
 	}
 	if (!status)
-		status = embed(r);
+		status = recognize(r);
 	if (status) {
 		clear(r);
 		return status;

@@ -94,7 +94,8 @@ static enum phiz_status choose_graph(struct phiz_session *s, bool embed)
 
 	s->graph = s->model->graph;
 	if (task == PHIZ_TASK_DETECT)
-		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "the model finds faces, it does not recognise them");
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "the model finds faces, it does not recognise them: "
+		                 "'phiz data detect' is for it, and --detector of the other verbs");
 	if (task == PHIZ_TASK_EMBED && !embed)
 		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED,
 		                 "the model gives embeddings, no names: 'phiz embed' and the gallery are for it");

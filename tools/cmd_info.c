@@ -68,36 +68,97 @@ static void print_texts(const struct phiz_model *m, const char *hash)
 	printf("  weights       sha256 %s\n", hash);
 }
 
-static void print_text(const struct phiz_model *m, const char *what, const char *hash, int64_t parameters)
+/* What the model is for, and what it gives. */
+static void print_task(const struct phiz_model *m)
 {
-	const struct phiz_preproc *p = &m->preproc;
-
-	printf("%s\n", what);
-	if (phiz_model_task(m) == PHIZ_TASK_CLASSIFY) {
-		printf("  classes       %lld", (long long)phiz_model_classes(m));
+	switch (phiz_model_task(m)) {
+	case PHIZ_TASK_CLASSIFY:
+		printf("  task          names faces\n  classes       %lld", (long long)phiz_model_classes(m));
 		for (size_t i = 0; i < m->n_labels && i < 6; i++)
 			printf("%s%s", i ? ", " : ": ", m->label[i]);
 		printf("%s\n", m->n_labels > 6 ? " ..." : "");
+		break;
+	case PHIZ_TASK_EMBED:
+		printf("  task          embeds faces, to be compared by cosine\n");
+		printf("  embedding     %lld numbers\n", (long long)phiz_model_classes(m));
+		break;
+	case PHIZ_TASK_DETECT:
+		printf("  task          finds faces\n");
+		break;
 	}
-	printf("  parameters    %lld\n", (long long)parameters);
-	printf("  nodes         %d\n", phiz_graph_n_nodes(m->graph));
-	if (phiz_model_task(m) == PHIZ_TASK_DETECT) {
-		print_texts(m, hash);
-		return;
-	}
+}
+
+/* How faces are cut out of photos for it. */
+static void print_align(const struct phiz_align *a)
+{
+	printf("  alignment     %s", phiz_align_name(a->kind));
+	if (a->kind == PHIZ_ALIGN_NONE)
+		printf(": photos are crops already");
+	else if (a->kind == PHIZ_ALIGN_ARCFACE)
+		printf(", by five landmarks");
+	else
+		printf(a->kind == PHIZ_ALIGN_BOX ? ", margin %g of the side" : ", margin %g pixels", a->margin);
+	if (a->kind != PHIZ_ALIGN_NONE)
+		printf(", %d pixels", a->size);
+	printf("\n");
+}
+
+static void print_threshold(const struct phiz_model *m)
+{
+	const struct phiz_threshold *t = &m->threshold;
+	bool embeds = phiz_model_task(m) == PHIZ_TASK_EMBED;
+
+	if (t->set)
+		printf("  threshold     %s%.4f (false accepts asked %g, measured %g on %lld %s)\n", embeds ? "cosine " : "",
+		       t->value, t->far, t->measured_far, (long long)t->strangers, embeds ? "pairs of two" : "strangers");
+	else if (embeds)
+		printf("  threshold     none (phiz eval --pairs --write-threshold sets one; a gallery has its own)\n");
+	else
+		printf("  threshold     none: every face gets a name (phiz eval --write-threshold sets one)\n");
+}
+
+static void print_preproc(const struct phiz_model *m)
+{
+	const struct phiz_preproc *p = &m->preproc;
+
+	print_align(&p->align);
 	if (p->mode == PHIZ_RESIZE_SHORT)
 		printf("  preprocessing crop %g, short side %d, centre %d", p->crop, p->resize, p->size);
 	else
 		printf("  preprocessing crop %g, stretch to %d", p->crop, p->size);
 	printf(", mean %g %g %g, std %g %g %g\n", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2],
 	       (double)p->std[0], (double)p->std[1], (double)p->std[2]);
-	if (m->threshold.set)
-		printf("  threshold     %.4f (false accepts asked %g, measured %g on %lld strangers)\n", m->threshold.value,
-		       m->threshold.far, m->threshold.measured_far, (long long)m->threshold.strangers);
-	else
-		printf("  threshold     none: every face gets a name (phiz eval --write-threshold sets one)\n");
-	print_texts(m, hash);
+	print_threshold(m);
 }
+
+static void print_text(const struct phiz_model *m, const char *what, const char *hash, int64_t parameters)
+{
+	printf("%s\n", what);
+	print_task(m);
+	printf("  parameters    %lld\n", (long long)parameters);
+	printf("  nodes         %d\n", phiz_graph_n_nodes(m->graph));
+	if (phiz_model_task(m) != PHIZ_TASK_DETECT)
+		print_preproc(m);
+	print_texts(m, hash);
+	if (!phiz_model_meta(m, "licence") && phiz_model_task(m) != PHIZ_TASK_CLASSIFY)
+		printf("  licence       not stated\n");
+}
+
+/* "size" and "align", null where the model sees whole photos of any size. */
+static void add_preproc(const struct phiz_model *m, struct phiz_bytes *b)
+{
+	const struct phiz_align *a = &m->preproc.align;
+
+	if (phiz_model_task(m) == PHIZ_TASK_DETECT)
+		phiz_bytes_text(b, "\"size\":null,\"align\":null");
+	else
+		phiz_bytes_printf(b, "\"size\":%d,\"align\":{\"kind\":\"%s\",\"margin\":%.17g,\"size\":%d}", m->preproc.size,
+		                  phiz_align_name(a->kind), a->margin, a->size);
+}
+
+static const char *const task_name[] = {
+	[PHIZ_TASK_CLASSIFY] = "classify", [PHIZ_TASK_EMBED] = "embed", [PHIZ_TASK_DETECT] = "detect",
+};
 
 static void print_json(struct phiz_ctx *ctx, const struct phiz_model *m, const char *what, const char *hash,
                        int64_t parameters)
@@ -107,17 +168,24 @@ static void print_json(struct phiz_ctx *ctx, const struct phiz_model *m, const c
 	phiz_bytes_init(&b, ctx);
 	phiz_bytes_text(&b, "{\"model\":");
 	phiz_bytes_json(&b, what);
-	phiz_bytes_printf(&b, ",\"classes\":%lld,\"parameters\":%lld,\"nodes\":%d,\"labels\":[",
-	                  (long long)phiz_model_classes(m), (long long)parameters, phiz_graph_n_nodes(m->graph));
+	enum phiz_task task = phiz_model_task(m);
+	long long outputs = task == PHIZ_TASK_DETECT ? 0 : (long long)phiz_model_classes(m);
+	phiz_bytes_printf(&b, ",\"task\":\"%s\",\"classes\":%lld,\"embedding\":%lld,\"parameters\":%lld,\"nodes\":%d,"
+	                  "\"labels\":[", task_name[task], task == PHIZ_TASK_CLASSIFY ? outputs : 0,
+	                  task == PHIZ_TASK_EMBED ? outputs : 0, (long long)parameters, phiz_graph_n_nodes(m->graph));
 	for (size_t i = 0; i < m->n_labels; i++) {
 		phiz_bytes_text(&b, i ? "," : "");
 		phiz_bytes_json(&b, m->label[i]);
 	}
-	phiz_bytes_printf(&b, "],\"size\":%d,\"threshold\":", m->preproc.size);
+	phiz_bytes_text(&b, "],");
+	add_preproc(m, &b);
+	phiz_bytes_text(&b, ",\"threshold\":");
 	if (m->threshold.set)
 		phiz_bytes_printf(&b, "%.17g", m->threshold.value);
 	else
 		phiz_bytes_text(&b, "null");
+	if (!phiz_model_meta(m, "licence"))
+		phiz_bytes_text(&b, ",\"licence\":null");
 	for (int i = 0; i < PHIZ_COUNT(meta_keys); i++)
 		if (phiz_model_meta(m, meta_keys[i])) {
 			phiz_bytes_printf(&b, ",\"%s\":", meta_keys[i]);

@@ -80,6 +80,59 @@ static void pictures_are_crops(void **state)
 	test_ctx_done(&ctx);
 }
 
+/* A classifier's names, as a session gives them, with logits that stay when the session goes on. */
+static void pictures_are_named(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_recognizer_options o = {.names = true};
+	struct phiz_recognizer *r;
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	const struct phiz_found *found;
+	struct phiz_image image;
+	char dir[256], path[300];
+	int n;
+
+	test_folder(dir);
+	snprintf(path, sizeof path, "%s/m.phiz", dir);
+	struct phiz_model *m = make_model(ctx, "");
+	assert_ok(ctx, phiz_model_write(m, path));
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_recognizer_open(ctx, NULL, path, &o, &r));
+	assert_message(ctx, "phiz embed");
+	assert_ok(ctx, phiz_model_set_task(m, PHIZ_TASK_DETECT));
+	assert_ok(ctx, phiz_model_write(m, path));
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_recognizer_open(ctx, NULL, path, &o, &r));
+	assert_message(ctx, "phiz data detect");
+	assert_null(r);
+	phiz_model_free(&m);
+	assert_ok(ctx, phiz_model_from_cfg(ctx, phiz_net_builtin("tiny"), "tiny", 7, 0, 5, &m));
+	assert_ok(ctx, phiz_model_write(m, path));
+	phiz_model_free(&m);
+	assert_ok(ctx, phiz_recognizer_open(ctx, NULL, path, &o, &r));
+	assert_int_equal(phiz_recognizer_dim(r), 0);
+	assert_ok(ctx, phiz_runtime_open(ctx, path, &runtime));
+	assert_ok(ctx, phiz_session_create(runtime, ctx, NULL, &session));
+	for (int i = 0; i < 3; i++) {
+		make_picture(ctx, 90 - 20 * i, 60, (uint64_t)i, &image);
+		assert_ok(ctx, phiz_recognizer_run(r, &image, &found, &n));
+		assert_ok(ctx, phiz_session_run_images(session, &image, 1));
+		const struct phiz_result *want = phiz_session_result(session), *got = found[0].result;
+		assert_int_equal(n, 1);
+		assert_null(found[0].embedding);
+		assert_string_equal(got->name, want->name);
+		assert_true(got->confidence >= want->confidence && got->confidence <= want->confidence);
+		assert_int_equal(got->n_classes, 7);
+		assert_memory_equal(got->logits, want->logits, 7 * sizeof(float));
+		phiz_image_free(ctx, &image);
+	}
+	phiz_session_free(&session);
+	phiz_runtime_close(&runtime);
+	phiz_recognizer_free(&r);
+	test_folder_done(dir);
+	test_ctx_done(&ctx);
+}
+
 /* How faces are cut out where the model does not say. */
 static void alignments(void **state)
 {
@@ -104,14 +157,20 @@ static void alignments(void **state)
 	test_ctx_done(&ctx);
 }
 
+struct opening {
+	const char *path;
+	struct phiz_recognizer_options options;
+};
+
 static enum phiz_status open_and_run(struct phiz_ctx *ctx, void *user)
 {
+	const struct opening *o = user;
 	uint8_t pixels[8 * 8 * 3] = {0};
 	struct phiz_image image = {8, 8, 3, pixels};
 	const struct phiz_found *found;
 	struct phiz_recognizer *r;
 	int n;
-	enum phiz_status status = phiz_recognizer_open(ctx, NULL, user, NULL, &r);
+	enum phiz_status status = phiz_recognizer_open(ctx, NULL, o->path, &o->options, &r);
 
 	if (!status)
 		status = phiz_recognizer_run(r, &image, &found, &n);
@@ -130,7 +189,13 @@ static void memory_may_run_out_anywhere(void **state)
 	struct phiz_model *m = make_model(ctx, "");
 	assert_ok(ctx, phiz_model_write(m, path));
 	phiz_model_free(&m);
-	test_every_oom(ctx, open_and_run, path);
+	struct opening o = {.path = path};
+	test_every_oom(ctx, open_and_run, &o);
+	assert_ok(ctx, phiz_model_from_cfg(ctx, phiz_net_builtin("tiny"), "tiny", 3, 32, 5, &m));
+	assert_ok(ctx, phiz_model_write(m, path));
+	phiz_model_free(&m);
+	o.options.names = true;
+	test_every_oom(ctx, open_and_run, &o);
 	test_folder_done(dir);
 	test_ctx_done(&ctx);
 }
@@ -138,7 +203,7 @@ static void memory_may_run_out_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pictures_are_crops), cmocka_unit_test(alignments),
+		cmocka_unit_test(pictures_are_crops), cmocka_unit_test(pictures_are_named), cmocka_unit_test(alignments),
 		cmocka_unit_test(memory_may_run_out_anywhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

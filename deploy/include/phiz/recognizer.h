@@ -1,4 +1,4 @@
-/* From photos to faces with embeddings: detector, alignment and embedding in one object.
+/* From photos to faces with embeddings or names: detector, alignment and network in one object.
  *
  *     phiz_recognizer_open(ctx, "yunet.phiz", "mobilefacenet.phiz", NULL, &recognizer);
  *     phiz_recognizer_run(recognizer, &image, &found, &n);
@@ -19,12 +19,14 @@ struct phiz_recognizer;
 
 struct phiz_recognizer_options {
 	struct phiz_detector_options detector;
-	bool flip; /* add the embedding of the mirror image: a little more exact, twice the work */
+	bool flip;  /* add the embedding of the mirror image: a little more exact, twice the work */
+	bool names; /* the model is a classifier that names faces; instead of embeddings there are results */
 };
 
 struct phiz_found {
 	struct phiz_face face;  /* the whole picture, score 1, without landmarks (zeros), where there is no detector */
-	const float *embedding; /* phiz_recognizer_dim floats, L2-normalised; until the next run */
+	const float *embedding; /* phiz_recognizer_dim floats, L2-normalised; until the next run. NULL with options.names */
+	const struct phiz_result *result; /* with options.names, until the next run; else NULL */
 	struct phiz_image crop; /* aligned, what the network saw; borrowed until the next run */
 };
 
@@ -40,17 +42,17 @@ PHIZ_API enum phiz_status phiz_recognizer_open(struct phiz_ctx *ctx, const char 
                                                struct phiz_recognizer **out);
 PHIZ_API void phiz_recognizer_free(struct phiz_recognizer **recognizer);
 
-/* Length of an embedding. */
+/* Length of an embedding; 0 with options.names. */
 PHIZ_API int phiz_recognizer_dim(const struct phiz_recognizer *recognizer);
-/* The embedder. */
+/* The embedder or classifier. */
 PHIZ_API const struct phiz_model *phiz_recognizer_model(const struct phiz_recognizer *recognizer);
 /* phiz_model_hash of the embedder as it lies in its file, before it is made ready for running: 64 hex digits.
  * Embeddings of different hashes cannot be compared. */
 PHIZ_API const char *phiz_recognizer_hash(const struct phiz_recognizer *recognizer);
 
-/* The faces of an RGB picture with their embeddings, best score first; *found holds n of them until the next run. No
- * face is no error (n = 0). A face that cannot be cut out is left out, with a warning in the log. Errors: those of
- * phiz_detector_run and phiz_session_run_images; UNSUPPORTED if the model wants landmarks and the detector gives
+/* The faces of an RGB picture with their embeddings or names, best score first; *found holds n of them until the next
+ * run. No face is no error (n = 0). A face that cannot be cut out is left out, with a warning in the log. Errors: those
+ * of phiz_detector_run and phiz_session_run_images; UNSUPPORTED if the model wants landmarks and the detector gives
  * none. */
 PHIZ_API enum phiz_status phiz_recognizer_run(struct phiz_recognizer *recognizer, const struct phiz_image *image,
                                               const struct phiz_found **found, int *n);
