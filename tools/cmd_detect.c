@@ -9,6 +9,7 @@
 #include "core/image/draw.h"
 #include "core/io/json.h"
 #include "deploy/truth.h"
+#include "tools/drawings.h"
 #include "tools/models.h"
 #include "tools/photos.h"
 #include "tools/tools.h"
@@ -48,7 +49,7 @@ struct work {
 	struct phiz_detector *detector;
 	struct phiz_faces faces;
 	struct phiz_bytes text;
-	struct phiz_names drawn; /* names of pictures written */
+	struct phiz_drawings drawings;
 	struct phiz_progress progress;
 };
 
@@ -135,42 +136,16 @@ static void print_text(const struct work *w, const char *file, const struct phiz
 	}
 }
 
-/* DIR/NAME.jpg, with a number where there are several photos of one name. */
-static char *drawn_path(struct work *w, const char *file)
-{
-	const char *base = phiz_path_base(file), *dot = strrchr(base, '.');
-	int length = dot && dot > base ? (int)(dot - base) : (int)strlen(base);
-	char *name = phiz_asprintf(w->ctx, "%.*s.jpg", length, base), *path = NULL;
-
-	for (int n = 2; name; n++) {
-		bool taken = false;
-		for (size_t i = 0; i < w->drawn.count && !taken; i++)
-			taken = !strcmp(w->drawn.name[i], name);
-		if (!taken)
-			break;
-		phiz_free(w->ctx, name);
-		name = phiz_asprintf(w->ctx, "%.*s-%d.jpg", length, base, n);
-	}
-	if (name && !phiz_names_add(w->ctx, &w->drawn, name))
-		path = phiz_path_join(w->ctx, w->s->draw, name);
-	phiz_free(w->ctx, name);
-	return path;
-}
-
 static enum phiz_status draw(struct work *w, const char *file, struct phiz_image *image)
 {
 	static const uint8_t color[3] = {0, 230, 118};
-	char *path = drawn_path(w, file), score[16];
-	enum phiz_status status = path ? PHIZ_OK : PHIZ_E_NOMEM;
+	char score[16];
 
 	for (int i = w->faces.n - 1; i >= 0; i--) {
 		snprintf(score, sizeof score, "%.2f", (double)w->faces.face[i].score);
 		phiz_draw_face(image, &w->faces.face[i], score, color);
 	}
-	if (!status)
-		status = phiz_image_write(w->ctx, path, image, 92);
-	phiz_free(w->ctx, path);
-	return status;
+	return phiz_drawings_write(w->ctx, &w->drawings, file, image);
 }
 
 /* --- Photos --- */
@@ -298,13 +273,13 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	phiz_bytes_init(&w.text, ctx);
 	phiz_progress_start(&w.progress);
 	enum phiz_status status = open_detector(ctx, w.s, &w.detector);
-	if (!status && w.s->draw)
-		status = phiz_dir_make(ctx, w.s->draw);
+	if (!status)
+		status = phiz_drawings_begin(ctx, &w.drawings, w.s->draw);
 	if (status)
 		exit_status = phiz_report(ctx);
 	else
 		exit_status = n_args ? do_photos(&w, n_args, args) : do_truths(&w);
-	phiz_names_free(ctx, &w.drawn);
+	phiz_drawings_end(ctx, &w.drawings);
 	phiz_faces_free(ctx, &w.faces);
 	phiz_bytes_free(&w.text);
 	phiz_detector_free(&w.detector);

@@ -5,6 +5,8 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/image/draw.h"
+#include "tools/drawings.h"
 #include "tools/gallery_args.h"
 
 struct settings {
@@ -12,6 +14,7 @@ struct settings {
 	struct phiz_face_args face;
 	double threshold;
 	int64_t topk;
+	const char *draw;
 	bool json;
 };
 
@@ -19,6 +22,7 @@ static const struct phiz_option identify_options[] = {
 	PHIZ_OPTION(struct settings, "--threshold", REAL, threshold, "T", -1, 1,
 	            "similarity from which on a face is somebody (default: the gallery's)"),
 	PHIZ_OPTION(struct settings, "--topk", INT, topk, "K", 1, 64, "people to list for each face (default 1)"),
+	PHIZ_OPTION(struct settings, "--draw", TEXT, draw, "DIR", 0, 0, "write the photos with boxes and names there"),
 	PHIZ_GALLERY_OPTIONS(struct settings),
 	PHIZ_FACE_OPTIONS(struct settings),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object a photo on standard output"),
@@ -39,6 +43,7 @@ struct work {
 	const struct settings *s;
 	struct phiz_gallery *gallery;
 	struct phiz_recognizer *recognizer;
+	struct phiz_drawings drawings;
 	double threshold;
 };
 
@@ -94,6 +99,21 @@ static void tell_face(struct work *w, struct phiz_bytes *b, const struct phiz_fa
 		                  (double)face->box[2], (double)face->box[3]);
 }
 
+/* The face in its photo: green with a name, red without. */
+static void draw_face(struct work *w, struct phiz_image *image, const struct phiz_face *face,
+                      const struct phiz_match *match, int n)
+{
+	static const uint8_t known_rgb[3] = {0, 230, 118}, unknown_rgb[3] = {255, 82, 82};
+	bool known = n > 0 && match[0].similarity >= w->threshold;
+	char text[80];
+
+	if (known)
+		snprintf(text, sizeof text, "%.60s %.2f", match[0].name, match[0].similarity);
+	else
+		snprintf(text, sizeof text, "unknown");
+	phiz_draw_face(image, face, text, known ? known_rgb : unknown_rgb);
+}
+
 static enum phiz_status identify(struct work *w, const char *file, struct phiz_bytes *b)
 {
 	const struct phiz_found *found;
@@ -120,12 +140,16 @@ static enum phiz_status identify(struct work *w, const char *file, struct phiz_b
 		phiz_bytes_text(b, i == 0 ? "" : json ? "," : "; ");
 		if (!status)
 			(json ? add_face : tell_face)(w, b, &found[i].face, match, n);
+		if (!status && w->s->draw)
+			draw_face(w, &image, &found[i].face, match, n);
 	}
 	phiz_bytes_text(b, json ? "]}" : "");
 	if (!status)
 		status = phiz_bytes_status(b);
 	if (!status)
 		printf("%s\n", b->data);
+	if (!status && w->s->draw)
+		status = phiz_drawings_write(w->ctx, &w->drawings, file, &image);
 	phiz_image_free(w->ctx, &image);
 	return status;
 }
@@ -149,6 +173,8 @@ static int run_identify(struct phiz_ctx *ctx, void *settings, int n_args, char *
 	enum phiz_status status = open_all(&w);
 
 	phiz_bytes_init(&text, ctx);
+	if (!status)
+		status = phiz_drawings_begin(ctx, &w.drawings, w.s->draw);
 	for (int i = 0; i < n_args && !status; i++)
 		status = phiz_photos_of(ctx, args[i], &files);
 	if (status)
@@ -162,6 +188,7 @@ static int run_identify(struct phiz_ctx *ctx, void *settings, int n_args, char *
 		fprintf(stderr, "phiz: %zu of %zu photos could not be used\n", failed, files.count);
 	phiz_bytes_free(&text);
 	phiz_names_free(ctx, &files);
+	phiz_drawings_end(ctx, &w.drawings);
 	close_all(&w);
 	return status || failed || phiz_interrupted ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
 }

@@ -87,11 +87,30 @@ enum phiz_status phiz_gallery_args_open(struct phiz_ctx *ctx, const struct phiz_
 	return status;
 }
 
+/* The model that the gallery is bound to, by what it was called then: in the models folder, or a file here. NULL if it
+ * is not bound or that model is not to be found. */
+static enum phiz_status find_bound_model(struct phiz_ctx *ctx, struct phiz_gallery *gallery, char **model)
+{
+	struct phiz_gallery_info info;
+
+	*model = NULL;
+	if (!gallery || phiz_gallery_describe(gallery, &info) || !info.dim || !*info.model_name)
+		return PHIZ_OK;
+	size_t n = strlen(info.model_name);
+	if (n > 5 && !strcmp(info.model_name + n - 5, ".phiz") && !phiz_path_is_file(info.model_name))
+		info.model_name[n - 5] = '\0';
+	enum phiz_status status = phiz_find_model_file(ctx, info.model_name, model);
+	return status == PHIZ_E_NOMEM ? status : PHIZ_OK;
+}
+
 enum phiz_status phiz_face_args_open(struct phiz_ctx *ctx, const struct phiz_face_args *args,
                                      struct phiz_gallery *gallery, struct phiz_recognizer **out)
 {
 	char *detector = NULL, *model = NULL;
-	enum phiz_status status = phiz_find_model_file(ctx, args->model ? args->model : phiz_default_embedder(), &model);
+	enum phiz_status status = args->model ? PHIZ_OK : find_bound_model(ctx, gallery, &model);
+
+	if (!status && !model)
+		status = phiz_find_model_file(ctx, args->model ? args->model : phiz_default_embedder(), &model);
 
 	*out = NULL;
 	if (!status && !args->aligned)

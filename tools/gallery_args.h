@@ -24,7 +24,7 @@ struct phiz_face_args {
 	            "key file of an encrypted gallery (a passphrase comes from $PHIZ_GALLERY_PASSPHRASE or is asked for)")
 #define PHIZ_FACE_OPTIONS(settings) \
 	PHIZ_OPTION(settings, "--model", TEXT, face.model, "MODEL", 0, 0, \
-	            "the embedder: a .phiz file, a run's folder or a fetched model's name"), \
+	            "the embedder: a .phiz file, a run's folder or a model's name (default: the gallery's)"), \
 	PHIZ_OPTION(settings, "--detector", TEXT, face.detector, "MODEL", 0, 0, "the detector (default yunet)"), \
 	PHIZ_OPTION(settings, "--aligned", FLAG, face.aligned, NULL, 0, 0, "the photos are aligned crops: no detector")
 
