@@ -1,6 +1,7 @@
 /* phiz eval: how good a model is, and the threshold that keeps strangers out. */
 #include <inttypes.h>
 #include <math.h>
+#include <phiz/recognizer.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 #include "tools/embedder.h"
 #include "tools/eval_faces.h"
 #include "tools/eval_pairs.h"
+#include "tools/find_faces.h"
 #include "tools/models.h"
 #include "tools/tools.h"
 #include "train/report.h"
@@ -49,10 +51,10 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--box", TEXT, box, "X,Y,W,H", 0, 0,
 	            "with --pairs: take this box of each picture, in pixels (default: all of it)"),
 	PHIZ_OPTION(struct settings, "--detect", FLAG, detect, NULL, 0, 0,
-	            "with --pairs: find the face in each picture and align it as the model says; where there is none: the "
-	            "box, or the middle"),
+	            "find the face in each photo and cut it out as the model says; where there is none: the photo as it "
+	            "is, with --pairs the box, or the middle"),
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
-	            "with --pairs: as --detect, by this detector (a name or a file); with --classifier: default yunet"),
+	            "as --detect, by this detector (a name or a file; default yunet)"),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
 	PHIZ_OPTION(struct settings, "--classifier", TEXT, classifier, "NAME", 0, 0,
 	            "judge classifiers on the model's embeddings: nearest, knn, means, svm or all"),
@@ -93,26 +95,56 @@ static enum phiz_status open_photos(struct phiz_ctx *ctx, const struct settings 
 	return status;
 }
 
-static enum phiz_status evaluate(struct phiz_ctx *ctx, const struct settings *s, const char *what, enum phiz_part part,
-                                 const struct phiz_dataset *dataset, struct phiz_eval **out)
+/* What is judged: models on the same photos. */
+struct judged {
+	const struct settings *settings;
+	enum phiz_part part;
+	struct phiz_dataset *dataset;
+	char *detector;              /* path; NULL: landmarks.csv, where there is one */
+	struct phiz_landmarks found; /* by the detector, once for all models */
+};
+
+/* Where the faces are for this model, and how it has them cut out. own: what was read for it alone. */
+static enum phiz_status place_faces(struct phiz_ctx *ctx, struct judged *j, const struct phiz_model *model,
+                                    struct phiz_landmarks *own, struct phiz_eval_options *o)
+{
+	o->align = j->detector ? phiz_recognizer_align(model) : model->preproc.align;
+	o->how = j->detector ? phiz_path_base(j->detector) : PHIZ_LANDMARKS_NAME;
+	enum phiz_status status = j->detector ? PHIZ_OK : phiz_read_faces(ctx, j->dataset, &o->align, own);
+	if (!status && j->detector && !j->found.face)
+		status = phiz_find_faces(ctx, j->dataset, j->part, j->detector, &j->found);
+	o->faces = j->detector ? &j->found : own->face ? own : NULL;
+	return status;
+}
+
+static enum phiz_status evaluate(struct phiz_ctx *ctx, struct judged *j, const char *what, struct phiz_eval **out)
 {
 	struct phiz_model *model = NULL;
+	struct phiz_landmarks own = {0};
 	struct bar bar;
 	char *path = NULL;
+	struct phiz_eval_options o = {
+		.dataset = j->dataset, .part = j->part, .far = j->settings->far, .strict = j->settings->strict,
+		.cancel = &phiz_interrupted, .progress = show_progress, .user = &bar,
+	};
 	enum phiz_status status = phiz_find_model_file(ctx, what, &path);
 
 	if (!status)
 		status = phiz_model_read(ctx, path, &model);
+	if (!status && phiz_model_task(model) != PHIZ_TASK_CLASSIFY)
+		status = phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s: the model %s", path,
+		                   phiz_model_task(model) == PHIZ_TASK_EMBED
+		                   ? "gives embeddings, no names: --pairs LIST or --classifier all judges it"
+		                   : "finds faces, it names none: phiz data detect --truth judges it");
+	if (!status)
+		status = place_faces(ctx, j, model, &own, &o);
 	if (!status) {
-		struct phiz_eval_options o = {
-			.path = path, .dataset = dataset, .part = part, .far = s->far, .strict = s->strict,
-			.cancel = &phiz_interrupted, .progress = show_progress, .user = &bar,
-		};
+		o.path = bar.model = path;
 		phiz_progress_start(&bar.progress);
-		bar.model = path;
 		status = phiz_eval_run(ctx, model, &o, out);
 		phiz_progress_clear(&bar.progress);
 	}
+	phiz_landmarks_free(ctx, &own);
 	phiz_model_free(&model);
 	phiz_free(ctx, path);
 	return status;
@@ -132,6 +164,9 @@ static void print_text(const struct settings *s, const struct phiz_eval_report *
 	if (e->n_errors)
 		printf(", %zu could not be read", e->n_errors);
 	printf("\n");
+	if (e->how)
+		printf("%-18s %" PRId64 " of %zu photos, by %s; the others as they are\n", "faces cut out", e->cut, e->count,
+		       e->how);
 	print_share("named rightly", a->top1, a->top1_interval, "");
 	print_share("among the first 5", a->top5, a->top5_interval, "");
 	printf("%-18s %6.4f    (mean over people)\n", "macro F1", a->macro_f1);
@@ -188,10 +223,14 @@ static const struct settings defaults = {.splits = 5, .val = 0.2, .far = 0.01};
 
 const struct phiz_verb phiz_verb_eval = {
 	"eval", "how good a model is, and the threshold that keeps strangers out",
-	"MODEL --data DIR [--split CSV [--part val]] [--strangers DIR|LIST] [--far RATE] --report DIR [--json]\n"
+	"MODEL --data DIR [--split CSV [--part val]] [--strangers DIR|LIST] [--far RATE] [--detect] --report DIR\n"
+	"       [--json]\n"
 	"       phiz eval MODEL --pairs LIST [--root DIR] [--flip] [--box X,Y,W,H] [--detect] [--report DIR] [--json]",
 	"MODEL is a .phiz file, a checkpoint or the folder of a run. The folders of DIR carry\n"
-	"the names of the model's people; without --split all their photos are judged. With\n"
+	"the names of the model's people; without --split all their photos are judged. Of a\n"
+	"model that has faces cut out (data.align), they are cut out of the photos as in\n"
+	"training, by landmarks.csv; --detect finds them instead; in folders of phiz data\n"
+	"extract the photos are such crops already. With\n"
 	"strangers, the smallest threshold is found at which at most --far of them are taken\n"
 	"for somebody; tar is the share of the known people's photos that are accepted and\n"
 	"named rightly there. --report writes report.html (one file, for any browser),\n"
@@ -239,8 +278,10 @@ static int check_usage(const struct settings *s, enum phiz_part *part)
 	*part = s->split ? PHIZ_PART_VAL : PHIZ_PART_TRAIN; /* a scan without a split calls everything training */
 	if (!s->data)
 		return phiz_usage(&phiz_verb_eval, "--data DIR is missing (or --pairs LIST)");
-	if (s->root || s->flip || s->box || s->detect || (s->detector && !s->classifier))
-		return phiz_usage(&phiz_verb_eval, "--root, --flip, --box, --detect and --detector belong to --pairs LIST");
+	if (s->root || s->flip || s->box)
+		return phiz_usage(&phiz_verb_eval, "--root, --flip and --box belong to --pairs LIST");
+	if (s->aligned && (s->detect || s->detector))
+		return phiz_usage(&phiz_verb_eval, "--aligned takes photos as crops, --detect finds the faces: want one");
 	if (!s->report && !s->json && !s->classifier)
 		return phiz_usage(&phiz_verb_eval, "want --report DIR or --json, or both");
 	if (s->part && !s->split)
@@ -250,18 +291,46 @@ static int check_usage(const struct settings *s, enum phiz_part *part)
 	return 0;
 }
 
+static enum phiz_status judge(struct phiz_ctx *ctx, const struct settings *s, struct judged *j, const char *model)
+{
+	struct phiz_eval *eval = NULL, *against = NULL;
+	struct phiz_comparison comparison = {0};
+	enum phiz_status status = open_photos(ctx, s, &j->dataset);
+
+	if (!status && (s->detect || s->detector))
+		status = phiz_find_model_file(ctx, s->detector ? s->detector : phiz_default_detector(), &j->detector);
+	if (!status)
+		status = evaluate(ctx, j, model, &eval);
+	if (!status && s->against)
+		status = evaluate(ctx, j, s->against, &against);
+	if (!status && against)
+		status = phiz_compare(ctx, eval, against, &comparison);
+	if (!status) {
+		struct phiz_eval_report r = {
+			.eval = eval, .against = against, .comparison = against ? &comparison : NULL, .data = s->data,
+			.split = s->split, .part = s->split ? phiz_part_name(j->part) : NULL, .strangers = s->strangers,
+			.date = (int64_t)time(NULL),
+		};
+		status = finish(ctx, s, &r);
+	}
+	phiz_comparison_free(ctx, &comparison);
+	phiz_eval_free(&against);
+	phiz_eval_free(&eval);
+	phiz_landmarks_free(ctx, &j->found);
+	phiz_dataset_free(ctx, &j->dataset);
+	phiz_free(ctx, j->detector);
+	return status;
+}
+
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	const struct settings *s = settings;
-	struct phiz_dataset *dataset = NULL;
-	struct phiz_eval *eval = NULL, *against = NULL;
-	struct phiz_comparison comparison = {0};
-	enum phiz_part part;
+	struct judged j = {.settings = s};
 
 	(void)n_args;
 	if (s->pairs)
 		return run_pairs(ctx, s, args[0]);
-	int usage = check_usage(s, &part);
+	int usage = check_usage(s, &j.part);
 	if (usage)
 		return usage;
 	if (s->classifier) {
@@ -272,26 +341,5 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		};
 		return phiz_eval_faces_run(ctx, &e);
 	}
-	enum phiz_status status = open_photos(ctx, s, &dataset);
-	if (!status)
-		status = evaluate(ctx, s, args[0], part, dataset, &eval);
-	if (!status && s->against)
-		status = evaluate(ctx, s, s->against, part, dataset, &against);
-	if (!status && against)
-		status = phiz_compare(ctx, eval, against, &comparison);
-	if (!status) {
-		struct phiz_eval_report r = {
-			.eval = eval, .against = against, .comparison = against ? &comparison : NULL, .data = s->data,
-			.split = s->split, .part = s->split ? phiz_part_name(part) : NULL, .strangers = s->strangers,
-			.date = (int64_t)time(NULL),
-		};
-		status = finish(ctx, s, &r);
-	}
-	if (status)
-		phiz_report(ctx);
-	phiz_comparison_free(ctx, &comparison);
-	phiz_eval_free(&against);
-	phiz_eval_free(&eval);
-	phiz_dataset_free(ctx, &dataset);
-	return status ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
+	return judge(ctx, s, &j, args[0]) ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }

@@ -190,16 +190,15 @@ static enum phiz_status take_whole(struct phiz_embedder *e, struct worker *w, st
 	return status;
 }
 
-/* Which face is the photo of? */
-static int choose_face(const struct phiz_faces *faces, const struct phiz_image *image)
+int phiz_main_face(const struct phiz_faces *faces, int width, int height)
 {
 	double best = 0;
-	int at = 0;
+	int at = -1;
 
 	for (int i = 0; i < faces->n; i++) {
 		const float *box = faces->face[i].box;
-		double x = (double)box[0] + (double)box[2] / 2 - image->width / 2.0;
-		double y = (double)box[1] + (double)box[3] / 2 - image->height / 2.0;
+		double x = (double)box[0] + (double)box[2] / 2 - width / 2.0;
+		double y = (double)box[1] + (double)box[3] / 2 - height / 2.0;
 		double merit = (double)box[2] * (double)box[3] - 2 * (x * x + y * y);
 		if (i == 0 || merit > best) {
 			best = merit;
@@ -232,8 +231,9 @@ static enum phiz_status take_faces(struct phiz_embedder *e, struct worker *w, st
 		return e->options.what == PHIZ_EMBED_FACE ? take_whole(e, w, s, image) : PHIZ_OK;
 	s->found = true;
 	if (e->options.what == PHIZ_EMBED_FACE) {
+		int at = phiz_main_face(&w->faces, image->width, image->height);
 		status = make_room(e, w, s, 1);
-		return status ? status : take_face(e, w, s, image, &w->faces.face[choose_face(&w->faces, image)]);
+		return status ? status : take_face(e, w, s, image, &w->faces.face[at]);
 	}
 	status = make_room(e, w, s, w->faces.n);
 	for (int i = 0; i < w->faces.n && !status; i++) {

@@ -53,6 +53,9 @@ const struct phiz_model *phiz_embedder_model(const struct phiz_embedder *embedde
 enum phiz_status phiz_embedder_run(struct phiz_embedder *embedder, char *const *file, size_t count,
                                    const struct phiz_embedder_report *report);
 
+/* Which face a photo of width x height pixels is of, as PHIZ_EMBED_FACE takes it; -1: there is none. */
+int phiz_main_face(const struct phiz_faces *faces, int width, int height);
+
 /* "x,y,w,h" in whole pixels; false if it is anything else. */
 bool phiz_box_parse(const char *text, int box[4]);
 

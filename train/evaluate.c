@@ -22,6 +22,7 @@ struct runner {
 	int32_t *class_of; /* of each person of the dataset */
 	uint32_t *index;   /* the photos to do */
 	size_t n_index;
+	const uint32_t *batch_index; /* of the photos of the batch that is being read */
 	struct phiz_plan *plan;
 	int batch;
 	size_t input_floats; /* of one photo */
@@ -140,13 +141,15 @@ static enum phiz_status copy_meta(struct phiz_eval *e, const struct phiz_model *
 	return PHIZ_OK;
 }
 
-static enum phiz_status describe_model(struct phiz_eval *e, const struct phiz_model *m, const char *path)
+static enum phiz_status describe_model(struct phiz_eval *e, const struct phiz_model *m, const char *path,
+                                       const char *how)
 {
 	enum phiz_status status;
 	const struct phiz_type *out = &phiz_graph_value(m->graph, phiz_graph_output_at(m->graph, 0))->type;
 
 	e->path = phiz_strdup(e->ctx, path);
-	if (!e->path)
+	e->how = how ? phiz_strdup(e->ctx, how) : NULL;
+	if (!e->path || (how && !e->how))
 		return PHIZ_E_NOMEM;
 	if (out->dtype != PHIZ_F32 || out->shape.ndim != 2 || out->shape.dim[1] < 1)
 		return phiz_fail(e->ctx, PHIZ_E_SHAPE, "%s: the model's output is not f32 [N, classes]", path);
@@ -184,6 +187,31 @@ static enum phiz_status make_plan(struct runner *r)
 
 /* --- Photos, a batch at a time. --- */
 
+/* Where photo i of the batch shows its face; NULL: the photo is the crop. */
+static const struct phiz_face *face_of(const struct runner *r, size_t i)
+{
+	const struct phiz_landmarks *faces = r->options->faces;
+	const struct phiz_face *face = faces ? &faces->face[r->batch_index[i]] : NULL;
+
+	return face && face->score >= 0 ? face : NULL;
+}
+
+/* Into the network's input. */
+static enum phiz_status prepare_photo(struct phiz_ctx *ctx, struct runner *r, size_t i, const struct phiz_image *image)
+{
+	const struct phiz_face *face = face_of(r, i);
+	float *to = r->input + i * r->input_floats;
+	struct phiz_image crop = {0};
+
+	if (!face)
+		return phiz_preproc_run(ctx, &r->eval->preproc, image, to);
+	enum phiz_status status = phiz_align_crop(ctx, &r->options->align, image, face, &crop);
+	if (!status)
+		status = phiz_preproc_run(ctx, &r->eval->preproc, &crop, to);
+	phiz_image_free(ctx, &crop);
+	return status;
+}
+
 static enum phiz_status read_photo(struct phiz_ctx *ctx, void *arg, size_t i, const char *path, int worker)
 {
 	struct runner *r = arg;
@@ -192,7 +220,7 @@ static enum phiz_status read_photo(struct phiz_ctx *ctx, void *arg, size_t i, co
 
 	(void)worker;
 	if (!status) {
-		status = phiz_preproc_run(ctx, &r->eval->preproc, &image, r->input + i * r->input_floats);
+		status = prepare_photo(ctx, r, i, &image);
 		if (status)
 			phiz_fail_in(ctx, "%s", path);
 		phiz_image_free(ctx, &image);
@@ -219,6 +247,7 @@ static enum phiz_status fill_batch(struct runner *r, size_t first, size_t count,
 {
 	bool bad[1024];
 	size_t n_bad;
+	r->batch_index = index + first;
 	enum phiz_status status = phiz_sweep(r->eval->ctx, r->eval->dataset, index + first, count, r->options->strict,
 	                                     read_photo, r, bad, &n_bad);
 
@@ -228,6 +257,7 @@ static enum phiz_status fill_batch(struct runner *r, size_t first, size_t count,
 			status = keep_message(r->eval, &r->message[i]);
 			continue;
 		}
+		r->eval->cut += face_of(r, i) != NULL;
 		if (*n < i)
 			memmove(r->input + *n * r->input_floats, r->input + i * r->input_floats,
 			        r->input_floats * sizeof *r->input);
@@ -318,7 +348,8 @@ static enum phiz_status measure(struct phiz_eval *e, double far)
 static enum phiz_status prepare(struct runner *r)
 {
 	struct phiz_eval *e = r->eval;
-	enum phiz_status status = describe_model(e, r->model, r->options->path);
+	enum phiz_status status = describe_model(e, r->model, r->options->path,
+	                                         r->options->faces ? r->options->how : NULL);
 
 	if (!status && (r->options->batch < 0 || r->options->batch > 1024))
 		status = phiz_fail(e->ctx, PHIZ_E_ARG, "a batch of %d: want 1 to 1024", r->options->batch);
@@ -382,6 +413,7 @@ void phiz_eval_free(struct phiz_eval **eval)
 	phiz_free(e->ctx, e->meta);
 	phiz_free(e->ctx, e->error);
 	phiz_free(e->ctx, e->path);
+	phiz_free(e->ctx, e->how);
 	phiz_free(e->ctx, e->sample);
 	phiz_free(e->ctx, e->guess);
 	phiz_accuracy_free(e->ctx, &e->accuracy);

@@ -6,7 +6,7 @@
 
 #include <phiz/model.h>
 
-#include "datasets/scan.h"
+#include "datasets/landmarks.h"
 #include "train/metrics.h"
 
 /* A photo that could not be used. */
@@ -33,6 +33,8 @@ struct phiz_eval {
 	size_t count;
 	struct phiz_eval_error *error;
 	size_t n_errors, error_capacity;
+	char *how;        /* how faces were cut out of the photos; NULL: the photos were crops */
+	int64_t cut;      /* photos of which a face was cut out; the others were taken as they are */
 	double seconds, network_seconds; /* of all photos: with reading and preprocessing; of the network alone */
 	/* The figures. */
 	int64_t strangers;
@@ -49,6 +51,11 @@ struct phiz_eval_options {
 	enum phiz_part part;         /* of the known people; strangers are always taken */
 	double far;                  /* the false-accept rate that the threshold is to keep */
 	int batch;                   /* 0: 16 */
+	/* Where the faces are that `align` cuts out of the photos (score -1: the photo is taken as it is); NULL: the photos
+	 * are crops. how says in a word who found them, for reports. */
+	const struct phiz_landmarks *faces;
+	struct phiz_align align;
+	const char *how;
 	bool strict;                 /* a photo that cannot be read is an error */
 	volatile sig_atomic_t *cancel;
 	void (*progress)(void *user, size_t done, size_t total, double top1); /* may be NULL */

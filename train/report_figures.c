@@ -392,6 +392,7 @@ void phiz_html_facts(const struct phiz_eval_report *r, struct phiz_bytes *b)
 	add_preproc(b, &e->preproc);
 	add_meta(e, false, b);
 	add_fact(b, "Photos", r->data);
+	add_fact(b, "Faces", e->how);
 	add_fact(b, "Split", r->split);
 	add_fact(b, "Part", r->part);
 	add_fact(b, "Strangers", r->strangers);

@@ -84,6 +84,8 @@ static void add_figures(struct phiz_bytes *b, const struct phiz_eval *e)
 	add_int(b, "images", a->photos);
 	add_int(b, "strangers", e->strangers);
 	add_int(b, "errors", (int64_t)e->n_errors);
+	add_text(b, "faces", e->how);
+	add_int(b, "cut_out", e->cut);
 	add_real(b, "top1", a->top1);
 	add_interval(b, "top1_interval", a->top1_interval);
 	add_real(b, "top5", a->top5);
