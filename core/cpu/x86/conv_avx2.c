@@ -7,7 +7,14 @@
 #include "core/ops/ops.h"
 
 #define LANES 8
+#define LINE 16 /* floats in a line of the cache */
 #define INLINE static inline __attribute__((always_inline))
+/* Sums in arrays come to lie in registers only where the loops over them are unrolled early. */
+#if defined(__clang__) || __GNUC__ >= 8
+#define UNROLL _Pragma("GCC unroll 8")
+#else
+#define UNROLL
+#endif
 
 /* Lanes 0..count-1. */
 INLINE __m256i first_lanes(int count)
@@ -35,39 +42,59 @@ INLINE __m256 finish(__m256 sum, const struct phiz_tile *t, int row, const float
 INLINE void tile(const int R, const int V, const struct phiz_tile *t)
 {
 	__m256 sum[4][3];
+	UNROLL
 	for (int r = 0; r < R; r++)
+		UNROLL
 		for (int v = 0; v < V; v++)
 			sum[r][v] = _mm256_setzero_ps();
 	const float *a = t->a, *b = t->b;
 	const int64_t lda = t->lda;
-	for (int64_t k = 0; k < t->depth; k++) {
-		/* The next tile's filters: too many streams for the processor to see them coming. */
-		if (R == 4 && (k & 15) < R)
-			_mm_prefetch((const char *)(a + (R + (k & 15)) * lda), _MM_HINT_T0);
-		__m256 pixel[3];
-		for (int v = 0; v < V; v++)
-			pixel[v] = _mm256_load_ps(b + v * LANES);
-		for (int r = 0; r < R; r++) {
-			__m256 filter = _mm256_broadcast_ss(a + r * lda);
+	for (int64_t left = t->depth; left > 0; left -= LINE) {
+		/* The next tile's filters: too many streams for the processor to see them coming. Outside of the inner loop,
+		 * for a prefetch makes the compiler store all sums. */
+		UNROLL
+		for (int r = 0; r < R && R == 4; r++)
+			_mm_prefetch((const char *)(a + (R + r) * lda), _MM_HINT_T0);
+		const int steps = left < LINE ? (int)left : LINE;
+		for (int k = 0; k < steps; k++) {
+			__m256 pixel[3];
+			UNROLL
 			for (int v = 0; v < V; v++)
-				sum[r][v] = _mm256_fmadd_ps(filter, pixel[v], sum[r][v]);
+				pixel[v] = _mm256_load_ps(b + v * LANES);
+			UNROLL
+			for (int r = 0; r < R; r++) {
+				__m256 filter = _mm256_broadcast_ss(a + r * lda);
+				UNROLL
+				for (int v = 0; v < V; v++)
+					sum[r][v] = _mm256_fmadd_ps(filter, pixel[v], sum[r][v]);
+			}
+			a++;
+			b += V * LANES;
 		}
-		a++;
-		b += V * LANES;
 	}
+	/* What follows is too long to be unrolled, and goes through memory; the sums above must not. */
+	__m256 done[4][3];
+	UNROLL
+	for (int r = 0; r < R; r++)
+		UNROLL
+		for (int v = 0; v < V; v++)
+			done[r][v] = sum[r][v];
 	const __m256i last = first_lanes(t->last_lanes), all = _mm256_set1_epi32(-1);
 	for (int r = 0; r < R; r++) {
 		float *c = t->c + r * t->ldc;
 		for (int v = 0; v < V; v++) {
 			__m256i lanes = v == V - 1 ? last : all;
-			__m256 s = sum[r][v];
+			__m256 s = done[r][v];
 			if (t->add)
 				s = _mm256_add_ps(s, _mm256_maskload_ps(c + v * LANES, lanes));
 			if (t->finish) {
 				const float *residual = t->residual ? t->residual + r * t->ldc + v * LANES : NULL;
 				s = finish(s, t, r, residual, lanes);
 			}
-			_mm256_maskstore_ps(c + v * LANES, lanes, s);
+			if (v < V - 1 || t->last_lanes == LANES)
+				_mm256_storeu_ps(c + v * LANES, s); /* AMD's processors take long over masked stores */
+			else
+				_mm256_maskstore_ps(c + v * LANES, lanes, s);
 		}
 	}
 }

@@ -7,7 +7,14 @@
 #include "core/ops/ops.h"
 
 #define LANES 16
+#define LINE 16 /* floats in a line of the cache */
 #define INLINE static inline __attribute__((always_inline))
+/* Sums in arrays come to lie in registers only where the loops over them are unrolled early. */
+#if defined(__clang__) || __GNUC__ >= 8
+#define UNROLL _Pragma("GCC unroll 8")
+#else
+#define UNROLL
+#endif
 
 INLINE __m512 finish(__m512 sum, const struct phiz_tile *t, int row, const float *residual, __mmask16 lanes)
 {
@@ -29,32 +36,49 @@ INLINE __m512 finish(__m512 sum, const struct phiz_tile *t, int row, const float
 INLINE void tile(const int R, const int V, const struct phiz_tile *t)
 {
 	__m512 sum[8][3];
+	UNROLL
 	for (int r = 0; r < R; r++)
+		UNROLL
 		for (int v = 0; v < V; v++)
 			sum[r][v] = _mm512_setzero_ps();
 	const float *a = t->a, *b = t->b;
 	const int64_t lda = t->lda;
-	for (int64_t k = 0; k < t->depth; k++) {
-		/* The next tile's filters: too many streams for the processor to see them coming. */
-		if (R == 8 && (k & (LANES - 1)) < R)
-			_mm_prefetch((const char *)(a + (R + (k & (LANES - 1))) * lda), _MM_HINT_T0);
-		__m512 pixel[3];
-		for (int v = 0; v < V; v++)
-			pixel[v] = _mm512_load_ps(b + v * LANES);
-		for (int r = 0; r < R; r++) {
-			__m512 filter = _mm512_set1_ps(a[r * lda]);
+	for (int64_t left = t->depth; left > 0; left -= LINE) {
+		/* The next tile's filters: too many streams for the processor to see them coming. Outside of the inner loop,
+		 * for a prefetch makes the compiler store all sums. */
+		UNROLL
+		for (int r = 0; r < R && R == 8; r++)
+			_mm_prefetch((const char *)(a + (R + r) * lda), _MM_HINT_T0);
+		const int steps = left < LINE ? (int)left : LINE;
+		for (int k = 0; k < steps; k++) {
+			__m512 pixel[3];
+			UNROLL
 			for (int v = 0; v < V; v++)
-				sum[r][v] = _mm512_fmadd_ps(filter, pixel[v], sum[r][v]);
+				pixel[v] = _mm512_load_ps(b + v * LANES);
+			UNROLL
+			for (int r = 0; r < R; r++) {
+				__m512 filter = _mm512_set1_ps(a[r * lda]);
+				UNROLL
+				for (int v = 0; v < V; v++)
+					sum[r][v] = _mm512_fmadd_ps(filter, pixel[v], sum[r][v]);
+			}
+			a++;
+			b += V * LANES;
 		}
-		a++;
-		b += V * LANES;
 	}
+	/* What follows is too long to be unrolled, and goes through memory; the sums above must not. */
+	__m512 done[8][3];
+	UNROLL
+	for (int r = 0; r < R; r++)
+		UNROLL
+		for (int v = 0; v < V; v++)
+			done[r][v] = sum[r][v];
 	const __mmask16 last = (__mmask16)(0xffffu >> (LANES - t->last_lanes));
 	for (int r = 0; r < R; r++) {
 		float *c = t->c + r * t->ldc;
 		for (int v = 0; v < V; v++) {
 			__mmask16 lanes = v == V - 1 ? last : 0xffff;
-			__m512 s = sum[r][v];
+			__m512 s = done[r][v];
 			if (t->add)
 				s = _mm512_add_ps(s, _mm512_maskz_loadu_ps(lanes, c + v * LANES));
 			if (t->finish) {
