@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Makes corpus/model and corpus/graph: small model files, written from what core/io/model_file.c says and not by phiz.
+"""Makes corpus/model, corpus/graph and corpus/onnx: small model files, written from what core/io/model_file.c and
+onnx.proto (make_onnx.py) say and not by phiz.
 Run in this folder; needs Python alone."""
 import hashlib
 import json
 import os
 import struct
 import zlib
+
+import make_onnx
 
 
 def floats(n, kind):
@@ -98,3 +101,5 @@ nodes = [node("p", "prelu", ["image", "p.weight"]), node("l", "leaky_relu", ["p"
          node("sum", "add", ["full", "c"]),
          node("flat", "flatten", ["sum"]), node("soft", "softmax", ["flat"], axis=1)]
 phiz("corpus/model/operators.phiz", graph(nodes, tensors, "soft"), tensors, {}, [])
+
+make_onnx.main()
