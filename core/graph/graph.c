@@ -82,20 +82,46 @@ int phiz_graph_output_at(const struct phiz_graph *graph, int i) { return graph->
 struct phiz_value *phiz_graph_value(struct phiz_graph *graph, int value) { return &graph->value[value]; }
 struct phiz_node *phiz_graph_node(struct phiz_graph *graph, int node) { return &graph->node[node]; }
 
+uint32_t phiz_name_hash(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 16777619u;
+	return h;
+}
+
 int phiz_graph_find_value(const struct phiz_graph *graph, const char *name)
 {
+	uint32_t hash = phiz_name_hash(name);
+
 	for (size_t i = 0; i < graph->n_values; i++)
-		if (!strcmp(graph->value[i].name, name))
+		if (graph->value[i].name_hash == hash && !strcmp(graph->value[i].name, name))
 			return (int)i;
 	return PHIZ_NONE;
 }
 
 int phiz_graph_find_node(const struct phiz_graph *graph, const char *name)
 {
+	uint32_t hash = phiz_name_hash(name);
+
 	for (size_t i = 0; i < graph->n_nodes; i++)
-		if (!strcmp(graph->node[i].name, name))
+		if (graph->node[i].name_hash == hash && !strcmp(graph->node[i].name, name))
 			return (int)i;
 	return PHIZ_NONE;
+}
+
+void phiz_graph_rename(struct phiz_graph *g, int value, char *value_name, char *node_name)
+{
+	struct phiz_value *v = &g->value[value];
+	struct phiz_node *n = &g->node[v->node];
+
+	phiz_free(g->ctx, v->name);
+	phiz_free(g->ctx, n->name);
+	v->name = value_name;
+	v->name_hash = phiz_name_hash(value_name);
+	n->name = node_name;
+	n->name_hash = phiz_name_hash(node_name);
 }
 
 static enum phiz_status add_value(struct phiz_graph *g, const char *name, enum phiz_value_kind kind,
@@ -121,6 +147,7 @@ static enum phiz_status add_value(struct phiz_graph *g, const char *name, enum p
 	v->name = phiz_strdup(ctx, name);
 	if (!v->name)
 		return PHIZ_E_NOMEM;
+	v->name_hash = phiz_name_hash(name);
 	v->kind = kind;
 	v->type = *type;
 	v->node = node;
@@ -266,6 +293,7 @@ enum phiz_status phiz_graph_add(struct phiz_graph *graph, const struct phiz_op *
 	node.name = phiz_strdup(ctx, name);
 	if (!node.name)
 		return PHIZ_E_NOMEM;
+	node.name_hash = phiz_name_hash(name);
 	status = check_inputs(g, &node, input, n_inputs);
 	if (!status)
 		status = set_attrs(g, &node, attr, n_attrs);

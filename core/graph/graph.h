@@ -15,6 +15,10 @@ struct phiz_graph {
 /* The types of all values for this batch and picture size (0: as built), into type[n_values]. Allocates nothing. */
 enum phiz_status phiz_graph_infer(struct phiz_ctx *ctx, const struct phiz_graph *g, int64_t batch, int64_t height,
                                   int64_t width, struct phiz_type *type);
+/* So that looking for a name compares numbers first. */
+uint32_t phiz_name_hash(const char *name);
+/* Gives a value and the node that makes it other names, which are taken over and which nothing else may have. */
+void phiz_graph_rename(struct phiz_graph *g, int value, char *value_name, char *node_name);
 /* Every use of `from` (inputs and graph outputs) becomes a use of `to`. */
 void phiz_graph_replace(struct phiz_graph *g, int from, int to);
 /* How many node inputs and graph outputs read the value. */

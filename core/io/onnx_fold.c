@@ -49,7 +49,7 @@ static void constant(struct phiz_onnx_import *m)
 	int i;
 
 	if ((a = phiz_onnx_attr(m, "value", PHIZ_ONNX_A_TENSOR)) != NULL) {
-		m->status = phiz_onnx_read_tensor(m->ctx, a->tensor, m->folder, &name, &t);
+		m->status = phiz_onnx_read_tensor(m->ctx, a->tensor, &m->beside, &name, &t);
 		if (m->status == PHIZ_E_NOMEM)
 			return;
 		if (m->status) {
@@ -98,13 +98,13 @@ static void constant_of_shape(struct phiz_onnx_import *m)
 	double v = 0;
 	int i;
 
-	if (!phiz_onnx_in_fold(m, 0, &in) || in.n > 1 || (in.n == 1 && (!phiz_fold_same(m, &in, 0) || in.v[0][0] < 0 ||
-	                                                               in.v[0][0] > PHIZ_FOLD_MAX))) {
+	if (!phiz_onnx_in_fold(m, 0, &in) || in.n > 1 || (in.n == 1 && (!phiz_fold_same(m, &in, 0) ||
+	                                                               !(in.v[0][0] >= 0 && in.v[0][0] <= PHIZ_FOLD_MAX)))) {
 		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "more than a list of %d numbers", PHIZ_FOLD_MAX);
 		return;
 	}
 	if (a)
-		m->status = phiz_onnx_read_tensor(m->ctx, a->tensor, NULL, &name, &t);
+		m->status = phiz_onnx_read_tensor(m->ctx, a->tensor, &m->beside, &name, &t);
 	if (t && phiz_tensor_count(t) != 1)
 		phiz_onnx_fail(m, PHIZ_E_FORMAT, "want one number");
 	if (t && !m->status) {
@@ -172,7 +172,7 @@ static void concat(struct phiz_onnx_import *m)
 static int bound(double v, int n)
 {
 	v = v < 0 ? v + n : v;
-	return v < 0 ? 0 : v > n ? n : (int)v;
+	return !(v > 0) ? 0 : v > n ? n : (int)v; /* no number counts as 0 */
 }
 
 static void slice(struct phiz_onnx_import *m)
@@ -362,7 +362,7 @@ static void copy_shape(struct phiz_onnx_import *m, const struct phiz_shape *to)
 	const struct phiz_tensor *from = phiz_onnx_in_tensor(m, 0);
 	struct phiz_tensor *t = NULL;
 
-	if (m->status)
+	if (m->status || !from)
 		return;
 	m->status = phiz_tensor_create(m->ctx, from->dtype, to, &t);
 	if (m->status)
@@ -374,13 +374,15 @@ static void copy_shape(struct phiz_onnx_import *m, const struct phiz_shape *to)
 
 static void unsqueeze_tensor(struct phiz_onnx_import *m)
 {
-	const struct phiz_shape *from = &phiz_onnx_in_tensor(m, 0)->shape;
+	const struct phiz_tensor *t = phiz_onnx_in_tensor(m, 0);
+	const struct phiz_shape *from;
 	struct phiz_shape to = {0};
 	int64_t axes[PHIZ_ONNX_LIST];
 	int n = phiz_onnx_axes(m, 1, axes), i, d, k = 0;
 
 	if (m->status)
 		return;
+	from = &t->shape;
 	to.ndim = from->ndim + n;
 	if (to.ndim > PHIZ_MAX_DIMS) {
 		phiz_onnx_fail(m, PHIZ_E_LIMIT, "more than %d dims", PHIZ_MAX_DIMS);

@@ -114,6 +114,17 @@ struct phiz_onnx_value *phiz_onnx_new(struct phiz_onnx_import *m, struct phiz_sp
 	return v;
 }
 
+void phiz_onnx_count_bytes(struct phiz_onnx_import *m, const struct phiz_tensor *tensor)
+{
+	size_t bytes = tensor ? phiz_tensor_bytes(tensor) : 0;
+
+	if (!m->status && bytes > m->may_make - m->made)
+		m->status = phiz_fail(m->ctx, PHIZ_E_LIMIT, "%s: its tensors, and copies that its nodes make of them, come to "
+		                      "more than %zu MiB", m->path, m->may_make >> 20);
+	else
+		m->made += bytes;
+}
+
 /* ---- Inputs of the node ---- */
 
 bool phiz_onnx_has(const struct phiz_onnx_import *m, int i)
@@ -244,7 +255,7 @@ const struct phiz_shape *phiz_onnx_shape(const struct phiz_onnx_import *m, int p
 /* name, or name/suffix, as a new string that neither value, node nor tensor has. */
 static char *new_name(struct phiz_onnx_import *m, struct phiz_span name, const char *suffix)
 {
-	char *text, *longer, shown[PHIZ_SHOWN];
+	char *text, shown[PHIZ_SHOWN];
 
 	if (m->status)
 		return NULL;
@@ -257,9 +268,9 @@ static char *new_name(struct phiz_onnx_import *m, struct phiz_span name, const c
 	                     suffix ? suffix : "");
 	while (text && (phiz_graph_find_value(m->graph, text) != PHIZ_NONE ||
 	                phiz_graph_find_node(m->graph, text) != PHIZ_NONE || phiz_model_find(m->model, text))) {
-		longer = phiz_asprintf(m->ctx, "%s_", text);
 		phiz_free(m->ctx, text);
-		text = longer;
+		text = phiz_asprintf(m->ctx, "%.*s%s%s_%u", (int)name.size, (const char *)name.data, suffix ? "/" : "",
+		                     suffix ? suffix : "", ++m->renamed); /* counting on: no name is tried twice */
 	}
 	if (!text)
 		m->status = PHIZ_E_NOMEM;
@@ -284,6 +295,7 @@ static int add_param(struct phiz_onnx_import *m, char *name, struct phiz_tensor 
 {
 	int value = PHIZ_NONE;
 
+	phiz_onnx_count_bytes(m, tensor);
 	if (m->status || !name) {
 		phiz_tensor_free(m->ctx, &tensor);
 	} else {
@@ -411,8 +423,10 @@ void phiz_onnx_out_value(struct phiz_onnx_import *m, int value)
 
 void phiz_onnx_out_tensor(struct phiz_onnx_import *m, struct phiz_tensor *tensor)
 {
-	struct phiz_onnx_value *v = phiz_onnx_new(m, m->node.out[0]);
+	struct phiz_onnx_value *v;
 
+	phiz_onnx_count_bytes(m, tensor);
+	v = phiz_onnx_new(m, m->node.out[0]);
 	if (v)
 		v->tensor = tensor;
 	else
@@ -516,6 +530,6 @@ int phiz_onnx_axes(struct phiz_onnx_import *m, int i, int64_t *out)
 		return 0;
 	}
 	for (k = 0; k < f.n; k++)
-		out[k] = (int64_t)f.v[0][k];
+		out[k] = f.v[0][k] >= -PHIZ_ONNX_LIST && f.v[0][k] <= PHIZ_ONNX_LIST ? (int64_t)f.v[0][k] : PHIZ_ONNX_LIST;
 	return f.n;
 }

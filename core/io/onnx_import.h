@@ -39,13 +39,16 @@ struct phiz_onnx_value {
 
 struct phiz_onnx_import {
 	struct phiz_ctx *ctx;
-	const char *path, *folder;
+	const char *path;
 	struct phiz_model *model;
 	struct phiz_graph *graph;
 	enum phiz_status status;
 	int64_t opset;
 	int64_t size; /* where the file leaves height and width free */
 	bool fixed_batch;
+	size_t made, may_make; /* bytes of tensors: some nodes copy theirs, and a small file may have many such nodes */
+	struct phiz_onnx_beside beside;
+	unsigned renamed;      /* names that had to be changed so far */
 	struct phiz_onnx_value *value;
 	size_t n_values, capacity;
 	uint32_t *slot; /* hash table of names: index + 1 into value, 0: empty */
@@ -65,6 +68,8 @@ enum phiz_status phiz_onnx_fail(struct phiz_onnx_import *m, enum phiz_status sta
 
 /* NULL if nothing has this name yet. */
 struct phiz_onnx_value *phiz_onnx_find(struct phiz_onnx_import *m, struct phiz_span name);
+/* Counts a tensor that is read or made; LIMIT as status beyond what the file's size explains. */
+void phiz_onnx_count_bytes(struct phiz_onnx_import *m, const struct phiz_tensor *tensor);
 /* A new name; NULL (status is set) if it is taken. */
 struct phiz_onnx_value *phiz_onnx_new(struct phiz_onnx_import *m, struct phiz_span name);
 /* Input i of the node: is it there at all? */

@@ -55,10 +55,14 @@ char *phiz_span_shown(struct phiz_span s, char out[PHIZ_SHOWN]);
  * above. */
 enum phiz_status phiz_onnx_read_node(struct phiz_ctx *ctx, struct phiz_span message, struct phiz_onnx_op_node *out);
 enum phiz_status phiz_onnx_read_info(struct phiz_ctx *ctx, struct phiz_span message, struct phiz_onnx_info *out);
+/* Data in other files than the model's. */
+struct phiz_onnx_beside {
+	const char *folder; /* where they may lie, as files right in it; NULL: nowhere */
+	size_t left;        /* bytes that may still be read from them: many tensors may name the same bytes */
+};
 /* onnx_tensor.c. A TensorProto with its name. Floating point of any width comes as F32, bool as U8. Sizes are held
- * against the bytes that are there before memory is asked for. folder: where external data may lie, as files right in
- * it; NULL: nowhere. */
-enum phiz_status phiz_onnx_read_tensor(struct phiz_ctx *ctx, struct phiz_span message, const char *folder,
+ * against the bytes that are there before memory is asked for. LIMIT: more beside the model than may be read. */
+enum phiz_status phiz_onnx_read_tensor(struct phiz_ctx *ctx, struct phiz_span message, struct phiz_onnx_beside *beside,
                                        struct phiz_span *name, struct phiz_tensor **out);
 /* The numbers of a packed or unpacked repeated int64; false if it is damaged or has more than max. */
 bool phiz_onnx_add_ints(const struct phiz_pb_field *field, int64_t *out, int *n, int max);

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/parse.h"
+#include "core/graph/graph.h"
 #include "core/io/model_file.h"
 #include "core/io/onnx.h"
 #include "core/io/onnx_import.h"
@@ -15,6 +16,9 @@
 #define OPSET_MIN 7
 #define OPSET_MAX 21
 #define MAX_SIDE 16384
+#define COPIES 4 /* of a file's tensors that its nodes may make: 1 for those in float32, 2 where they widen or turn */
+#define SMALL ((size_t)64 << 20)     /* what any file may make */
+#define MAX_BESIDE ((size_t)2 << 30) /* bytes of tensors that lie in files beside the model */
 #define FREE_SIDE 320 /* where the file leaves height and width free: what most detectors were made for */
 
 enum { MODEL_PRODUCER = 2, MODEL_GRAPH = 7, MODEL_OPSET = 8, MODEL_METADATA = 14, MODEL_FUNCTIONS = 25 };
@@ -133,17 +137,20 @@ static void add_initializer(struct phiz_onnx_import *m, struct phiz_span message
 	struct phiz_span name = {0};
 	struct phiz_tensor *t = NULL;
 	struct phiz_onnx_value *v;
+	size_t beside = m->beside.left;
 	enum phiz_status status;
 
 	if (m->n_values >= PHIZ_MODEL_MAX_TENSORS) {
 		m->status = phiz_fail(m->ctx, PHIZ_E_LIMIT, "%s: more than %d tensors", m->path, PHIZ_MODEL_MAX_TENSORS);
 		return;
 	}
-	status = phiz_onnx_read_tensor(m->ctx, message, m->folder, &name, &t);
+	status = phiz_onnx_read_tensor(m->ctx, message, &m->beside, &name, &t);
 	if (status) {
 		m->status = status == PHIZ_E_NOMEM ? status : phiz_fail_in(m->ctx, "%s", m->path);
 		return;
 	}
+	m->may_make += COPIES * (beside - m->beside.left);
+	phiz_onnx_count_bytes(m, t);
 	v = phiz_onnx_new(m, name);
 	if (v)
 		v->tensor = t;
@@ -268,15 +275,10 @@ static void add_node(struct phiz_onnx_import *m, struct phiz_span message)
 /* An output keeps its name where a node that does nothing made it. */
 static void name_output(struct phiz_onnx_import *m, int value, struct phiz_span name)
 {
-	struct phiz_value *v = phiz_graph_value(m->graph, value);
-	struct phiz_node *node = phiz_graph_node(m->graph, v->node);
 	char *a = phiz_strndup(m->ctx, (const char *)name.data, name.size), *b = a ? phiz_strdup(m->ctx, a) : NULL;
 
 	if (a && b && phiz_graph_find_value(m->graph, a) == PHIZ_NONE) {
-		phiz_free(m->ctx, v->name);
-		phiz_free(m->ctx, node->name);
-		v->name = a;
-		node->name = b;
+		phiz_graph_rename(m->graph, value, a, b);
 		return;
 	}
 	if (!a || !b)
@@ -321,6 +323,10 @@ static void add_output(struct phiz_onnx_import *m, struct phiz_span message)
 		(void)phiz_fail_in(m->ctx, "%s: output '%s'", m->path, name);
 		return;
 	}
+	if (phiz_graph_n_outputs(m->graph) >= PHIZ_MODEL_MAX_INOUT) {
+		m->status = phiz_fail(m->ctx, PHIZ_E_LIMIT, "%s: more than %d outputs", m->path, PHIZ_MODEL_MAX_INOUT);
+		return;
+	}
 	v = phiz_onnx_find(m, info.name);
 	if (!v || v->value == PHIZ_NONE || phiz_graph_value(m->graph, v->value)->kind != PHIZ_VALUE_ACTIVATION) {
 		m->status = phiz_fail(m->ctx, PHIZ_E_FORMAT, "%s: output '%s', which no node makes from the picture", m->path,
@@ -361,6 +367,9 @@ static void take_over(struct phiz_onnx_import *m, const char *key, const char *t
 		m->status = phiz_preproc_from_json(m->model, text, m->path);
 	else if (!strcmp(key, "threshold"))
 		m->status = phiz_threshold_from_json(m->model, text, m->path);
+	else if (m->model->n_meta >= PHIZ_MODEL_MAX_META)
+		m->status = phiz_fail(m->ctx, PHIZ_E_LIMIT, "%s: more than %d texts beside the graph", m->path,
+		                      PHIZ_MODEL_MAX_META);
 	else
 		m->status = phiz_model_set_meta(m->model, key, text);
 }
@@ -440,9 +449,11 @@ static enum phiz_status parse(struct phiz_ctx *ctx, struct phiz_span all, const 
 		return PHIZ_E_NOMEM;
 	m->ctx = ctx;
 	m->path = path;
-	m->folder = folder;
+	m->beside.folder = folder;
+	m->beside.left = MAX_BESIDE;
 	m->size = size;
 	m->opset = f.opset;
+	m->may_make = SMALL + COPIES * all.size;
 	for (p = 0; p < PHIZ_PROBES; p++)
 		m->live[p] = true;
 	m->status = phiz_model_create(ctx, &m->model);

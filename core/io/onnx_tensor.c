@@ -276,15 +276,17 @@ static enum phiz_status open_external(struct head *h, const char *folder, struct
 	return status;
 }
 
-static enum phiz_status read_external_file(struct head *h, const char *folder, struct phiz_tensor **out)
+static enum phiz_status read_external_file(struct head *h, struct phiz_onnx_beside *beside, struct phiz_tensor **out)
 {
 	struct phiz_input input;
 	void *bytes = NULL;
-	enum phiz_status status = open_external(h, folder, &input);
+	enum phiz_status status = open_external(h, beside->folder, &input);
 
 	if (status)
 		return status;
-	if ((h->length >= 0 && (uint64_t)h->length != h->bytes) || (uint64_t)h->offset > input.size ||
+	if (h->bytes > beside->left)
+		status = fail(h, PHIZ_E_LIMIT, "too much data in files beside the model");
+	else if ((h->length >= 0 && (uint64_t)h->length != h->bytes) || (uint64_t)h->offset > input.size ||
 	    h->bytes > input.size - (size_t)h->offset)
 		status = fail(h, PHIZ_E_FORMAT, "its data is not where the model says: the file beside it is too short");
 	if (!status)
@@ -295,6 +297,8 @@ static enum phiz_status read_external_file(struct head *h, const char *folder, s
 		status = fail(h, PHIZ_E_IO, "its data cannot be read");
 	if (!status)
 		status = from_bytes(h, bytes, *out);
+	if (!status)
+		beside->left -= h->bytes;
 	phiz_free(h->ctx, bytes);
 	phiz_input_close(&input);
 	return status;
@@ -313,7 +317,7 @@ static enum phiz_status check_count(struct head *h)
 	                 phiz_span_shown(h->name, h->shown), got, phiz_shape_text(&h->shape, text));
 }
 
-enum phiz_status phiz_onnx_read_tensor(struct phiz_ctx *ctx, struct phiz_span message, const char *folder,
+enum phiz_status phiz_onnx_read_tensor(struct phiz_ctx *ctx, struct phiz_span message, struct phiz_onnx_beside *beside,
                                        struct phiz_span *name, struct phiz_tensor **out)
 {
 	struct head h;
@@ -329,7 +333,7 @@ enum phiz_status phiz_onnx_read_tensor(struct phiz_ctx *ctx, struct phiz_span me
 	if (status)
 		return status;
 	if (h.external) {
-		status = read_external_file(&h, folder, out);
+		status = read_external_file(&h, beside, out);
 	} else {
 		if (h.has_raw && h.has_list)
 			return fail(&h, PHIZ_E_FORMAT, "raw_data and typed numbers at once");

@@ -6,6 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/sha256.h"
+#include "core/graph/graph.h"
 
 enum phiz_status phiz_model_create(struct phiz_ctx *ctx, struct phiz_model **out)
 {
@@ -55,8 +56,10 @@ void phiz_model_free(struct phiz_model **model)
 
 struct phiz_entry *phiz_model_find(const struct phiz_model *model, const char *name)
 {
+	uint32_t hash = phiz_name_hash(name);
+
 	for (size_t i = 0; i < model->n_entries; i++)
-		if (!strcmp(model->entry[i].name, name))
+		if (model->entry[i].name_hash == hash && !strcmp(model->entry[i].name, name))
 			return &model->entry[i];
 	return NULL;
 }
@@ -72,7 +75,7 @@ enum phiz_status phiz_model_add(struct phiz_model *model, const char *name, stru
 		status = phiz_grow(ctx, &model->entry, &model->entries_capacity, model->n_entries + 1, sizeof *model->entry);
 		char *copy = status ? NULL : phiz_strdup(ctx, name);
 		if (copy) {
-			model->entry[model->n_entries++] = (struct phiz_entry){copy, tensor, trainable};
+			model->entry[model->n_entries++] = (struct phiz_entry){copy, phiz_name_hash(copy), tensor, trainable};
 			return PHIZ_OK;
 		}
 		status = PHIZ_E_NOMEM;

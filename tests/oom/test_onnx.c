@@ -8,7 +8,7 @@
 static enum phiz_status read_model(struct phiz_ctx *ctx, void *user)
 {
 	struct phiz_model *m;
-	enum phiz_status status = phiz_onnx_read(ctx, user, 32, &m);
+	enum phiz_status status = phiz_onnx_read(ctx, user, 0, &m);
 
 	if (status)
 		assert_null(m);
@@ -27,7 +27,8 @@ static void corpus(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(name, sizeof(name), "../fuzz/corpus/onnx/%s.onnx", names[i]);
-		test_every_oom(ctx, read_model, test_golden(name, path));
+		(void)test_golden(name, path);
+		test_every_oom(ctx, read_model, path);
 	}
 	test_ctx_done(&ctx);
 }

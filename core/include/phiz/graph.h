@@ -26,6 +26,7 @@ enum phiz_value_kind {
 
 struct phiz_value {
 	char *name;
+	uint32_t name_hash;          /* phiz_name_hash of it: graphs come from files with names of any kind and number */
 	enum phiz_value_kind kind;
 	struct phiz_type type;
 	int node;                    /* the node that makes it, PHIZ_NONE for inputs, params and buffers */
@@ -40,6 +41,7 @@ union phiz_attr {
 
 struct phiz_node {
 	char *name; /* such as "layer2.0.conv1"; unique in the graph */
+	uint32_t name_hash;
 	const struct phiz_op *op;
 	int n_inputs, n_outputs;
 	int input[PHIZ_MAX_INPUTS]; /* value ids or PHIZ_NONE */

@@ -12,6 +12,7 @@ extern "C" {
 /* A named tensor of a model. */
 struct phiz_entry {
 	char *name;
+	uint32_t name_hash; /* phiz_name_hash of it */
 	struct phiz_tensor *tensor;
 	bool trainable; /* a parameter; false: a buffer */
 };
