@@ -98,8 +98,8 @@ static void constant_of_shape(struct phiz_onnx_import *m)
 	double v = 0;
 	int i;
 
-	if (!phiz_onnx_in_fold(m, 0, &in) || in.n > 1 || (in.n == 1 && (!phiz_fold_same(m, &in, 0) ||
-	                                                               !(in.v[0][0] >= 0 && in.v[0][0] <= PHIZ_FOLD_MAX)))) {
+	if (!phiz_onnx_in_fold(m, 0, &in) || in.n > 1 ||
+	    (in.n == 1 && (!phiz_fold_same(m, &in, 0) || !(in.v[0][0] >= 0 && in.v[0][0] <= PHIZ_FOLD_MAX)))) {
 		phiz_onnx_fail(m, PHIZ_E_UNSUPPORTED, "more than a list of %d numbers", PHIZ_FOLD_MAX);
 		return;
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes corpus/onnx: small ONNX models that together use every operator, attribute form and tensor form that phiz reads,
-written from onnx.proto and not by phiz or the onnx package. Run in this folder; needs Python alone. golden.onnx_read
-holds each of them against onnxruntime."""
+"""Makes corpus/onnx: small ONNX models that together use every operator, attribute form and tensor form that phiz
+reads, written from onnx.proto and not by phiz or the onnx package. Run in this folder; needs Python alone.
+golden.onnx_read holds each of them against onnxruntime."""
 import os
 import struct
 
@@ -134,7 +134,8 @@ def detector():
         node("Reshape", "hwc to", "flat"), node("Slice", "flat start end last", "xy"),
         node("Exp", "xy", "e"), node("Sigmoid", "flat", "s"), node("Softmax", "s", "z", axis=2)],
         [tensor("w", [4, 3, 1, 1]), tensor("lo", [], [0.0]), tensor("hi", [], [6.0]),
-         tensor("roi", [0]), tensor("two", [4], [1.0, 1.0, 2.0, 2.0]), tensor("zero", [], [0], INT64), ints("minus", -1, kind=INT64),
+         tensor("roi", [0]), tensor("two", [4], [1.0, 1.0, 2.0, 2.0]), tensor("zero", [], [0], INT64),
+         ints("minus", -1),
          ints("four", 8, form="list"), ints("start", 0), ints("end", 2, form="unpacked"), ints("last", 2)],
         {"z": 3, "e": 3})
 
@@ -167,8 +168,8 @@ def embedder():
         node("LeakyRelu", "lp", "lr", alpha=0.2), node("Clip", "lr", "cl", min=-1.0, max=2.0),
         node("ReduceMean", "cl", "mean_hw", axes=[2, 3], keepdims=0),
         node("Gemm", "mean_hw w b", "e"), node("ReduceL2", "e", "norm", axes=[1], keepdims=1), node("Shape", "e", "es"),
-        node("Expand", "norm es", "ne"), node("Div", "e ne", "unit"), node("LpNormalization", "e", "unit2", axis=1, p=2),
-        node("Add", "unit unit2", "y")],
+        node("Expand", "norm es", "ne"), node("Div", "e ne", "unit"),
+        node("LpNormalization", "e", "unit2", axis=1, p=2), node("Add", "unit unit2", "y")],
         [tensor("mean", [1, 3, 1, 1], [0.1, 0.2, 0.3]), tensor("scale", [3, 1, 1]), tensor("std", [1], [0.5]),
          tensor("one", [], [1.0]), tensor("w", [3, 6]), tensor("b", [6])], {"y": 2})
 

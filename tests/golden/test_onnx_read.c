@@ -1,5 +1,5 @@
-/* label: full ONNX files of others, and the fuzzers' models of every operator, imported, against what onnxruntime makes of
- * the same files (check_onnx_read.py), at the size they were made for and at others. Needs onnxruntime. */
+/* label: full ONNX files of others, and the fuzzers' models of every operator, imported, against what onnxruntime makes
+ * of the same files (check_onnx_read.py), at the size they were made for and at others. Needs onnxruntime. */
 #include "support/support.h"
 
 #include <stdio.h>

@@ -19,8 +19,8 @@ static enum phiz_status read_model(struct phiz_ctx *ctx, void *user)
 /* Between them they use every operator that is read, and every form of a tensor. */
 static void corpus(void **state)
 {
-	static const char *const names[] = {"classifier", "constants", "detector", "embedder", "fixed", "normalize", "pools",
-	                                    "shapes", "written"};
+	static const char *const names[] = {"classifier", "constants", "detector", "embedder", "fixed",
+	                                    "normalize", "pools", "shapes", "written"};
 	struct phiz_ctx *ctx = test_ctx(1);
 	char name[128], path[1024];
 
