@@ -128,6 +128,14 @@ static const char *task_name(const struct phiz_model *m)
 	return names[phiz_model_task(m)];
 }
 
+/* The picture that the network was built for, by dim: 2 is the height, 3 the width. */
+static int side(const struct phiz_model *m, int dim)
+{
+	int image = phiz_graph_find_value(m->graph, "image");
+
+	return image == PHIZ_NONE ? 0 : (int)phiz_graph_value(m->graph, image)->type.shape.dim[dim];
+}
+
 static void print_onnx(const struct settings *s, const struct phiz_model *m, const char *known)
 {
 	if (s->json) {
@@ -138,12 +146,24 @@ static void print_onnx(const struct settings *s, const struct phiz_model *m, con
 			phiz_print_json(m->ctx, known);
 		else
 			printf("null");
-		printf(",\"loaded\":%zu,\"nodes\":%d,\"size\":%d}\n", m->n_entries,
-		       phiz_graph_n_nodes(m->graph), m->preproc.size);
+		printf(",\"loaded\":%zu,\"nodes\":%d,\"width\":%d,\"height\":%d}\n", m->n_entries,
+		       phiz_graph_n_nodes(m->graph), side(m, 3), side(m, 2));
 		return;
 	}
-	printf("%s: %s%s%zu tensors, %d nodes, task %s, input %d x %d\n", s->output, known ? known : "", known ? ", " : "",
-	       m->n_entries, phiz_graph_n_nodes(m->graph), task_name(m), m->preproc.size, m->preproc.size);
+	printf("%s: %s%s%zu tensors, %d nodes, task %s, input %d x %d (width x height)\n", s->output, known ? known : "",
+	       known ? ", " : "", m->n_entries, phiz_graph_n_nodes(m->graph), task_name(m), side(m, 3), side(m, 2));
+}
+
+/* What a model file of this task cannot be, said in words that help. */
+static enum phiz_status check_task(const struct settings *s, const struct phiz_model *m, const char *path)
+{
+	int outputs = phiz_graph_n_outputs(m->graph);
+
+	if (phiz_model_task(m) == PHIZ_TASK_DETECT || (outputs == 1 && side(m, 2) == side(m, 3)))
+		return PHIZ_OK;
+	return phiz_fail(m->ctx, PHIZ_E_UNSUPPORTED, "%s: %d outputs and an input of %d x %d: want one output and a square "
+	                 "input%s", path, outputs, side(m, 3), side(m, 2), s->onnx.task ? "" : "; or is it a detector? Say "
+	                 "--task detect");
 }
 
 static int import_onnx(struct phiz_ctx *ctx, const struct settings *s, const char *path)
@@ -152,9 +172,11 @@ static int import_onnx(struct phiz_ctx *ctx, const struct settings *s, const cha
 	const char *known;
 	enum phiz_status status = phiz_import_onnx(ctx, path, (int)s->size, &s->onnx, &known, &m);
 
-	if (!status && !known && !phiz_model_meta(m, "made_by") && !s->onnx.preprocess && !phiz_quiet)
+	if (!status && !known && !m->n_meta && !m->n_labels && !s->onnx.task && !s->onnx.preprocess && !phiz_quiet)
 		fputs("phiz: an ONNX file does not say how pictures are made ready for it: taken as torchvision's networks;\n"
 		      "phiz: --task, --preprocess and --align say otherwise\n", stderr);
+	if (!status)
+		status = check_task(s, m, path);
 	if (!status && s->labels)
 		status = read_labels(ctx, s->labels, m);
 	if (!status)
@@ -227,7 +249,7 @@ const struct phiz_verb phiz_verb_import = {
 	"\n"
 	"An .onnx file (opset 7 to 21, one input [N, 3, H, W]) brings its own network. What\n"
 	"phiz cannot compute exactly is refused by the node's name. Files that phiz wrote,\n"
-	"MobileFaceNet, YuNet and the Ultra-Light detector are known; of others say\n"
+	"MobileFaceNet, SFace, YuNet and the Ultra-Light detector are known; of others say\n"
 	"  --task classify, embed or detect\n"
 	"  --preprocess torchvision, mobilefacenet ((x - 127.5) / 128), arcface ((x - 127.5) /\n"
 	"      127.5), facenet, ultralight or raw (0..255), all on RGB stretched to the input; or\n"

@@ -175,11 +175,12 @@ static enum phiz_status set_align(struct phiz_model *m, const char *text)
 
 /* ---- All of it ---- */
 
-/* phiz's own files say the size themselves; of others the network is asked. */
+/* phiz's own files say the size themselves; of others the network is asked. Of a detector's the longer side. */
 static void set_size(struct phiz_model *m)
 {
 	int image = phiz_graph_find_value(m->graph, "image");
-	int64_t size = image == PHIZ_NONE ? 0 : phiz_graph_value(m->graph, image)->type.shape.dim[2];
+	const struct phiz_shape *s = image == PHIZ_NONE ? NULL : &phiz_graph_value(m->graph, image)->type.shape;
+	int64_t size = !s ? 0 : s->dim[2] > s->dim[3] ? s->dim[2] : s->dim[3];
 
 	if (size == m->preproc.size || size < 1)
 		return;
@@ -197,7 +198,8 @@ enum phiz_status phiz_import_onnx(struct phiz_ctx *ctx, const char *path, int si
 	*known = NULL;
 	if (status)
 		return status;
-	status = phiz_onnx_known(*out, known);
+	if (!(*out)->n_meta && !(*out)->n_labels) /* else phiz wrote it, with what is true of these weights */
+		status = phiz_onnx_known(*out, known);
 	set_size(*out);
 	if (!status && wishes->task)
 		status = set_task(*out, wishes->task);

@@ -24,9 +24,10 @@ enum phiz_status phiz_onnx_parse(struct phiz_ctx *ctx, const void *data, size_t 
                                  struct phiz_model **out);
 
 /* Sets task, preprocessing and meta of a model that was read, if its structure and the names of its outputs are those
- * of a model that phiz knows; *name says which, NULL if none. MobileFaceNet (112 x 112 to 128): an embedder, aligned as
- * ArcFace's. YuNet, Ultra-Light (RFB, slim): detectors, meta "detector" = "yunet", "ultralight". YuNet's input stays
- * what it is, B, G, R from 0 to 255, which its detector knows; all other models read R, G, B. */
+ * of a model that phiz knows; *name says which, NULL if none. MobileFaceNet (112 x 112 to 128) and InsightFace's layout
+ * as SFace has it (output "fc1"): embedders, aligned as ArcFace's. YuNet, Ultra-Light (RFB, slim): detectors, meta
+ * "detector" = "yunet", "ultralight". YuNet's input stays what it is, B, G, R from 0 to 255, which its detector knows;
+ * all other models read R, G, B. */
 enum phiz_status phiz_onnx_known(struct phiz_model *model, const char **name);
 /* For models that read B, G, R: turns the channels in the convolutions that read "image". UNSUPPORTED if something else
  * reads it. */

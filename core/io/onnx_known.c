@@ -57,6 +57,28 @@ static bool is_mobilefacenet(struct phiz_graph *g)
 	       count_nodes(g, "prelu") == 33;
 }
 
+/* InsightFace's MXNet networks, of which SFace is one: the picture's mean is taken off and its scale set in the graph.
+ * OpenCV's FaceRecognizerSF gives SFace R, G, B from 0 to 255 too. */
+static bool is_insightface(struct phiz_graph *g)
+{
+	const struct phiz_shape *e = output(g, "fc1"), *x;
+	int image = phiz_graph_find_value(g, "image"), readers = 0;
+
+	if (phiz_graph_n_outputs(g) != 1 || !e || e->ndim != 2 || image == PHIZ_NONE)
+		return false;
+	x = &phiz_graph_value(g, image)->type.shape;
+	if (x->dim[2] != 112 || x->dim[3] != 112 || (e->dim[1] != 128 && e->dim[1] != 256 && e->dim[1] != 512))
+		return false;
+	for (size_t i = 0; i < g->n_nodes; i++)
+		for (int k = 0; k < g->node[i].n_inputs; k++)
+			if (g->node[i].input[k] == image) {
+				readers++;
+				if (!phiz_node_is(&g->node[i], "affine"))
+					return false;
+			}
+	return readers == 1 && count_nodes(g, "prelu") > 0;
+}
+
 static void set_preproc(struct phiz_preproc *p, float mean, float std, int size)
 {
 	memset(p, 0, sizeof *p);
@@ -117,9 +139,9 @@ static enum phiz_status make_ultralight(struct phiz_model *m)
 	return status ? status : phiz_model_set_meta(m, "detector", "ultralight");
 }
 
-static enum phiz_status make_mobilefacenet(struct phiz_model *m)
+static enum phiz_status make_embedder(struct phiz_model *m, float mean, float std)
 {
-	set_preproc(&m->preproc, 0.5f, 128.0f / 255, 112);
+	set_preproc(&m->preproc, mean, std, 112);
 	m->preproc.align.kind = PHIZ_ALIGN_ARCFACE;
 	m->preproc.align.size = 112;
 	return phiz_model_set_task(m, PHIZ_TASK_EMBED);
@@ -138,7 +160,11 @@ enum phiz_status phiz_onnx_known(struct phiz_model *model, const char **name)
 	}
 	if (is_mobilefacenet(model->graph)) {
 		*name = "MobileFaceNet";
-		return make_mobilefacenet(model);
+		return make_embedder(model, 0.5f, 128.0f / 255);
+	}
+	if (is_insightface(model->graph)) {
+		*name = "InsightFace's layout (SFace)";
+		return make_embedder(model, 0, 1.0f / 255);
 	}
 	return PHIZ_OK;
 }

@@ -219,11 +219,11 @@ def constants():
 
 def written():
     """As phiz writes: labels, preprocessing and threshold beside the graph."""
-    model("written", 13, ["batch", 3, 8, 8], [
+    model("written", 13, ["batch", 3, 16, 16], [
         node("Conv", "x w", "c"), node("GlobalAveragePool", "c", "g"), node("Flatten", "g", "y", axis=1)],
         [tensor("w", [2, 3, 3, 3])], {"y": 2},
-        [("labels", '["ann","bob"]'), ("preprocessing", '{"crop":1,"mode":"short","resize":9,"size":8,"mean":[0.5,0.4,'
-                                       '0.3],"std":[0.2,0.2,0.2]}'),
+        [("labels", '["ann","bob"]'), ("preprocessing", '{"crop":1,"mode":"short","resize":18,"size":16,'
+                                       '"mean":[0.5,0.4,0.3],"std":[0.2,0.2,0.2]}'),
          ("threshold", '{"value":0.5,"far":0.01,"measured_far":0.009,"tar":0.9,"strangers":200}'),
          ("licence", "MIT"), ("task", "classify")], "phiz")
 
