@@ -76,9 +76,10 @@ static enum phiz_status read_number(struct reader *r, const char *text, size_t n
 		return fail(r, "a number of more than 63 characters");
 	memcpy(copy, text, n);
 	copy[n] = 0;
-	if (phiz_parse_f64(r->ctx, copy, -MAX_PIXELS, MAX_PIXELS, out))
-		return phiz_fail_in(r->ctx, "%s:%d: %s", r->name, r->line, what);
-	return PHIZ_OK;
+	if (!phiz_parse_f64(r->ctx, copy, -MAX_PIXELS, MAX_PIXELS, out))
+		return PHIZ_OK;
+	return phiz_fail(r->ctx, PHIZ_E_FORMAT, "%s:%d: %s: want a number of pixels from -%g to %g", r->name, r->line, what,
+	                 MAX_PIXELS, MAX_PIXELS);
 }
 
 /* --- CSV --- */
