@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
-#include "core/base/bytes.h"
 #include "core/base/error.h"
 
 static const struct {
@@ -14,9 +13,9 @@ static const struct {
 	enum phiz_dtype dtype;
 	struct phiz_export_bounds bounds;
 } precisions[] = {
-	[PHIZ_PRECISION_FP32] = {"fp32", PHIZ_F32, {1e-4, 0}},
-	[PHIZ_PRECISION_FP16] = {"fp16", PHIZ_F16, {1e-2, 0}},
-	[PHIZ_PRECISION_BF16] = {"bf16", PHIZ_BF16, {8e-2, 0}},
+	[PHIZ_PRECISION_FP32] = {"fp32", PHIZ_F32, {1e-4, 0, 1e-8}},
+	[PHIZ_PRECISION_FP16] = {"fp16", PHIZ_F16, {1e-2, 0, 1e-4}},
+	[PHIZ_PRECISION_BF16] = {"bf16", PHIZ_BF16, {8e-2, 0, 2e-3}},
 };
 
 bool phiz_precision_parse(const char *name, enum phiz_precision *out)
@@ -98,22 +97,27 @@ enum phiz_status phiz_prover_begin(struct phiz_ctx *ctx, const struct phiz_model
 	enum phiz_status status = p ? PHIZ_OK : PHIZ_E_NOMEM;
 
 	*out = NULL;
+	if (p)
+		p->ctx = ctx;
+	if (!status && phiz_model_task(trained) == PHIZ_TASK_DETECT)
+		status = phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "the model finds faces: phiz import made it ready to run, there is "
+		                   "nothing to export");
 	for (int i = 0; i < 2 && !status; i++) {
 		int size = model[i]->preproc.size;
 		struct phiz_plan_options o = {.backend = phiz_backend_cpu(), .height = size, .width = size, .loss = PHIZ_NONE};
-		p->ctx = ctx;
 		p->trained = trained;
 		p->input[i] = phiz_graph_find_value(model[i]->graph, "image");
 		p->output[i] = phiz_graph_output_at(model[i]->graph, 0);
 		status = phiz_plan_create(ctx, model[i]->graph, &o, &p->plan[i]);
 	}
 	if (!status && phiz_model_classes(trained) != phiz_model_classes(exported))
-		status = phiz_fail(ctx, PHIZ_E_SHAPE, "the exported model has %lld classes, its original %lld",
+		status = phiz_fail(ctx, PHIZ_E_SHAPE, "the exported model has %lld outputs, its original %lld",
 		                   (long long)phiz_model_classes(exported), (long long)phiz_model_classes(trained));
 	if (status)
 		phiz_prover_free(&p);
 	else
-		p->proof.bounds = precisions[precision].bounds;
+		p->proof = (struct phiz_export_proof){.embeds = phiz_model_task(trained) == PHIZ_TASK_EMBED,
+		                                      .bounds = precisions[precision].bounds};
 	*out = p;
 	return status;
 }
@@ -153,7 +157,23 @@ static struct verdict judge(const float *logits, int classes)
 	return v;
 }
 
-static void compare(struct phiz_prover *p, const float *a, const float *b, int classes)
+static void compare_embeddings(struct phiz_prover *p, const float *a, const float *b, int dim)
+{
+	double aa = 0, bb = 0, ab = 0, apart;
+
+	for (int k = 0; k < dim; k++) {
+		aa += (double)a[k] * (double)a[k];
+		bb += (double)b[k] * (double)b[k];
+		ab += (double)a[k] * (double)b[k];
+	}
+	apart = aa > 0 && bb > 0 ? fmax(1 - ab / sqrt(aa) / sqrt(bb), 0) : aa > 0 || bb > 0 ? 1 : 0;
+	if (!isfinite(aa) || !isfinite(bb))
+		apart = INFINITY;
+	p->proof.pictures++;
+	p->proof.cosine = fmax(p->proof.cosine, apart);
+}
+
+static void compare_logits(struct phiz_prover *p, const float *a, const float *b, int classes)
 {
 	const struct phiz_threshold *threshold = &p->trained->threshold;
 	struct verdict x = judge(a, classes), y = judge(b, classes);
@@ -188,8 +208,9 @@ enum phiz_status phiz_prover_add(struct phiz_prover *prover, const struct phiz_i
 	if (!status)
 		status = phiz_plan_forward(p->plan[1]);
 	if (!status)
-		compare(p, phiz_plan_tensor(p->plan[0], p->output[0])->data, phiz_plan_tensor(p->plan[1], p->output[1])->data,
-		        (int)phiz_model_classes(p->trained));
+		(p->proof.embeds ? compare_embeddings : compare_logits)(
+			p, phiz_plan_tensor(p->plan[0], p->output[0])->data,
+			phiz_plan_tensor(p->plan[1], p->output[1])->data, (int)phiz_model_classes(p->trained));
 	return status;
 }
 
@@ -200,6 +221,11 @@ enum phiz_status phiz_prover_end(struct phiz_prover *prover, struct phiz_export_
 	*proof = p->proof;
 	if (proof->pictures == 0)
 		return phiz_fail(p->ctx, PHIZ_E_ARG, "an export is proved on pictures, and there was none that could be read");
+	if (!(proof->cosine <= proof->bounds.cosine))
+		return phiz_fail(p->ctx, PHIZ_E_NUMERIC,
+		                 "the exported model is not the trained one: embeddings are apart by %.3g (1 - cosine), "
+		                 "allowed are %.3g; nothing was written (a higher --precision may do)",
+		                 proof->cosine, proof->bounds.cosine);
 	if (!(proof->logits <= proof->bounds.logits))
 		return phiz_fail(p->ctx, PHIZ_E_NUMERIC,
 		                 "the exported model is not the trained one: logits differ by %.3g of the largest, "
@@ -212,15 +238,26 @@ enum phiz_status phiz_prover_end(struct phiz_prover *prover, struct phiz_export_
 	return PHIZ_OK;
 }
 
+void phiz_export_proof_json(const struct phiz_export_proof *proof, struct phiz_bytes *out)
+{
+	phiz_bytes_printf(out, "\"pictures\":%lld,", (long long)proof->pictures);
+	if (proof->embeds)
+		phiz_bytes_printf(out, "\"cosine_distance\":%.3e,\"cosine_distance_bound\":%.3e", proof->cosine,
+		                  proof->bounds.cosine);
+	else
+		phiz_bytes_printf(out, "\"logits\":%.3e,\"logits_bound\":%.3e,\"other_best\":%lld,\"other_decision\":%lld,"
+		                  "\"confidence\":%.3e", proof->logits, proof->bounds.logits, (long long)proof->other_best,
+		                  (long long)proof->other_decision, proof->confidence);
+}
+
 enum phiz_status phiz_export_record(struct phiz_model *exported, const struct phiz_export_proof *proof)
 {
 	struct phiz_bytes b;
 
 	phiz_bytes_init(&b, exported->ctx);
-	phiz_bytes_printf(&b, "{\"pictures\":%lld,\"logits\":%.3e,\"logits_bound\":%.3e,\"other_best\":%lld,"
-	                  "\"other_decision\":%lld,\"confidence\":%.3e}",
-	                  (long long)proof->pictures, proof->logits, proof->bounds.logits, (long long)proof->other_best,
-	                  (long long)proof->other_decision, proof->confidence);
+	phiz_bytes_text(&b, "{");
+	phiz_export_proof_json(proof, &b);
+	phiz_bytes_text(&b, "}");
 	enum phiz_status status = phiz_bytes_status(&b);
 	if (!status)
 		status = phiz_model_set_meta(exported, "proof", b.data);

@@ -144,21 +144,33 @@ static enum phiz_status write_proved(struct phiz_ctx *ctx, const struct settings
 	return status;
 }
 
-static void print(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_export_proof *p)
+static enum phiz_status print_json(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_export_proof *p)
 {
-	if (s->json) {
-		printf("{\"file\":");
-		phiz_print_json(ctx, s->output);
-		printf(",\"precision\":\"%s\",\"pictures\":%lld,\"logits\":%.3e,\"logits_bound\":%.3e,"
-		       "\"other_best\":%lld,\"other_decision\":%lld}\n",
-		       s->precision, (long long)p->pictures, p->logits, p->bounds.logits, (long long)p->other_best,
+	struct phiz_bytes b;
+
+	phiz_bytes_init(&b, ctx);
+	phiz_bytes_text(&b, "{\"file\":");
+	phiz_bytes_json(&b, s->output);
+	phiz_bytes_printf(&b, ",\"precision\":\"%s\",", s->precision);
+	phiz_export_proof_json(p, &b);
+	phiz_bytes_text(&b, "}");
+	enum phiz_status status = phiz_bytes_status(&b);
+	if (!status)
+		printf("%s\n", b.data);
+	phiz_bytes_free(&b);
+	return status;
+}
+
+static void print_text(const struct settings *s, const struct phiz_export_proof *p)
+{
+	printf("%s: %s, proved on %lld pictures: ", s->output, s->precision, (long long)p->pictures);
+	if (p->embeds)
+		printf("embeddings within %.1e of the trained model's (1 - cosine; allowed %.0e)\n", p->cosine,
+		       p->bounds.cosine);
+	else
+		printf("logits within %.1e of the trained model's (allowed %.0e), %lld other best classes, "
+		       "%lld other decisions\n", p->logits, p->bounds.logits, (long long)p->other_best,
 		       (long long)p->other_decision);
-	} else {
-		printf("%s: %s, proved on %lld pictures: logits within %.1e of the trained model's (allowed %.0e), "
-		       "%lld other best classes, %lld other decisions\n",
-		       s->output, s->precision, (long long)p->pictures, p->logits, p->bounds.logits, (long long)p->other_best,
-		       (long long)p->other_decision);
-	}
 }
 
 extern const struct phiz_verb phiz_verb_export;
@@ -184,8 +196,10 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		status = phiz_onnx_write(ctx, trained, s->onnx);
 	if (!status && s->safetensors)
 		status = phiz_export_state_dict(ctx, trained, s->safetensors);
-	if (!status)
-		print(ctx, s, &proof);
+	if (!status && s->json)
+		status = print_json(ctx, s, &proof);
+	else if (!status)
+		print_text(s, &proof);
 	phiz_model_free(&exported);
 	phiz_model_free(&trained);
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
@@ -200,8 +214,9 @@ const struct phiz_verb phiz_verb_export = {
 	"Drops what only training needs, folds batch norm, fuses activations and residuals,\n"
 	"rounds the weights to the precision, writes the file, reads it back, and runs it\n"
 	"beside the trained model on photos. If logits, best classes or threshold decisions\n"
-	"differ by more than the precision explains, the export fails and writes nothing. The\n"
-	"figures go into the file (phiz info shows them).",
+	"(of an embedder: the embeddings, by their cosine) differ by more than the precision\n"
+	"explains, the export fails and writes nothing. The figures go into the file (phiz\n"
+	"info shows them).",
 	options,
 	PHIZ_COUNT(options),
 	sizeof(struct settings),

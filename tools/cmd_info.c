@@ -58,7 +58,7 @@ static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct settings *s
 }
 
 static const char *const meta_keys[] = {"detector", "licence", "source", "package", "version", "url", "source_sha256",
-                                        "made_by", "created", "precision", "exported_from"};
+                                        "made_by", "created", "precision", "exported_from", "proof"};
 
 static void print_texts(const struct phiz_model *m, const char *hash)
 {

@@ -63,6 +63,37 @@ class Embedder(unittest.TestCase):
         self.assertEqual(len(embedding), 16)
         self.assertAlmostEqual(sum(x * x for x in embedding), 1, places=5)
 
+    def embeddings(self, model):
+        photos = [self.path("more", "more%d" % i, "000%d.jpg" % k) for i in range(4) for k in (1, 2)]
+        return [json.loads(line)["embedding"] for line in
+                phiz("embed", model, *photos, "--json", "--quiet").stdout.splitlines()]
+
+    def test_exports_embed_as_the_run_does(self):
+        """The cosine is computed here, from what phiz embed says of the checkpoint and of the export."""
+        phiz("train", "distill_r18", "--data", self.path("one"), "--teacher", self.path("arc"), "--run",
+             self.path("pupil"), *SMALL, "--set", "data.val_people=0", "--set", "train.epochs=1", "--quiet")
+        for run in "arc", "pupil":
+            trained = self.embeddings(self.path(run))
+            sizes = []
+            for precision, apart in (("fp32", 1e-8), ("fp16", 1e-4), ("bf16", 2e-3)):
+                model = self.path(f"{run}_{precision}.phiz")
+                proof = json.loads(phiz("export", self.path(run), "-o", model, "--precision", precision, "--calibrate",
+                                        self.path("two"), "--json", "--quiet").stdout)
+                self.assertEqual(proof["pictures"], 16)
+                self.assertLessEqual(proof["cosine_distance"], apart)
+                self.assertEqual(proof["cosine_distance_bound"], apart)
+                self.assertNotIn("other_best", proof)
+                for a, b in zip(trained, self.embeddings(model)):
+                    # The lengths as they are printed are 1 to some 1e-8 only.
+                    norm = (sum(x * x for x in a) * sum(x * x for x in b)) ** 0.5
+                    self.assertLessEqual(1 - sum(x * y for x, y in zip(a, b)) / norm, 2 * apart)
+                tensors, meta = header(model)
+                self.assertFalse([name for name in tensors if name.startswith(("loss", "optimizer", "ema"))])
+                self.assertNotIn("train_state", json.dumps(meta))
+                self.assertIn("cosine_distance", phiz("info", model).stdout)
+                sizes.append(os.path.getsize(model))
+            self.assertLess(max(sizes[1:]), 0.6 * sizes[0])
+
     def test_distil_with_nameless_photos(self):
         words = ["train", "distill_r18", "--data", self.path("one"), "--unlabelled", self.path("more"), "--teacher",
                  self.path("arc"), "--run", self.path("distilled"), *SMALL, "--set", "data.val_people=0.5", "--json"]

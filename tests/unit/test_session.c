@@ -336,6 +336,54 @@ static void embeddings_that_cannot_be(void **state)
 	test_ctx_done(&ctx);
 }
 
+/* An embedder's proof is of its embeddings' direction alone: longer ones are the same, others are not. */
+static void embedders_are_proved(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_model *m = make_model(ctx), *exported;
+	struct phiz_prover *prover;
+	struct phiz_export_proof proof;
+	struct phiz_image image;
+
+	assert_ok(ctx, phiz_model_set_task(m, PHIZ_TASK_EMBED));
+	make_picture(ctx, 80, 70, 4, &image);
+	for (int i = 0; i < 3; i++) {
+		enum phiz_precision precision = (enum phiz_precision)i;
+		assert_ok(ctx, phiz_export_model(m, precision, &exported));
+		int64_t n = phiz_tensor_count(phiz_model_find(exported, "fc.weight")->tensor);
+		float *w = phiz_model_find(exported, "fc.weight")->tensor->data;
+		float *b = phiz_model_find(exported, "fc.bias")->tensor->data;
+		for (int what = 0; what < 3; what++) { /* all twice as long; one number other; not a number */
+			for (int64_t k = 0; k < n && what == 0; k++)
+				w[k] *= 2;
+			for (int k = 0; k < 10 && what == 0; k++)
+				b[k] *= 2;
+			b[0] += what == 1 ? 10 : 0;
+			b[1] = what == 2 ? NAN : b[1];
+			assert_ok(ctx, phiz_prover_begin(ctx, m, exported, precision, &prover));
+			assert_ok(ctx, phiz_prover_add(prover, &image));
+			if (what == 0) {
+				assert_ok(ctx, phiz_prover_end(prover, &proof));
+				assert_true(proof.embeds && proof.pictures == 1 && proof.cosine <= proof.bounds.cosine);
+				assert_ok(ctx, phiz_export_record(exported, &proof));
+				assert_non_null(strstr(phiz_model_meta(exported, "proof"), "\"cosine_distance\":"));
+			} else {
+				assert_fails(ctx, PHIZ_E_NUMERIC, phiz_prover_end(prover, &proof));
+				assert_message(ctx, "cosine");
+			}
+			phiz_prover_free(&prover);
+		}
+		phiz_model_free(&exported);
+	}
+	assert_ok(ctx, phiz_model_set_task(m, PHIZ_TASK_DETECT));
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_prover_begin(ctx, m, m, PHIZ_PRECISION_FP32, &prover));
+	assert_null(prover);
+	phiz_image_free(ctx, &image);
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
 static enum phiz_status open_and_run(struct phiz_ctx *ctx, void *user)
 {
 	struct phiz_model *copy;
@@ -371,7 +419,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_are_the_networks), cmocka_unit_test(below_the_threshold_is_unknown),
 		cmocka_unit_test(runs_allocate_nothing),    cmocka_unit_test(threads_share_a_model),
-		cmocka_unit_test(exports_are_proved),       cmocka_unit_test(memory_may_run_out_anywhere),
+		cmocka_unit_test(exports_are_proved),       cmocka_unit_test(embedders_are_proved),
+		cmocka_unit_test(memory_may_run_out_anywhere),
 		cmocka_unit_test(embeddings_and_mirror_images), cmocka_unit_test(embeddings_that_cannot_be),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
