@@ -37,15 +37,15 @@ static enum phiz_status find_part(struct phiz_detector *d, int s, int k, int64_t
 	struct yunet *y = d->state;
 	const struct phiz_tensor *t = phiz_subnet_output(&y->net, y->plan, s * PARTS + k);
 	const struct phiz_shape *shape = &t->shape;
-	bool last = shape->dim[shape->ndim > 0 ? shape->ndim - 1 : 0] == part_size[k];
+	bool planes = shape->ndim == 4 && shape->dim[1] == part_size[k];
 	char text[128];
 
 	if (t->dtype != PHIZ_F32 || phiz_tensor_count(t) != cells * part_size[k])
 		return phiz_fail(d->ctx, PHIZ_E_UNSUPPORTED, "detector yunet: output %s_%d is %s, want %lld cells of %d",
 		                 part_name[k], strides[s], phiz_shape_text(shape, text), (long long)cells, part_size[k]);
 	out->data = t->data;
-	out->cell = shape->ndim == 4 && !last ? 1 : part_size[k];
-	out->value = shape->ndim == 4 && !last ? cells : 1;
+	out->cell = planes ? 1 : part_size[k];
+	out->value = planes ? cells : 1;
 	return PHIZ_OK;
 }
 

@@ -1,0 +1,377 @@
+/* Detectors by hand: a network in YuNet's form that "sees" pixels of a colour, so that scores and boxes are known. */
+#include "support/support.h"
+
+#include <stdio.h>
+
+#include <phiz/detector.h>
+#include <phiz/op.h>
+
+#include "core/base/alloc.h"
+
+enum { SIDE = 96 };
+
+static void add_conv(struct phiz_model *m, int image, const char *name, int stride, const float *weight,
+                     const float *bias, int n)
+{
+	const struct phiz_attr_arg attr[] = {{"stride_h", stride}, {"stride_w", stride}};
+	struct phiz_shape shapes[2] = {phiz_shape_4d(n, 3, 1, 1), phiz_shape_1d(n)};
+	const float *from[2] = {weight, bias};
+	int in[3] = {image, 0, 0}, out;
+	char text[64];
+
+	for (int i = 0; i < 2; i++) {
+		struct phiz_tensor *t;
+		snprintf(text, sizeof text, "%s.%s", name, i ? "bias" : "weight");
+		assert_ok(m->ctx, phiz_tensor_create(m->ctx, PHIZ_F32, &shapes[i], &t));
+		memcpy(t->data, from[i], sizeof(float) * (size_t)n * (i ? 1 : 3));
+		assert_ok(m->ctx, phiz_model_add(m, text, t, true));
+		assert_ok(m->ctx, phiz_graph_param(m->graph, text, t, &in[i + 1]));
+	}
+	assert_ok(m->ctx, phiz_graph_add(m->graph, phiz_op_find("conv2d"), name, in, 3, attr, 2, &out));
+	assert_ok(m->ctx, phiz_graph_output(m->graph, out));
+}
+
+/* Stride 8: the pixel (8 x, 8 y) of red r and green g scores sqrt(r g) and has a box of 16 x 24 around (8 x + 4,
+ * 8 y + 4). Stride 16: blue b scores sqrt(b), 32 x 32 around (16 x + 8, 16 y + 8). Stride 32 sees nothing. Landmark i
+ * lies at (x + i / 10, y + i / 5) strides. skip: an output that is left out. */
+static struct phiz_model *make_model(struct phiz_ctx *ctx, const char *skip)
+{
+	static const char *const part[] = {"cls", "obj", "bbox", "kps"};
+	static const int size[] = {1, 1, 4, 10};
+	struct phiz_shape shape = phiz_shape_4d(1, 3, SIDE, SIDE);
+	struct phiz_model *m;
+	char name[16];
+	int image;
+
+	assert_ok(ctx, phiz_model_create(ctx, &m));
+	assert_ok(ctx, phiz_graph_input(m->graph, "image", PHIZ_F32, &shape, &image));
+	for (int i = 0; i < 12; i++) {
+		float weight[30] = {0}, bias[10] = {0};
+		int s = i / 4, k = i % 4;
+		if (k < 2 && s == 0)
+			weight[2 - k] = 1.0f / 255; /* channels are B, G, R */
+		else if (k == 0 && s == 1)
+			weight[0] = 1.0f / 255;
+		else if (k == 1)
+			bias[0] = 1;
+		else if (k == 2) {
+			bias[0] = bias[1] = 0.5f;
+			bias[2] = logf(2);
+			bias[3] = logf(s == 0 ? 3 : 2);
+		} else if (k == 3) {
+			for (int j = 0; j < 10; j++)
+				bias[j] = (float)(j / 2) * (j % 2 ? 0.2f : 0.1f);
+		}
+		snprintf(name, sizeof name, "%s_%d", part[k], 8 << s);
+		if (!skip || strcmp(name, skip))
+			add_conv(m, image, name, 8 << s, weight, bias, size[k]);
+	}
+	m->preproc.size = m->preproc.resize = SIDE;
+	assert_ok(ctx, phiz_model_set_task(m, PHIZ_TASK_DETECT));
+	assert_ok(ctx, phiz_model_set_meta(m, "detector", "yunet"));
+	return m;
+}
+
+static struct phiz_detector *make(struct phiz_ctx *ctx, const struct phiz_detector_options *options)
+{
+	struct phiz_detector *d;
+	assert_ok(ctx, phiz_detector_adopt(ctx, make_model(ctx, NULL), options, &d));
+	return d;
+}
+
+static void make_photo(struct phiz_ctx *ctx, int width, int height, struct phiz_image *image)
+{
+	assert_ok(ctx, phiz_image_create(ctx, width, height, 3, image));
+	memset(image->data, 0, (size_t)width * (size_t)height * 3);
+}
+
+static void paint(struct phiz_image *image, int x, int y, int r, int g, int b)
+{
+	uint8_t *at = image->data + ((size_t)y * (size_t)image->width + (size_t)x) * 3;
+	at[0] = (uint8_t)r;
+	at[1] = (uint8_t)g;
+	at[2] = (uint8_t)b;
+}
+
+static void assert_face(const struct phiz_face *f, double x, double y, double w, double h, double score)
+{
+	const double want[5] = {x, y, w, h, score};
+	double got[5] = {f->box[0], f->box[1], f->box[2], f->box[3], f->score};
+	test_close_f64("face", got, want, 5, 2e-5, 1e-6);
+}
+
+static void decodes(void **state)
+{
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_detector *d = make(ctx, NULL);
+	struct phiz_faces faces = {0};
+	struct phiz_image image;
+
+	(void)state;
+	make_photo(ctx, 70, 50, &image); /* a canvas of 96 x 64 */
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_int_equal(faces.n, 0);
+	paint(&image, 16, 8, 255, 204, 0);  /* sqrt(0.8) */
+	paint(&image, 17, 8, 255, 255, 0);  /* between cells: not seen */
+	paint(&image, 48, 32, 204, 153, 0); /* sqrt(0.48) = 0.693 < 0.7 */
+	paint(&image, 48, 16, 0, 0, 255);   /* stride 16, cell (3, 1) */
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_int_equal(faces.n, 2);
+	assert_face(&faces.face[0], 40, 8, 32, 32, 1);
+	assert_face(&faces.face[1], 12, 0, 16, 24, sqrt(0.8));
+	for (int i = 0; i < 10; i++) {
+		double stride = 16, cell = i % 2 ? 1 : 3, want = (cell + i / 2 * (i % 2 ? 0.2 : 0.1)) * stride;
+		assert_true(fabs((double)faces.face[0].landmark[i / 2][i % 2] - want) < 1e-4);
+	}
+	phiz_image_free(ctx, &image);
+	phiz_faces_free(ctx, &faces);
+	phiz_detector_free(&d);
+	test_ctx_done(&ctx);
+}
+
+/* A photo of 1280 x 960 is seen at 640 x 480: sizes and places double. */
+static void shrinks(void **state)
+{
+	struct phiz_detector_options o = {.min_face = 33};
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_detector *d = make(ctx, NULL);
+	struct phiz_faces faces = {0};
+	struct phiz_image image;
+
+	(void)state;
+	make_photo(ctx, 1280, 960, &image);
+	for (int y = 90; y < 104; y++)
+		for (int x = 186; x < 202; x++)
+			paint(&image, x, y, 255, 255, 0); /* pixel (96, 48) of the small one is all of it, no other cell is */
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_int_equal(faces.n, 1);
+	assert_face(&faces.face[0], 2 * (100 - 8), 2 * (52 - 12), 32, 48, 1);
+	phiz_detector_free(&d);
+	d = make(ctx, &o); /* 32 pixels of the photo are too few */
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_int_equal(faces.n, 0);
+	phiz_detector_free(&d);
+	/* Smaller faces than the standard size shows: the photo is not made smaller, and the same spot has more cells. */
+	o = (struct phiz_detector_options){.min_face = 5, .nms = 1};
+	d = make(ctx, &o);
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_int_equal(faces.n, 2); /* cells x 24 * 8 = 192, 200 and y 96 of the whole photo */
+	phiz_image_free(ctx, &image);
+	phiz_faces_free(ctx, &faces);
+	phiz_detector_free(&d);
+	test_ctx_done(&ctx);
+}
+
+/* Every cell a face: 60 x 40 of them. */
+static void many_faces(void **state)
+{
+	struct phiz_detector_options o = {.nms = 1, .max_faces = 100};
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_detector *d = make(ctx, &o);
+	struct phiz_faces faces = {0};
+	struct phiz_image image;
+
+	(void)state;
+	make_photo(ctx, 480, 320, &image);
+	for (int y = 0; y < 320; y += 8)
+		for (int x = 0; x < 480; x += 8)
+			paint(&image, x, y, 255, 200 + (x / 8 + y / 8) % 50, 0);
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_int_equal(faces.n, 100);
+	for (int i = 1; i < faces.n; i++)
+		assert_true(faces.face[i].score <= faces.face[i - 1].score);
+	assert_true(fabs((double)faces.face[0].score - sqrt(249.0 / 255)) < 1e-6);
+	phiz_detector_free(&d);
+	o.max_faces = 0; /* 1024 */
+	d = make(ctx, &o);
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_int_equal(faces.n, 1024);
+	phiz_detector_free(&d);
+	/* Neighbours share 8 x 24 of two boxes of 16 x 24, 1/3, or 16 x 16, 1/2: above 0.3 and below 0.6. */
+	o = (struct phiz_detector_options){.nms = 0.6, .max_faces = 65536};
+	d = make(ctx, &o);
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_int_equal(faces.n, 2400);
+	phiz_detector_free(&d);
+	o.nms = 0; /* 0.3: of two neighbours one goes, those across a corner share but 0.2 */
+	d = make(ctx, &o);
+	assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+	assert_true(faces.n >= 2400 / 5 && faces.n <= 1200);
+	for (int i = 0; i < faces.n; i++)
+		for (int k = 0; k < i; k++)
+			assert_true(fabsf(faces.face[i].box[0] - faces.face[k].box[0]) +
+			            fabsf(faces.face[i].box[1] - faces.face[k].box[1]) > 12);
+	phiz_image_free(ctx, &image);
+	phiz_faces_free(ctx, &faces);
+	phiz_detector_free(&d);
+	test_ctx_done(&ctx);
+}
+
+static void odd_photos(void **state)
+{
+	static const int size[][2] = {{1, 1}, {1, 5000}, {5000, 1}, {31, 33}, {8000, 6000}};
+	struct phiz_ctx_options options = {.threads = 2, .memory_limit = (size_t)8000 * 6000 * 3 + (64 << 20)};
+	struct phiz_faces faces = {0};
+	struct phiz_image image;
+	struct phiz_ctx *ctx;
+
+	(void)state;
+	assert_int_equal(phiz_ctx_create(&options, &ctx), PHIZ_OK);
+	struct phiz_detector *d = make(ctx, NULL);
+	for (size_t i = 0; i < sizeof size / sizeof size[0]; i++) {
+		make_photo(ctx, size[i][0], size[i][1], &image);
+		memset(image.data, 255, (size_t)image.width * (size_t)image.height * 3);
+		assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+		assert_true(faces.n >= 1);
+		for (int k = 0; k < faces.n; k++) {
+			const float *box = faces.face[k].box;
+			assert_true(box[0] > -100 - image.width && box[0] < 2 * image.width + 100);
+			assert_true(box[2] > 0 && box[3] > 0);
+		}
+		phiz_image_free(ctx, &image);
+	}
+	assert_ok(ctx, phiz_image_create(ctx, 20, 20, 1, &image));
+	assert_fails(ctx, PHIZ_E_ARG, phiz_detector_run(d, &image, &faces));
+	assert_message(ctx, "want an RGB image");
+	assert_int_equal(faces.n, 0);
+	phiz_image_free(ctx, &image);
+	phiz_faces_free(ctx, &faces);
+	phiz_detector_free(&d);
+	test_ctx_done(&ctx);
+}
+
+/* Frames of one size ask for no memory; frames of all sizes do not pile up. */
+static void memory_stays(void **state)
+{
+	static const int size[2][2] = {{320, 240}, {1000, 700}};
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_detector *d = make(ctx, NULL);
+	struct phiz_memory_stats before, after;
+	struct phiz_faces faces = {0};
+	struct phiz_image image;
+	size_t live = 0;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		make_photo(ctx, size[i][0], size[i][1], &image);
+		memset(image.data, 255, (size_t)image.width * (size_t)image.height * 3);
+		assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+		phiz_ctx_memory(ctx, &before);
+		for (int k = 0; k < 20; k++)
+			assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+		phiz_ctx_memory(ctx, &after);
+		assert_int_equal(after.allocations, before.allocations);
+		phiz_image_free(ctx, &image);
+	}
+	for (int round = 0; round < 3; round++) {
+		for (int k = 0; k < 40; k++) {
+			make_photo(ctx, 40 + 23 * k, 1000 - 21 * k, &image);
+			assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+			phiz_image_free(ctx, &image);
+		}
+		phiz_ctx_memory(ctx, &after);
+		assert_true(round == 0 || after.live_bytes <= live);
+		live = after.live_bytes;
+	}
+	phiz_faces_free(ctx, &faces);
+	phiz_detector_free(&d);
+	test_ctx_done(&ctx);
+}
+
+static void refuses(void **state)
+{
+	static const struct {
+		struct phiz_detector_options o;
+		const char *want;
+	} cases[] = {
+		{{.min_face = 0.5}, "min_face: want 1 to"},
+		{{.min_face = -1}, "min_face"},
+		{{.min_face = NAN}, "min_face"},
+		{{.scale_factor = 1}, "scale_factor: want 0.1 to 0.99, got 1"},
+		{{.threshold = {0, 1.5, 0}}, "threshold"},
+		{{.threshold = {-0.1, 0, 0}}, "threshold"},
+		{{.nms = 2}, "nms"},
+		{{.max_side = 15}, "max_side: want 16 to 16384, got 15"},
+		{{.max_side = 20000}, "max_side"},
+		{{.max_faces = -1}, "max_faces"},
+		{{.max_faces = 100000}, "max_faces"},
+	};
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_detector *d;
+	struct phiz_model *m;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		assert_fails(ctx, PHIZ_E_ARG, phiz_detector_adopt(ctx, make_model(ctx, NULL), &cases[i].o, &d));
+		assert_message(ctx, cases[i].want);
+		assert_null(d);
+	}
+	m = make_model(ctx, "kps_16");
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_detector_adopt(ctx, m, NULL, &d));
+	assert_message(ctx, "no output 'kps_16'");
+	m = make_model(ctx, NULL);
+	assert_ok(ctx, phiz_model_set_meta(m, "detector", "haar"));
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_detector_adopt(ctx, m, NULL, &d));
+	assert_message(ctx, "a detector 'haar'; this phiz runs mtcnn, yunet and ultralight");
+	for (int i = 0; i < 2; i++) { /* another detector's name */
+		m = make_model(ctx, NULL);
+		assert_ok(ctx, phiz_model_set_meta(m, "detector", i ? "mtcnn" : "ultralight"));
+		assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_detector_adopt(ctx, m, NULL, &d));
+		assert_null(d);
+	}
+	m = make_model(ctx, NULL);
+	assert_ok(ctx, phiz_model_set_task(m, PHIZ_TASK_EMBED));
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_detector_adopt(ctx, m, NULL, &d));
+	assert_message(ctx, "finds no faces");
+	assert_fails(ctx, PHIZ_E_NOTFOUND, phiz_detector_open(ctx, "/nowhere.phiz", NULL, &d));
+	test_ctx_done(&ctx);
+}
+
+static enum phiz_status open_and_run(struct phiz_ctx *ctx, void *user)
+{
+	struct phiz_detector *d = NULL;
+	struct phiz_faces faces = {0};
+	struct phiz_image image = {0};
+	enum phiz_status status = phiz_detector_open(ctx, user, NULL, &d);
+
+	if (!status)
+		status = phiz_image_create(ctx, 700, 40, 3, &image);
+	if (!status) {
+		memset(image.data, 255, (size_t)image.width * (size_t)image.height * 3);
+		status = phiz_detector_run(d, &image, &faces);
+	}
+	if (!status)
+		assert_true(faces.n > 10);
+	else
+		assert_int_equal(faces.n, 0);
+	phiz_image_free(ctx, &image);
+	phiz_faces_free(ctx, &faces);
+	phiz_detector_free(&d);
+	return status;
+}
+
+static void memory_runs_out(void **state)
+{
+	struct phiz_ctx *ctx = test_ctx(1);
+	char dir[256], path[300];
+
+	(void)state;
+	test_folder(dir);
+	snprintf(path, sizeof path, "%s/d.phiz", dir);
+	struct phiz_model *m = make_model(ctx, NULL);
+	assert_ok(ctx, phiz_model_write(m, path));
+	phiz_model_free(&m);
+	test_every_oom(ctx, open_and_run, path);
+	test_folder_done(dir);
+	test_ctx_done(&ctx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(decodes), cmocka_unit_test(shrinks), cmocka_unit_test(many_faces),
+		cmocka_unit_test(odd_photos), cmocka_unit_test(memory_stays), cmocka_unit_test(refuses),
+		cmocka_unit_test(memory_runs_out),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
