@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "deploy/refine.h"
 
 enum { BATCH = 4, MIN_CROP = 16, MAX_CROP = 1024 };
 #define BOX_MARGIN 0.25 /* of a model that does not say how faces are cut out */
@@ -10,6 +11,7 @@ enum { BATCH = 4, MIN_CROP = 16, MAX_CROP = 1024 };
 struct phiz_recognizer {
 	struct phiz_ctx *ctx;
 	struct phiz_detector *detector; /* NULL: pictures are crops */
+	struct phiz_refiner *refiner;   /* NULL: landmarks are the detector's */
 	struct phiz_runtime *runtime;
 	struct phiz_session *session;
 	struct phiz_align align;
@@ -74,6 +76,9 @@ enum phiz_status phiz_recognizer_open(struct phiz_ctx *ctx, const char *detector
 	enum phiz_status status = open_model(r, model, detector ? BATCH : 1, options);
 	if (!status && detector)
 		status = phiz_detector_open(ctx, detector, options ? &options->detector : NULL, &r->detector);
+	if (!status && detector && r->align.kind == PHIZ_ALIGN_ARCFACE && !(options && options->quick) &&
+	    phiz_refine_helps(r->detector))
+		status = phiz_refiner_open(ctx, detector, &r->refiner);
 	if (status)
 		phiz_recognizer_free(&r);
 	*out = r;
@@ -96,6 +101,7 @@ void phiz_recognizer_free(struct phiz_recognizer **recognizer)
 	clear(r);
 	phiz_faces_free(r->ctx, &r->faces);
 	phiz_detector_free(&r->detector);
+	phiz_refiner_free(&r->refiner);
 	phiz_session_free(&r->session);
 	phiz_runtime_close(&r->runtime);
 	phiz_free(r->ctx, r->found);
@@ -146,12 +152,15 @@ static enum phiz_status cut_faces(struct phiz_recognizer *r, const struct phiz_i
 	enum phiz_status status = make_room(r, (size_t)r->faces.n);
 
 	for (int i = 0; i < r->faces.n && !status; i++) {
-		const struct phiz_face *face = &r->faces.face[i];
+		struct phiz_face *face = &r->faces.face[i];
 		struct phiz_found *f = &r->found[r->n];
 		if (r->align.kind == PHIZ_ALIGN_ARCFACE && !has_landmarks(face))
 			return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED, "the recogniser aligns faces by landmarks, and this detector "
 			                 "finds none: take another detector, such as yunet");
-		status = phiz_align_crop(r->ctx, &r->align, image, face, &f->crop);
+		if (r->refiner)
+			status = phiz_refine_face(r->refiner, image, face);
+		if (!status)
+			status = phiz_align_crop(r->ctx, &r->align, image, face, &f->crop);
 		if (status == PHIZ_E_ARG) {
 			phiz_log(r->ctx, PHIZ_LOG_WARN, "a face is left out: %s", phiz_ctx_message(r->ctx));
 			phiz_ctx_clear(r->ctx);
