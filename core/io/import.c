@@ -10,6 +10,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/io/json.h"
+#include "core/nn/builder.h"
 
 #define MAX_LINES 200
 #define TRACKED ".num_batches_tracked"
@@ -141,12 +142,20 @@ static void keep_head(struct importer *im)
 		                  (long long)own->shape.dim[0]);
 }
 
+/* What the network's text says and no state dict has. */
+static bool is_own_number(const struct phiz_entry *entry)
+{
+	return !entry->trainable && ends_with(entry->name, PHIZ_SCALE_SUFFIX);
+}
+
 static void match_entry(struct importer *im, const struct phiz_entry *entry)
 {
 	const struct phiz_tensor *from = find_tensor(im, entry->name);
 	char want[128], got[128], more[320];
 
 	if (im->report->head_kept && is_head(im, entry->name))
+		return;
+	if (!from && is_own_number(entry))
 		return;
 	if (!from) {
 		im->report->missing++;
@@ -340,7 +349,7 @@ static int count_blocks(const struct phiz_tensors *t, int layer)
 static enum phiz_status fail_guess(struct phiz_ctx *ctx, const char *path, const char *what)
 {
 	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED,
-	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's, nor a mobilefacenet: %s",
+	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's, nor a mobilefacenet or inception_resnet_v1: %s",
 	                 path, what);
 }
 
@@ -369,6 +378,17 @@ static enum phiz_status name_net(struct phiz_ctx *ctx, const char *path, struct 
 	return fail_guess(ctx, path, what);
 }
 
+/* facenet-pytorch's: the stem, a block in the middle, the last layer. */
+static bool is_inception_resnet(const struct phiz_tensors *t)
+{
+	const struct phiz_tensor *row = phiz_tensors_find(t, "block8.branch1.1.conv.weight");
+	const struct phiz_tensor *last = phiz_tensors_find(t, "last_linear.weight");
+	struct phiz_shape want_row = phiz_shape_4d(192, 192, 1, 3), want_last = phiz_shape_2d(512, 1792);
+
+	return shape_is(phiz_tensors_find(t, "conv2d_1a.conv.weight"), 32, 3, 3) && row && last &&
+	       phiz_shape_equal(&row->shape, &want_row) && phiz_shape_equal(&last->shape, &want_last);
+}
+
 static bool is_mobilefacenet(const struct phiz_tensors *t)
 {
 	const struct phiz_tensor *first = phiz_tensors_find(t, "conv_1.conv.weight");
@@ -387,6 +407,10 @@ enum phiz_status phiz_import_guess_net(struct phiz_ctx *ctx, const struct phiz_t
 	int i;
 
 	memset(out, 0, sizeof(*out));
+	if (is_inception_resnet(t)) {
+		out->net = "inception_resnet_v1";
+		return PHIZ_OK;
+	}
 	if (is_mobilefacenet(t)) {
 		out->net = "mobilefacenet";
 		return PHIZ_OK;
@@ -463,7 +487,8 @@ enum phiz_status phiz_export_state_dict(struct phiz_ctx *ctx, const struct phiz_
 			                 path);
 	status = phiz_tensors_add_meta(ctx, &t, "format", "pt"); /* what PyTorch's own readers look for */
 	for (i = 0; !status && i < model->n_entries; i++)
-		status = add_entry(ctx, &t, &model->entry[i]);
+		if (!is_own_number(&model->entry[i]))
+			status = add_entry(ctx, &t, &model->entry[i]);
 	if (!status)
 		status = phiz_safetensors_write(ctx, path, &t);
 	phiz_tensors_free(ctx, &t);

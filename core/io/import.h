@@ -30,9 +30,10 @@ enum phiz_status phiz_import_weights(struct phiz_ctx *ctx, struct phiz_model *mo
                                      const char *path, const struct phiz_import_options *options,
                                      struct phiz_import_report *report);
 
-/* Which network of torchvision's is this, or insightface's MobileFaceNet? */
+/* Which network of torchvision's is this, or insightface's MobileFaceNet, or facenet-pytorch's InceptionResnetV1? */
 struct phiz_net_guess {
-	const char *net;          /* "resnet18", "resnet34", "resnet50" or "mobilefacenet", as phiz_net_builtin takes it */
+	const char *net;          /* "resnet18", "resnet34", "resnet50", "mobilefacenet" or "inception_resnet_v1", as
+	                             phiz_net_builtin takes it */
 	int64_t classes;          /* of fc; 0: there is no fc, or it makes an embedding */
 	struct phiz_shape conv1, fc;
 	bool bottleneck;

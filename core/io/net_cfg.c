@@ -9,7 +9,7 @@
 #include "core/io/cfg.h"
 #include "core/nn/builder.h"
 
-enum { MAX_KEYS = 12, NAME_BYTES = 200, MAX_RESIZE = 16384 };
+enum { MAX_KEYS = 14, NAME_BYTES = 200, MAX_RESIZE = 16384 };
 
 struct layer;
 struct net {
@@ -64,11 +64,51 @@ static const char *given(const struct layer *l, const char *key)
 
 /* --- The layers. --- */
 
+/* One side of a key that has a key for each: kernel_h for kernel. */
+static int64_t side(const struct layer *l, const char *both, const char *one)
+{
+	return given(l, one) ? whole(l, one) : whole(l, both);
+}
+
+static struct phiz_conv_spec conv_spec(const struct layer *l)
+{
+	struct phiz_conv_spec spec = {
+		whole(l, "filters"), side(l, "kernel", "kernel_h"), side(l, "kernel", "kernel_w"), whole(l, "stride"),
+		side(l, "pad", "pad_h"), side(l, "pad", "pad_w"), whole(l, "dilation"), whole(l, "groups"),
+		whole(l, "bias") != 0,
+	};
+
+	return spec;
+}
+
 static enum phiz_status build_conv(struct net *net, const struct layer *l, int *out)
 {
-	struct phiz_conv_spec spec = {whole(l, "filters"), whole(l, "kernel"),   whole(l, "kernel"), whole(l, "stride"),
-	                              whole(l, "pad"),     whole(l, "dilation"), whole(l, "groups"), whole(l, "bias") != 0};
+	struct phiz_conv_spec spec = conv_spec(l);
+
 	return phiz_build_conv(&net->builder, l->name, l->in[0], &spec, out);
+}
+
+static enum phiz_status build_conv_unit(struct net *net, const struct layer *l, int *out)
+{
+	struct phiz_conv_spec spec = conv_spec(l);
+
+	return phiz_build_conv_unit(&net->builder, l->name, l->in[0], &spec, number(l, "eps"), out);
+}
+
+static enum phiz_status build_inception(struct net *net, const struct layer *l, int *out)
+{
+	static const char *const sections[] = {"inception_block35", "inception_block17", "inception_block8"};
+	int kind = 0;
+
+	while (strcmp(l->kind->section, sections[kind]) != 0)
+		kind++;
+	return phiz_build_inception_resnet(&net->builder, l->name, l->in[0], (enum phiz_inception_kind)kind,
+	                                   number(l, "scale"), whole(l, "relu") != 0, out);
+}
+
+static enum phiz_status build_scale(struct net *net, const struct layer *l, int *out)
+{
+	return phiz_build_scale(&net->builder, l->name, l->in[0], number(l, "factor"), out);
 }
 
 static enum phiz_status build_batch_norm(struct net *net, const struct layer *l, int *out)
@@ -98,13 +138,16 @@ static enum phiz_status build_bottleneck(struct net *net, const struct layer *l,
 
 static enum phiz_status build_pool(struct net *net, const struct layer *l, int *out)
 {
-	bool max = !strcmp(l->kind->section, "max_pool");
 	double kernel = number(l, "kernel"), stride = number(l, "stride"), pad = number(l, "pad");
+	char op[32];
 	const struct phiz_attr_arg attr[] = {
 		{"kernel_h", kernel}, {"kernel_w", kernel}, {"stride_h", stride > 0 ? stride : kernel},
 		{"stride_w", stride > 0 ? stride : kernel}, {"pad_h", pad}, {"pad_w", pad}, {"ceil_mode", number(l, "ceil")},
+		{"norm", number(l, "norm")},
 	};
-	return phiz_build_plain(&net->builder, max ? "max_pool2d" : "avg_pool2d", l->name, l->in, 1, attr, 7, out);
+
+	snprintf(op, sizeof op, "%s2d", l->kind->section);
+	return phiz_build_plain(&net->builder, op, l->name, l->in, 1, attr, given(l, "norm") ? 8 : 7, out);
 }
 
 /* Layers without parameters: the section is the op; its keys are the op's attributes. */
@@ -122,21 +165,33 @@ static enum phiz_status build_plain(struct net *net, const struct layer *l, int 
 #define NAME_FROM {"name", TEXT, 0, 0, 0}, {"from", TEXT, 0, 0, 0}
 #define REQUIRED (-1) /* no default: out of every range */
 #define COUNT 1, 1e6
+#define CONV                                                                                                         \
+	{"filters", WHOLE, REQUIRED, COUNT}, {"kernel", WHOLE, REQUIRED, 1, 1024}, {"kernel_h", WHOLE, 0, 1, 1024},      \
+	{"kernel_w", WHOLE, 0, 1, 1024}, {"stride", WHOLE, 1, 1, 1024}, {"pad", WHOLE, 0, 0, 1024},                      \
+	{"pad_h", WHOLE, 0, 0, 1024}, {"pad_w", WHOLE, 0, 0, 1024}, {"dilation", WHOLE, 1, 1, 1024},                     \
+	{"groups", WHOLE, 1, COUNT}
+#define POOL                                                                                                         \
+	{"kernel", WHOLE, REQUIRED, 1, 1024}, {"stride", WHOLE, 0, 0, 1024}, {"pad", WHOLE, 0, 0, 512},                  \
+	{"ceil", WHOLE, 0, 0, 1}
+#define BLOCK {"scale", REAL, 1, 0, 1e3}, {"relu", WHOLE, 1, 0, 1}
 
 static const struct layer_kind kinds[] = {
-	{"conv", {NAME_FROM, {"filters", WHOLE, REQUIRED, COUNT}, {"kernel", WHOLE, REQUIRED, 1, 1024},
-	          {"stride", WHOLE, 1, 1, 1024}, {"pad", WHOLE, 0, 0, 1024}, {"dilation", WHOLE, 1, 1, 1024},
-	          {"groups", WHOLE, 1, COUNT}, {"bias", WHOLE, 0, 0, 1}}, build_conv},
+	{"conv", {NAME_FROM, CONV, {"bias", WHOLE, 0, 0, 1}}, build_conv},
+	{"conv_unit", {NAME_FROM, CONV, {"bias", WHOLE, 0, 0, 1}, {"eps", REAL, 1e-5, 0, 1}}, build_conv_unit},
 	{"batch_norm", {NAME_FROM, {"eps", REAL, 1e-5, 0, 1}, {"momentum", REAL, 0.1, 0, 1}}, build_batch_norm},
 	{"relu", {NAME_FROM}, build_plain},
 	{"leaky_relu", {NAME_FROM, {"slope", REAL, 0.01, 0, 1}}, build_plain},
 	{"prelu", {NAME_FROM}, build_prelu},
 	{"sigmoid", {NAME_FROM}, build_plain},
 	{"softmax", {NAME_FROM}, build_plain},
-	{"max_pool", {NAME_FROM, {"kernel", WHOLE, REQUIRED, 1, 1024}, {"stride", WHOLE, 0, 0, 1024},
-	              {"pad", WHOLE, 0, 0, 512}, {"ceil", WHOLE, 0, 0, 1}}, build_pool},
-	{"avg_pool", {NAME_FROM, {"kernel", WHOLE, REQUIRED, 1, 1024}, {"stride", WHOLE, 0, 0, 1024},
-	              {"pad", WHOLE, 0, 0, 512}, {"ceil", WHOLE, 0, 0, 1}}, build_pool},
+	{"max_pool", {NAME_FROM, POOL}, build_pool},
+	{"avg_pool", {NAME_FROM, POOL}, build_pool},
+	{"lp_pool", {NAME_FROM, POOL, {"norm", REAL, 2, 1, 64}}, build_pool},
+	{"local_response_norm", {NAME_FROM, {"size", WHOLE, 5, 1, 1023}, {"alpha", REAL, 1e-4, 0, 1e6},
+	                         {"beta", REAL, 0.75, 0, 16}, {"k", REAL, 1, 1e-6, 1e6}}, build_plain},
+	{"pad2d", {NAME_FROM, {"top", WHOLE, 0, 0, 1024}, {"left", WHOLE, 0, 0, 1024}, {"bottom", WHOLE, 0, 0, 1024},
+	           {"right", WHOLE, 0, 0, 1024}, {"value", REAL, 0, -1e30, 1e30}}, build_plain},
+	{"scale", {NAME_FROM, {"factor", REAL, REQUIRED, 0, 1e6}}, build_scale},
 	{"global_avg_pool", {NAME_FROM}, build_plain},
 	{"flatten", {NAME_FROM}, build_plain},
 	{"linear", {NAME_FROM, {"outputs", WHOLE, REQUIRED, COUNT}, {"bias", WHOLE, 1, 0, 1}}, build_linear},
@@ -147,6 +202,9 @@ static const struct layer_kind kinds[] = {
 	{"concat", {NAME_FROM, {"axis", WHOLE, 1, 0, 5}}, build_plain},
 	{"basic_block", {NAME_FROM, {"filters", WHOLE, REQUIRED, COUNT}, {"stride", WHOLE, 1, 1, 16}}, build_basic_block},
 	{"bottleneck", {NAME_FROM, {"filters", WHOLE, REQUIRED, COUNT}, {"stride", WHOLE, 1, 1, 16}}, build_bottleneck},
+	{"inception_block35", {NAME_FROM, BLOCK}, build_inception},
+	{"inception_block17", {NAME_FROM, BLOCK}, build_inception},
+	{"inception_block8", {NAME_FROM, BLOCK}, build_inception},
 };
 static const struct layer_kind net_kind = {
 	"net", {{"name", TEXT, 0, 0, 0}, {"channels", WHOLE, 3, 1, 4096}, {"size", WHOLE, 224, 1, 16384},
@@ -249,11 +307,12 @@ static enum phiz_status set_name(struct net *net, struct layer *l, int index)
 /* A block's output is named after its last node. */
 static int find_source(const struct net *net, const char *name)
 {
+	static const char *const last[] = {"relu", "add"};
 	char text[NAME_BYTES + 8];
 	int value = phiz_graph_find_value(net->builder.model->graph, name);
 
-	if (value == PHIZ_NONE) {
-		snprintf(text, sizeof text, "%s.relu", name);
+	for (int i = 0; i < 2 && value == PHIZ_NONE; i++) {
+		snprintf(text, sizeof text, "%s.%s", name, last[i]);
 		value = phiz_graph_find_value(net->builder.model->graph, text);
 	}
 	return value;

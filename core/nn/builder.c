@@ -87,8 +87,8 @@ enum phiz_status phiz_build_conv(struct phiz_builder *b, const char *name, int i
 	}
 	const struct phiz_attr_arg attr[] = {
 		{"stride_h", (double)spec->stride},     {"stride_w", (double)spec->stride},
-		{"pad_top", (double)spec->pad},         {"pad_left", (double)spec->pad},
-		{"pad_bottom", (double)spec->pad},      {"pad_right", (double)spec->pad},
+		{"pad_top", (double)spec->pad_h},       {"pad_left", (double)spec->pad_w},
+		{"pad_bottom", (double)spec->pad_h},    {"pad_right", (double)spec->pad_w},
 		{"dilation_h", (double)spec->dilation}, {"dilation_w", (double)spec->dilation},
 		{"groups", (double)spec->groups},
 	};
@@ -160,11 +160,26 @@ enum phiz_status phiz_build_prelu(struct phiz_builder *b, const char *name, int 
 	return phiz_build_plain(b, "prelu", name, inputs, 2, NULL, 0, out);
 }
 
+enum phiz_status phiz_build_scale(struct phiz_builder *b, const char *name, int in, double factor, int *out)
+{
+	struct phiz_tensor *t;
+	struct phiz_shape shape = *shape_of(b, in);
+	int inputs[3] = {in, PHIZ_NONE, PHIZ_NONE};
+
+	for (int d = 0; d < shape.ndim; d++)
+		shape.dim[d] = 1;
+	enum phiz_status status = add_tensor(b, name, PHIZ_SCALE_SUFFIX + 1, &shape, false, &t, &inputs[1]);
+	if (status)
+		return status;
+	phiz_init_constant(t, factor);
+	return phiz_build_plain(b, "affine", name, inputs, 3, NULL, 0, out);
+}
+
 /* NAME.CONV, NAME.BN and, if given, NAME.RELU. */
 static enum phiz_status conv_bn(struct phiz_builder *b, const char *name, const char *conv, const char *bn,
                                 const char *relu, int in, int64_t filters, int64_t kernel, int64_t stride, int *out)
 {
-	struct phiz_conv_spec spec = {filters, kernel, kernel, stride, kernel / 2, 1, 1, false};
+	struct phiz_conv_spec spec = {filters, kernel, kernel, stride, kernel / 2, kernel / 2, 1, 1, false};
 	char text[NAME_BYTES];
 
 	snprintf(text, sizeof text, "%s.%s", name, conv);
