@@ -349,8 +349,8 @@ static int count_blocks(const struct phiz_tensors *t, int layer)
 static enum phiz_status fail_guess(struct phiz_ctx *ctx, const char *path, const char *what)
 {
 	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED,
-	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's, nor a mobilefacenet or inception_resnet_v1: %s",
-	                 path, what);
+	                 "%s: not a resnet18, resnet34 or resnet50 of torchvision's, nor a mobilefacenet, nor an "
+	                 "inception_resnet_v1: %s", path, what);
 }
 
 static enum phiz_status name_net(struct phiz_ctx *ctx, const char *path, struct phiz_net_guess *g)

@@ -43,8 +43,8 @@ enum phiz_status phiz_build_bottleneck(struct phiz_builder *b, const char *name,
                                        int64_t stride, int *out);
 
 /* The blocks of Inception-ResNet v1 (Szegedy et al. 2016) as facenet-pytorch names them: NAME.branch0,
- * NAME.branch1.0 ..., side by side, through the 1x1 convolution NAME.conv2d, times scale, added to what the block reads;
- * then NAME.relu if `relu`. kind: which, by the side of the maps that it was made for. */
+ * NAME.branch1.0 ..., side by side, through the 1x1 convolution NAME.conv2d, times scale, added to what the block
+ * reads; then NAME.relu if `relu`. kind: which, by the side of the maps that it was made for. */
 enum phiz_inception_kind { PHIZ_INCEPTION_35, PHIZ_INCEPTION_17, PHIZ_INCEPTION_8 };
 enum phiz_status phiz_build_inception_resnet(struct phiz_builder *b, const char *name, int in,
                                              enum phiz_inception_kind kind, double scale, bool relu, int *out);
