@@ -75,18 +75,16 @@ static enum phiz_status read_thresholds(struct phiz_ctx *ctx, const char *text, 
 	return *n == 2 ? phiz_fail(ctx, PHIZ_E_ARG, "--threshold: want one number, or three with commas between") : PHIZ_OK;
 }
 
-static enum phiz_status open_detector(struct phiz_ctx *ctx, const struct settings *s, struct phiz_detector **out)
+/* threshold: the n that were given. */
+static enum phiz_status open_detector(struct phiz_ctx *ctx, const struct settings *s, const double *threshold, int n,
+                                      struct phiz_detector **out)
 {
 	struct phiz_detector_options o = {.min_face = s->min_face, .scale_factor = s->scale_factor, .nms = s->nms,
 	                                  .max_side = (int)s->max_side};
 	struct phiz_model *model = NULL;
-	double threshold[3];
 	char *path = NULL;
-	int n = 0;
-	enum phiz_status status = s->threshold ? read_thresholds(ctx, s->threshold, threshold, &n) : PHIZ_OK;
+	enum phiz_status status = phiz_find_model_file(ctx, s->detector ? s->detector : phiz_default_detector(), &path);
 
-	if (!status)
-		status = phiz_find_model_file(ctx, s->detector ? s->detector : phiz_default_detector(), &path);
 	if (!status)
 		status = phiz_model_read(ctx, path, &model);
 	if (!status) {
@@ -265,14 +263,17 @@ static int do_truths(struct work *w)
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	struct work w = {.ctx = ctx, .s = settings};
-	int exit_status;
+	double threshold[3];
+	int n_thresholds = 0, exit_status;
 
+	if (w.s->threshold && read_thresholds(ctx, w.s->threshold, threshold, &n_thresholds))
+		return phiz_usage(&phiz_verb_data_detect, "%s", phiz_ctx_message(ctx));
 	if ((n_args > 0) == (w.s->truth.count > 0))
 		return phiz_usage(&phiz_verb_data_detect, n_args ? "--truth brings its own photos: name none beside it"
 		                                                 : "want photos, or --truth FILE");
 	phiz_bytes_init(&w.text, ctx);
 	phiz_progress_start(&w.progress);
-	enum phiz_status status = open_detector(ctx, w.s, &w.detector);
+	enum phiz_status status = open_detector(ctx, w.s, threshold, n_thresholds, &w.detector);
 	if (!status)
 		status = phiz_drawings_begin(ctx, &w.drawings, w.s->draw);
 	if (status)
