@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/io/npy.h"
 #include "tools/embedder.h"
 #include "tools/gallery_args.h"
 #include "tools/models.h"
-#include "tools/npy.h"
 #include "tools/tools.h"
 
 struct settings {
@@ -36,7 +37,8 @@ struct run {
 	const struct settings *settings;
 	struct phiz_names files;
 	struct phiz_embedder *embedder;
-	struct phiz_npy npy;
+	float *rows; /* with --npy: [embedded][dim] */
+	size_t rows_capacity;
 	struct phiz_bytes names, text;
 	struct phiz_progress bar;
 	size_t embedded, failed, empty;
@@ -86,6 +88,18 @@ static void name_row(struct run *r, const struct phiz_embedded *e)
 	                  (double)box[3]);
 }
 
+static enum phiz_status keep_row(struct run *r, const struct phiz_embedded *e)
+{
+	size_t dim = (size_t)phiz_embedder_dim(r->embedder), floats;
+
+	if (!phiz_size_mul(r->embedded + 1, dim, &floats))
+		return phiz_fail(r->ctx, PHIZ_E_LIMIT, "%s: too many faces", r->settings->npy);
+	enum phiz_status status = phiz_grow(r->ctx, &r->rows, &r->rows_capacity, floats, sizeof *r->rows);
+	if (!status)
+		memcpy(r->rows + r->embedded * dim, e->embedding, dim * sizeof *r->rows);
+	return status;
+}
+
 static enum phiz_status tell(void *user, const struct phiz_embedded *e)
 {
 	struct run *r = user;
@@ -94,7 +108,7 @@ static enum phiz_status tell(void *user, const struct phiz_embedded *e)
 	if (r->settings->names)
 		name_row(r, e);
 	if (r->settings->npy)
-		status = phiz_npy_add(&r->npy, e->embedding);
+		status = keep_row(r, e);
 	r->embedded++;
 	if (r->settings->json) {
 		print_json(r, e);
@@ -164,7 +178,8 @@ static enum phiz_status write_files(struct run *r)
 	enum phiz_status status = PHIZ_OK;
 
 	if (r->settings->npy)
-		status = phiz_npy_commit(&r->npy);
+		status = phiz_npy_write(r->ctx, r->settings->npy, r->rows, (int64_t)r->embedded,
+		                        phiz_embedder_dim(r->embedder));
 	if (!status && r->settings->names)
 		status = phiz_file_write(r->ctx, r->settings->names, r->names.data, r->names.size);
 	return status;
@@ -174,8 +189,6 @@ static enum phiz_status embed(struct run *r)
 {
 	struct phiz_embedder_report report = {tell, tell_empty, tell_failed, show, r};
 
-	if (r->settings->npy)
-		phiz_npy_open(r->ctx, r->settings->npy, phiz_embedder_dim(r->embedder), &r->npy);
 	if (r->settings->names)
 		phiz_bytes_text(&r->names, "row,file,face,x,y,width,height\n");
 	phiz_progress_start(&r->bar);
@@ -237,7 +250,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		status = embed(&r);
 	if (status)
 		phiz_report(ctx);
-	phiz_npy_abort(&r.npy);
+	phiz_free(ctx, r.rows);
 	phiz_bytes_free(&r.names);
 	phiz_bytes_free(&r.text);
 	phiz_embedder_free(&r.embedder);

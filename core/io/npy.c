@@ -268,6 +268,7 @@ enum phiz_status phiz_npy_write(struct phiz_ctx *ctx, const char *path, const fl
 	if (status)
 		return status;
 	phiz_writer_add(w, header, sizeof header);
-	phiz_writer_add(w, x, size);
+	if (size)
+		phiz_writer_add(w, x, size);
 	return phiz_writer_commit(&w);
 }

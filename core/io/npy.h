@@ -12,7 +12,8 @@ enum phiz_status phiz_npy_read(struct phiz_ctx *ctx, const char *path, struct ph
 enum phiz_status phiz_npy_parse(struct phiz_ctx *ctx, const void *data, size_t size, const char *name,
                                 struct phiz_tensor **out);
 
-/* Writes rows x columns floats as float32, atomically. */
+/* Writes rows x columns floats as float32, atomically; byte for byte what numpy.save writes. x may be NULL where there
+ * are none. Errors: ARG, IO, NOMEM. */
 enum phiz_status phiz_npy_write(struct phiz_ctx *ctx, const char *path, const float *x, int64_t rows, int64_t columns);
 
 #endif

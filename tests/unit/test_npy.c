@@ -89,6 +89,14 @@ static void writing(void **state)
 	assert_ok(ctx, phiz_file_read(ctx, file("f4.npy", path), 1 << 20, &want));
 	assert_int_equal(got.size, want.size);
 	assert_memory_equal(got.data, want.data, want.size);
+	/* No rows at all is a matrix too, and overwrites what was there. */
+	assert_ok(ctx, phiz_npy_write(ctx, to, NULL, 0, 5));
+	struct phiz_tensor *t;
+	assert_ok(ctx, phiz_npy_read(ctx, to, &t));
+	assert_int_equal(t->shape.dim[0], 0);
+	assert_int_equal(t->shape.dim[1], 5);
+	phiz_tensor_free(ctx, &t);
+	assert_fails(ctx, PHIZ_E_ARG, phiz_npy_write(ctx, to, x, INT64_MAX, 5));
 	assert_fails(ctx, PHIZ_E_NOTFOUND, phiz_npy_write(ctx, "/no such folder/x.npy", x, 3, 5));
 	phiz_bytes_free(&got);
 	phiz_bytes_free(&want);
@@ -105,14 +113,24 @@ static enum phiz_status read_all(struct phiz_ctx *ctx, void *path)
 	return status;
 }
 
+static enum phiz_status write_all(struct phiz_ctx *ctx, void *path)
+{
+	static const float x[6] = {1, 2, 3, 4, 5, 6};
+	return phiz_npy_write(ctx, path, x, 2, 3);
+}
+
 static void memory(void **state)
 {
 	struct phiz_ctx *ctx = test_ctx(1);
-	char path[1024];
+	char path[1024], folder[256], to[512];
 
 	(void)state;
 	test_every_oom(ctx, read_all, (void *)(uintptr_t)file("f4.npy", path));
 	test_every_oom(ctx, read_all, (void *)(uintptr_t)file("f8.npy", path));
+	test_folder(folder);
+	snprintf(to, sizeof to, "%s/x.npy", folder);
+	test_every_oom(ctx, write_all, to);
+	test_folder_done(folder);
 	test_ctx_done(&ctx);
 }
 
