@@ -20,7 +20,7 @@ struct settings {
 static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "-o", TEXT, output, "OUT.phiz", 0, 0, "the model file to write"),
 	PHIZ_OPTION(struct settings, "--net", TEXT, net, "NET", 0, 0,
-	            "built-in network or .cfg file (default: resnet18, 34 or 50 by names and shapes)"),
+	            "built-in network or .cfg file (default: told by names and shapes)"),
 	PHIZ_OPTION(struct settings, "--classes", INT, classes, "N", 1, 1000000,
 	            "give the network a new head of so many classes instead of the file's"),
 	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 32, 16384,
@@ -78,16 +78,19 @@ static enum phiz_status describe(struct phiz_model *m, const struct settings *s,
 
 static void print(const struct settings *s, const struct phiz_model *m, const struct phiz_import_report *r)
 {
+	bool embeds = phiz_model_task(m) == PHIZ_TASK_EMBED;
+
 	if (s->json) {
 		printf("{\"file\":");
 		phiz_print_json(m->ctx, s->output);
-		printf(",\"classes\":%lld,\"loaded\":%zu,\"missing\":%zu,\"unexpected\":%zu,"
+		printf(",\"%s\":%lld,\"loaded\":%zu,\"missing\":%zu,\"unexpected\":%zu,"
 		       "\"head_kept\":%s}\n",
-		       (long long)phiz_model_classes(m), r->loaded, r->missing, r->unexpected,
+		       embeds ? "embedding" : "classes", (long long)phiz_model_classes(m), r->loaded, r->missing, r->unexpected,
 		       r->head_kept ? "true" : "false");
 		return;
 	}
-	printf("%s: %zu tensors, %lld classes%s\n", s->output, r->loaded, (long long)phiz_model_classes(m),
+	printf("%s: %zu tensors, %s%lld %s%s\n", s->output, r->loaded, embeds ? "an embedding of " : "",
+	       (long long)phiz_model_classes(m), embeds ? "numbers" : "classes",
 	       r->head_kept ? ", with a NEW head that knows nothing yet" : "");
 }
 
@@ -244,6 +247,8 @@ const struct phiz_verb phiz_verb_import = {
 	"executed) or a .safetensors file. torchvision's resnet18, 34 and 50 are known by their\n"
 	"names and shapes and get torchvision's preprocessing: short side to 256, centre 224,\n"
 	"ImageNet's mean and deviation. Classes are named 0, 1, 2 ... without --labels.\n"
+	"The embedders MobileFaceNet, as insightface has it, and InceptionResnetV1 of\n"
+	"facenet-pytorch are known too; the latter's logits --partial leaves out.\n"
 	"pnet.pt, rnet.pt and onet.pt of facenet-pytorch together give the face detector\n"
 	"MTCNN (MIT licence), for phiz data detect and whatever finds faces.\n"
 	"\n"

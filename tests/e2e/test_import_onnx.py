@@ -168,6 +168,9 @@ class Import(unittest.TestCase):
         self.assertEqual((got["task"], got["embedding"]), ("embed", 128))
         self.assertEqual(got["align"], {"kind": "arcface", "margin": 0, "size": 112})
         self.assertIn("mean 0.5 0.5 0.5, std 0.501961", self.line("preprocessing"))
+        weights = os.path.join(DATA, "weights", "mobilefacenet", "mobilefacenet.safetensors")
+        out = json.loads(self.phiz("import", weights, "-o", self.out, "--json"))
+        self.assertEqual((out["embedding"], out["missing"], out["unexpected"]), (128, 0, 0))
         text = self.phiz("import", os.path.join(DATA, "weights", "ultralight", "version-RFB-320.onnx"), "-o", self.out)
         self.assertIn("task detect, input 320 x 240 (width x height)", text)
 
