@@ -82,14 +82,18 @@ void phiz_draw_label(struct phiz_image *image, int x, int y, int scale, const ch
 
 void phiz_draw_face(struct phiz_image *image, const struct phiz_face *face, const char *text, const uint8_t rgb[3])
 {
+	static const uint8_t dark[3] = {20, 20, 20};
 	int longer = image->width > image->height ? image->width : image->height;
 	int thick = longer / 400 + 1, scale = longer / 600 + 1;
 	int x = bounded((double)face->box[0]), y = bounded((double)face->box[1]);
 	int w = bounded((double)face->box[2]), h = bounded((double)face->box[3]);
 
 	phiz_draw_frame(image, x, y, w, h, thick, rgb);
-	for (int k = 0; k < PHIZ_LANDMARKS; k++)
-		phiz_draw_dot(image, bounded((double)face->landmark[k][0]), bounded((double)face->landmark[k][1]), thick, rgb);
+	for (int k = 0; k < PHIZ_LANDMARKS; k++) {
+		int px = bounded((double)face->landmark[k][0]), py = bounded((double)face->landmark[k][1]);
+		phiz_draw_dot(image, px, py, thick + 1, dark); /* a rim, to be seen on any skin */
+		phiz_draw_dot(image, px, py, thick, rgb);
+	}
 	if (text)
 		phiz_draw_label(image, x - thick, y - thick, scale, text, rgb);
 }
