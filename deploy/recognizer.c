@@ -1,8 +1,12 @@
 /* Recognizers: find faces, cut them out, embed or name them a few at a time. */
 #include <phiz/recognizer.h>
 
+#include <stdio.h>
+#include <string.h>
+
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/base/sha256.h"
 #include "deploy/refine.h"
 
 enum { BATCH = 4, MIN_CROP = 16, MAX_CROP = 1024 };
@@ -41,6 +45,26 @@ struct phiz_align phiz_recognizer_align(const struct phiz_model *model)
 	return align;
 }
 
+/* Weights alone do not make an embedding: the same network on faces that are cut out otherwise gives others. What goes
+ * in is written down here once more, field by field, so that the hash outlives changes to how model files are
+ * written. */
+static void hash_embedder(const struct phiz_model *model, char out[65])
+{
+	const struct phiz_preproc *p = &model->preproc;
+	struct phiz_sha256 h;
+	char text[512];
+
+	phiz_model_hash(model, out);
+	phiz_sha256_init(&h);
+	phiz_sha256_add(&h, out, 64);
+	snprintf(text, sizeof text, " crop %.9g mode %d resize %d size %d mean %.9g %.9g %.9g std %.9g %.9g %.9g align %s "
+	         "%.9g %d", (double)p->crop, (int)p->mode, p->resize, p->size, (double)p->mean[0], (double)p->mean[1],
+	         (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2],
+	         phiz_align_name(p->align.kind), p->align.margin, p->align.size);
+	phiz_sha256_add(&h, text, strlen(text));
+	phiz_sha256_hex(&h, out);
+}
+
 /* batch: faces in one run of the network. */
 static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, int batch,
                                    const struct phiz_recognizer_options *options)
@@ -52,7 +76,7 @@ static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, 
 
 	if (status)
 		return status;
-	phiz_model_hash(model, r->hash);
+	hash_embedder(model, r->hash);
 	status = phiz_runtime_adopt(r->ctx, model, &r->runtime);
 	if (!status)
 		status = phiz_session_create(r->runtime, r->ctx, &o, &r->session);

@@ -60,8 +60,8 @@ static void add_face(struct work *w, struct phiz_bytes *b, const struct phiz_fac
 {
 	bool known = n > 0 && match[0].similarity >= w->threshold;
 
-	phiz_bytes_printf(b, "{\"box\":[%.6g,%.6g,%.6g,%.6g],\"score\":%.6g,\"name\":", (double)face->box[0],
-	                  (double)face->box[1], (double)face->box[2], (double)face->box[3], (double)face->score);
+	phiz_bytes_printf(b, "{\"box\":[%.6g,%.6g,%.6g,%.6g],\"name\":", (double)face->box[0],
+	                  (double)face->box[1], (double)face->box[2], (double)face->box[3]);
 	phiz_bytes_json(b, known ? match[0].name : "unknown");
 	if (n > 0)
 		phiz_bytes_printf(b, ",\"similarity\":%.9g", match[0].similarity);

@@ -8,6 +8,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/thread.h"
+#include "deploy/refine.h"
 #include "tools/tools.h"
 
 enum { FILES_PER_THREAD = 8 };
@@ -17,6 +18,7 @@ struct worker {
 	struct phiz_ctx *ctx; /* a fork */
 	struct phiz_session *session;
 	struct phiz_detector *detector;
+	struct phiz_refiner *refiner; /* as in a recognizer; NULL: landmarks are the detector's */
 	struct phiz_faces faces;
 };
 
@@ -55,6 +57,9 @@ static enum phiz_status open_worker(struct phiz_embedder *e, struct worker *w)
 		status = phiz_session_create(e->runtime, w->ctx, &o, &w->session);
 	if (!status && e->detector && !w->detector)
 		status = phiz_detector_open(w->ctx, e->detector, &e->options.detect, &w->detector);
+	if (!status && w->detector && !w->refiner && phiz_refine_helps(w->detector) &&
+	    phiz_recognizer_align(phiz_runtime_model(e->runtime)).kind == PHIZ_ALIGN_ARCFACE)
+		status = phiz_refiner_open(w->ctx, e->detector, &w->refiner);
 	return status;
 }
 
@@ -112,6 +117,7 @@ void phiz_embedder_free(struct phiz_embedder **embedder)
 			continue;
 		phiz_faces_free(w->ctx, &w->faces);
 		phiz_detector_free(&w->detector);
+		phiz_refiner_free(&w->refiner);
 		phiz_session_free(&w->session);
 		phiz_ctx_free(&w->ctx);
 	}
@@ -209,10 +215,13 @@ int phiz_main_face(const struct phiz_faces *faces, int width, int height)
 }
 
 static enum phiz_status take_face(struct phiz_embedder *e, struct worker *w, struct slot *s,
-                                  const struct phiz_image *image, const struct phiz_face *face)
+                                  const struct phiz_image *image, struct phiz_face *face)
 {
-	struct phiz_image crop;
-	enum phiz_status status = phiz_align_crop(w->ctx, &e->align, image, face, &crop);
+	struct phiz_image crop = {0};
+	enum phiz_status status = w->refiner ? phiz_refine_face(w->refiner, image, face) : PHIZ_OK;
+
+	if (!status)
+		status = phiz_align_crop(w->ctx, &e->align, image, face, &crop);
 
 	if (!status)
 		status = embed(e, w, s, &crop, face);

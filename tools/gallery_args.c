@@ -47,6 +47,27 @@ static bool ask(const char *prompt, char *text, int size)
 	return got && *text;
 }
 
+/* The first line of a file. */
+static enum phiz_status read_passphrase(struct phiz_ctx *ctx, const char *path, char *text, size_t size)
+{
+	struct phiz_bytes b;
+
+	phiz_bytes_init(&b, ctx);
+	enum phiz_status status = phiz_file_read(ctx, path, 65536, &b);
+	size_t n = !status && b.data ? strcspn(b.data, "\r\n") : 0;
+	if (!status && (n == 0 || n >= size))
+		status = phiz_fail(ctx, PHIZ_E_ARG, "%s: want a passphrase of 1 to %zu bytes on the first line", path,
+		                   size - 1);
+	if (!status) {
+		memcpy(text, b.data, n);
+		text[n] = '\0';
+	}
+	if (b.data)
+		sodium_memzero(b.data, b.size);
+	phiz_bytes_free(&b);
+	return status;
+}
+
 static enum phiz_status get_passphrase(struct phiz_ctx *ctx, const char *place, bool is_new, char *text, int size)
 {
 	const char *given = getenv("PHIZ_GALLERY_PASSPHRASE");
@@ -57,7 +78,8 @@ static enum phiz_status get_passphrase(struct phiz_ctx *ctx, const char *place, 
 		return PHIZ_OK;
 	}
 	if (!ask(is_new ? "passphrase of the new gallery: " : "passphrase of the gallery: ", text, size))
-		return phiz_fail(ctx, PHIZ_E_ARG, "%s: wants a passphrase: PHIZ_GALLERY_PASSPHRASE, or type it", place);
+		return phiz_fail(ctx, PHIZ_E_ARG, "%s: wants a passphrase: --passphrase-file, PHIZ_GALLERY_PASSPHRASE, or "
+		                 "type it", place);
 	if (is_new && (!ask("once more: ", again, sizeof again) || strcmp(text, again)))
 		return phiz_fail(ctx, PHIZ_E_ARG, "%s: the two passphrases differ", place);
 	return PHIZ_OK;
@@ -73,10 +95,13 @@ enum phiz_status phiz_gallery_args_open(struct phiz_ctx *ctx, const struct phiz_
 	enum phiz_status status = PHIZ_OK;
 
 	*out = NULL;
+	if (args->key && args->passphrase)
+		return phiz_fail(ctx, PHIZ_E_ARG, "--key and --passphrase-file: one of them opens a gallery, not both");
 	if (args->encrypt && phiz_path_is_file(place) && !phiz_gallery_is_encrypted(ctx, place))
 		o.encrypt = true; /* is refused, with what to do */
 	if (!args->key && (o.encrypt || phiz_gallery_is_encrypted(ctx, place))) {
-		status = get_passphrase(ctx, place, o.encrypt, passphrase, sizeof passphrase);
+		status = args->passphrase ? read_passphrase(ctx, args->passphrase, passphrase, sizeof passphrase)
+		                          : get_passphrase(ctx, place, o.encrypt, passphrase, sizeof passphrase);
 		o.passphrase = passphrase;
 	} else if (args->key && !o.encrypt && phiz_path_is_file(place) && !phiz_gallery_is_encrypted(ctx, place)) {
 		o.key_file = NULL;

@@ -9,7 +9,7 @@
 #include "tools/tools.h"
 
 struct phiz_gallery_args {
-	const char *file, *key;
+	const char *file, *key, *passphrase; /* passphrase: the path of a file that holds it */
 	bool encrypt; /* only verbs that may make a gallery offer it */
 };
 struct phiz_face_args {
@@ -21,7 +21,9 @@ struct phiz_face_args {
 	PHIZ_OPTION(settings, "--gallery", TEXT, gallery.file, "FILE", 0, 0, \
 	            "the gallery (default $PHIZ_GALLERY, else gallery.db in this folder)"), \
 	PHIZ_OPTION(settings, "--key", TEXT, gallery.key, "FILE", 0, 0, \
-	            "key file of an encrypted gallery (a passphrase comes from $PHIZ_GALLERY_PASSPHRASE or is asked for)")
+	            "key file of an encrypted gallery (32 random bytes or more)"), \
+	PHIZ_OPTION(settings, "--passphrase-file", TEXT, gallery.passphrase, "FILE", 0, 0, \
+	            "instead: its passphrase, the first line of a file (else $PHIZ_GALLERY_PASSPHRASE, or it is asked for)")
 #define PHIZ_FACE_OPTIONS(settings) \
 	PHIZ_OPTION(settings, "--model", TEXT, face.model, "MODEL", 0, 0, \
 	            "the embedder: a .phiz file, a run's folder or a model's name (default: the gallery's)"), \

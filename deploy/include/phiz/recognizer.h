@@ -48,8 +48,8 @@ PHIZ_API void phiz_recognizer_free(struct phiz_recognizer **recognizer);
 PHIZ_API int phiz_recognizer_dim(const struct phiz_recognizer *recognizer);
 /* The embedder or classifier. */
 PHIZ_API const struct phiz_model *phiz_recognizer_model(const struct phiz_recognizer *recognizer);
-/* phiz_model_hash of the embedder as it lies in its file, before it is made ready for running: 64 hex digits.
- * Embeddings of different hashes cannot be compared. */
+/* What makes embeddings comparable: SHA-256 over the weights as they lie in the file (phiz_model_hash), preprocessing
+ * and alignment; 64 hex digits. Embeddings of different hashes cannot be compared. */
 PHIZ_API const char *phiz_recognizer_hash(const struct phiz_recognizer *recognizer);
 
 /* The faces of an RGB picture with their embeddings or names, best score first; *found holds n of them until the next
