@@ -10,6 +10,7 @@
 #include "tools/embedder.h"
 #include "tools/gallery_args.h"
 #include "tools/models.h"
+#include "tools/photos.h"
 #include "tools/tools.h"
 
 struct settings {
@@ -190,7 +191,7 @@ static enum phiz_status read_photos(struct job *j, char **args, int n_args)
 	enum phiz_status status = PHIZ_OK;
 
 	for (int i = 0; !status && i < n_args; i++)
-		status = phiz_photos_of_list(j->ctx, args[i], &j->photos);
+		status = phiz_photo_paths_add(j->ctx, args[i], PHIZ_PHOTOS_DEEP, &j->photos);
 	if (!status)
 		status = embed(j);
 	if (!status && j->n < 2)

@@ -180,7 +180,7 @@ static int do_photos(struct work *w, int n_args, char **args)
 	enum phiz_status status = PHIZ_OK;
 
 	for (int i = 0; i < n_args && !status; i++)
-		status = phiz_photo_paths_add(w->ctx, args[i], &paths);
+		status = phiz_photo_paths_add(w->ctx, args[i], PHIZ_PHOTOS_DEEP, &paths);
 	if (status)
 		phiz_report(w->ctx);
 	for (size_t i = 0; i < paths.count && !status && !phiz_interrupted; i++) {

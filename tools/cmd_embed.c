@@ -7,8 +7,8 @@
 #include "core/base/file.h"
 #include "core/io/npy.h"
 #include "tools/embedder.h"
-#include "tools/gallery_args.h"
 #include "tools/models.h"
+#include "tools/photos.h"
 #include "tools/tools.h"
 
 struct settings {
@@ -221,17 +221,6 @@ static int check_usage(const struct settings *s)
 	return 0;
 }
 
-/* A picture, a folder, or a list named .txt. */
-static enum phiz_status add_files(struct run *r, const char *word)
-{
-	size_t length = strlen(word);
-	bool list = length > 4 && !strcmp(word + length - 4, ".txt");
-
-	if (list || phiz_path_is_dir(word))
-		return phiz_photos_of_list(r->ctx, word, &r->files);
-	return phiz_names_add(r->ctx, &r->files, word);
-}
-
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	struct run r = {.ctx = ctx, .settings = settings};
@@ -243,7 +232,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	phiz_bytes_init(&r.names, ctx);
 	phiz_bytes_init(&r.text, ctx);
 	for (int i = 1; i < n_args && !status; i++)
-		status = add_files(&r, args[i]);
+		status = phiz_photo_paths_add(ctx, args[i], PHIZ_PHOTOS_DEEP, &r.files);
 	if (!status)
 		status = open_embedder(&r, args[0]);
 	if (!status)

@@ -6,6 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "tools/gallery_args.h"
+#include "tools/photos.h"
 
 struct settings {
 	struct phiz_gallery_args gallery;
@@ -296,9 +297,9 @@ static enum phiz_status enroll_folders(struct enroll *e, const char *dir)
 		char *path = phiz_path_join(e->ctx, dir, people.name[i]);
 		if (!path) {
 			status = PHIZ_E_NOMEM;
-		} else if (phiz_path_is_dir(path) && people.name[i][0] != '.') {
+		} else if (phiz_path_is_dir(path) && people.name[i][0] != '.' && people.name[i][0] != '_') {
 			folders++;
-			status = phiz_photos_of(e->ctx, path, &files);
+			status = phiz_photo_paths_add(e->ctx, path, 0, &files);
 			if (!status)
 				status = enroll_person(e, people.name[i], &files);
 		}
@@ -317,7 +318,7 @@ static enum phiz_status enroll_one(struct enroll *e, int n_args, char **args)
 	enum phiz_status status = PHIZ_OK;
 
 	for (int i = 1; i < n_args && !status; i++)
-		status = phiz_photos_of(e->ctx, args[i], &files);
+		status = phiz_photo_paths_add(e->ctx, args[i], 0, &files);
 	if (!status)
 		status = enroll_person(e, args[0], &files);
 	phiz_names_free(e->ctx, &files);

@@ -11,6 +11,7 @@
 #include "core/io/onnx.h"
 #include "deploy/export.h"
 #include "tools/models.h"
+#include "tools/photos.h"
 #include "tools/tools.h"
 #ifdef PHIZ_HAVE_TRAIN
 #include "datasets/synth.h"
@@ -36,32 +37,13 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
 
-/* Up to MAX_PICTURES photos of a folder and the folders in it. */
-static enum phiz_status list_pictures(struct phiz_ctx *ctx, const char *dir, int depth, struct phiz_names *out)
-{
-	struct phiz_names names = {0};
-	enum phiz_status status = phiz_dir_list(ctx, dir, &names);
-
-	for (size_t i = 0; i < names.count && !status && out->count < MAX_PICTURES; i++) {
-		char *path = names.name[i][0] == '.' ? NULL : phiz_path_join(ctx, dir, names.name[i]);
-		if (names.name[i][0] != '.' && !path)
-			status = PHIZ_E_NOMEM;
-		else if (path && phiz_path_is_dir(path) && depth > 0)
-			status = list_pictures(ctx, path, depth - 1, out);
-		else if (path && phiz_path_is_file(path))
-			status = phiz_names_add(ctx, out, path);
-		phiz_free(ctx, path);
-	}
-	phiz_names_free(ctx, &names);
-	return status;
-}
-
+/* The first MAX_PICTURES photos of a folder and of the folders in it. */
 static enum phiz_status prove_on_folder(struct phiz_ctx *ctx, struct phiz_prover *prover, const char *dir)
 {
 	struct phiz_names files = {0};
-	enum phiz_status status = list_pictures(ctx, dir, 1, &files);
+	enum phiz_status status = phiz_photo_paths_add(ctx, dir, 1, &files);
 
-	for (size_t i = 0; i < files.count && !status && !phiz_interrupted; i++) {
+	for (size_t i = 0; i < files.count && i < MAX_PICTURES && !status && !phiz_interrupted; i++) {
 		struct phiz_image image;
 		if (phiz_image_read(ctx, files.name[i], NULL, &image)) {
 			phiz_log(ctx, PHIZ_LOG_WARN, "left out: %s", phiz_ctx_message(ctx));

@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/io/json.h"
 #include "tools/gallery_args.h"
+#include "tools/photos.h"
 
 struct settings {
 	struct phiz_gallery_args gallery;
@@ -51,7 +52,7 @@ static enum phiz_status embed_strangers(struct strangers *t, const struct settin
 	enum phiz_status status = phiz_face_args_open(t->ctx, &s->face, t->gallery, &r);
 
 	if (!status)
-		status = phiz_photos_of_list(t->ctx, s->strangers, &files);
+		status = phiz_photo_paths_add_list(t->ctx, s->strangers, 1, &files);
 	phiz_progress_start(&progress);
 	for (size_t i = 0; i < files.count && !status; i++) {
 		struct phiz_portrait p;

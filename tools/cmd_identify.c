@@ -8,6 +8,7 @@
 #include "core/image/draw.h"
 #include "tools/drawings.h"
 #include "tools/gallery_args.h"
+#include "tools/photos.h"
 
 struct settings {
 	struct phiz_gallery_args gallery;
@@ -176,7 +177,7 @@ static int run_identify(struct phiz_ctx *ctx, void *settings, int n_args, char *
 	if (!status)
 		status = phiz_drawings_begin(ctx, &w.drawings, w.s->draw);
 	for (int i = 0; i < n_args && !status; i++)
-		status = phiz_photos_of(ctx, args[i], &files);
+		status = phiz_photo_paths_add(ctx, args[i], PHIZ_PHOTOS_DEEP, &files);
 	if (status)
 		phiz_report(ctx);
 	for (size_t i = 0; i < files.count && !status && !phiz_interrupted; i++)

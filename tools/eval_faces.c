@@ -13,6 +13,7 @@
 #include "core/base/thread.h"
 #include "datasets/split.h"
 #include "tools/gallery_args.h"
+#include "tools/photos.h"
 
 enum { MAX_SPLITS = 100, MAX_CLASSIFIERS = 8 };
 
@@ -363,7 +364,7 @@ static enum phiz_status prepare(struct work *w)
 	                                   : phiz_dataset_scan(w->ctx, e->data, &o, &w->data);
 
 	if (!status && e->strangers)
-		status = phiz_photos_of_list(w->ctx, e->strangers, &w->strangers);
+		status = phiz_photo_paths_add_list(w->ctx, e->strangers, 1, &w->strangers);
 	if (!status)
 		status = phiz_face_args_open(w->ctx, &face, NULL, &w->recognizer);
 	return status ? status : choose_classifiers(w);

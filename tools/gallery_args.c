@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -175,102 +174,6 @@ enum phiz_status phiz_similarity_threshold(double given, struct phiz_gallery *ga
 	if (!phiz_quiet)
 		fprintf(stderr, "phiz: no threshold was measured: 0.40 is used (phiz gallery calibrate --strangers LIST)\n");
 	return PHIZ_OK;
-}
-
-static bool is_photo(const char *name)
-{
-	static const char *const endings[] = {".jpg", ".jpeg", ".png", ".pgm", ".ppm"};
-	const char *dot = strrchr(name, '.');
-
-	for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; i++)
-		if (!strcasecmp(dot, endings[i]))
-			return true;
-	return false;
-}
-
-/* The photos in a folder; with deep those in its folders too (one level). */
-static enum phiz_status add_folder(struct phiz_ctx *ctx, const char *folder, bool deep, struct phiz_names *out)
-{
-	struct phiz_names inside = {0};
-	enum phiz_status status = phiz_dir_list(ctx, folder, &inside);
-
-	for (size_t i = 0; i < inside.count && !status; i++) {
-		if (inside.name[i][0] == '.')
-			continue;
-		char *path = phiz_path_join(ctx, folder, inside.name[i]);
-		if (!path)
-			status = PHIZ_E_NOMEM;
-		else if (phiz_path_is_dir(path))
-			status = deep ? add_folder(ctx, path, false, out) : PHIZ_OK;
-		else if (is_photo(inside.name[i]))
-			status = phiz_names_add(ctx, out, path);
-		phiz_free(ctx, path);
-	}
-	phiz_names_free(ctx, &inside);
-	return status;
-}
-
-enum phiz_status phiz_photos_of(struct phiz_ctx *ctx, const char *word, struct phiz_names *out)
-{
-	size_t before = out->count;
-
-	if (!phiz_path_is_dir(word))
-		return phiz_names_add(ctx, out, word); /* reading it says what is wrong with it */
-	enum phiz_status status = add_folder(ctx, word, false, out);
-	if (!status && out->count == before)
-		status = phiz_fail(ctx, PHIZ_E_ARG, "%s: holds no photos (.jpg .jpeg .png .pgm .ppm)", word);
-	return status;
-}
-
-static enum phiz_status add_listed(struct phiz_ctx *ctx, const char *list, size_t line, const char *word,
-                                   struct phiz_names *out)
-{
-	char *folder = phiz_strndup(ctx, list, (size_t)(phiz_path_base(list) - list));
-	static const char *const above[] = {"", "../", NULL};
-	enum phiz_status status = folder ? PHIZ_E_NOTFOUND : PHIZ_E_NOMEM;
-
-	for (int i = 0; i < 3 && status == PHIZ_E_NOTFOUND; i++) {
-		char *path = *word == '/' || !above[i] ? phiz_strdup(ctx, word)
-		                                       : phiz_asprintf(ctx, "%s%s%s", folder, above[i], word);
-		if (!path)
-			status = PHIZ_E_NOMEM;
-		else if (phiz_path_is_dir(path))
-			status = add_folder(ctx, path, false, out);
-		else if (phiz_path_is_file(path))
-			status = phiz_names_add(ctx, out, path);
-		phiz_free(ctx, path);
-	}
-	phiz_free(ctx, folder);
-	if (status == PHIZ_E_NOTFOUND)
-		return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s:%zu: no photo or folder %.200s", list, line, word);
-	return status;
-}
-
-enum phiz_status phiz_photos_of_list(struct phiz_ctx *ctx, const char *path, struct phiz_names *out)
-{
-	struct phiz_bytes text;
-	enum phiz_status status;
-	size_t line = 0;
-
-	if (phiz_path_is_dir(path)) {
-		status = add_folder(ctx, path, true, out);
-		return status || out->count ? status : phiz_fail(ctx, PHIZ_E_ARG, "%s: holds no photos", path);
-	}
-	phiz_bytes_init(&text, ctx);
-	status = phiz_file_read(ctx, path, 64 << 20, &text);
-	for (char *at = text.data; at && *at && !status;) {
-		char *end = at + strcspn(at, "\r\n");
-		bool last = !*end;
-		*end = '\0';
-		line++;
-		if (*at && *at != '#')
-			status = add_listed(ctx, path, line, at, out);
-		at = last ? end : end + 1;
-	}
-	if (!status && out->count == 0)
-		status = phiz_fail(ctx, PHIZ_E_ARG, "%s: names no photos", path);
-	phiz_bytes_free(&text);
-	return status;
 }
 
 static const struct phiz_found *largest(const struct phiz_found *found, int n)

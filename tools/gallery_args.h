@@ -45,12 +45,6 @@ enum phiz_status phiz_similarity_threshold(double given, struct phiz_gallery *ga
                                            const struct phiz_model *model, double *out);
 #define PHIZ_NO_THRESHOLD (-2.0)
 
-/* Adds the photos that a word means: a file, or the photos in a folder, sorted. NOTFOUND, ARG (a folder without). */
-enum phiz_status phiz_photos_of(struct phiz_ctx *ctx, const char *word, struct phiz_names *out);
-/* Adds the photos of a list (a line each, # begins a comment; relative to the list's folder, the one above it, or the
- * current one; of a folder all photos), or of a folder of photos or of people. */
-enum phiz_status phiz_photos_of_list(struct phiz_ctx *ctx, const char *path, struct phiz_names *out);
-
 /* The face of a photo that is meant to show one person. */
 enum phiz_portrait_kind { PHIZ_PORTRAIT_ONE, PHIZ_PORTRAIT_NONE, PHIZ_PORTRAIT_SEVERAL };
 struct phiz_portrait {

@@ -150,6 +150,32 @@ def check_embed(model, dir, w):
         assert array.tolist() == rows
 
 
+def check_folders_and_lists(model, dir):
+    """Which photos a word means: folders below, what is set aside, lists and where their lines are looked for."""
+    for name in ("b/2.ppm", "b/c/d/3.PPM", "a.ppm", "_aside/no.ppm", "b/_sheets/no.ppm", ".hidden/no.ppm", "b/.no.ppm"):
+        picture(f"{dir}/tree/{name}", 8, 8, 500)
+    with open(f"{dir}/tree/b/notes.md", "w") as f:
+        f.write("no photo")
+    os.symlink("..", f"{dir}/tree/b/_loop")
+    names = lambda *words: [g["file"] for g in lines(phiz("embed", model, *words, "--json").stdout)]
+    assert names(f"{dir}/tree") == [f"{dir}/tree/{n}" for n in ("a.ppm", "b/2.ppm", "b/c/d/3.PPM")]
+    os.makedirs(f"{dir}/tree/lists")
+    here = f"{dir}/tree/lists/l.LST"
+    with open(here, "w") as f:  # the folder above; a folder; beside the list; an absolute path
+        f.write(f"# photos\r\na.ppm\r\nb\n\nx.ppm\n{dir}/tree/b/2.ppm")
+    picture(f"{dir}/tree/lists/x.ppm", 8, 8, 501)
+    want = ["lists/../a.ppm", "lists/../b/2.ppm", "lists/../b/c/d/3.PPM", "lists/x.ppm", "b/2.ppm"]
+    assert names(here) == [f"{dir}/tree/{n}" for n in want], names(here)
+    with open(here, "a") as f:
+        f.write("\nnothing.ppm\n")
+    r = phiz("embed", model, here, want=1)
+    assert "l.LST:7:" in r.stderr and "nothing.ppm" in r.stderr and r.stdout == "", r.stderr
+    os.makedirs(f"{dir}/tree/lists/empty/_aside")
+    assert "no photos" in phiz("embed", model, f"{dir}/tree/lists/empty", want=1).stderr
+    os.symlink("..", f"{dir}/tree/b/loop")
+    assert "nested deeper" in phiz("embed", model, f"{dir}/tree", want=1).stderr
+
+
 def check_mistakes(model, dir):
     with open(f"{dir}/bad.jpg", "wb") as f:
         f.write(b"\xff\xd8\xff\xe0 no picture")
@@ -239,6 +265,7 @@ def main():
         safetensors(f"{dir}/w.safetensors", w)
         phiz("import", f"{dir}/w.safetensors", "--net", f"{dir}/net.cfg", "-o", f"{dir}/m.phiz")
         check_embed(f"{dir}/m.phiz", dir, w)
+        check_folders_and_lists(f"{dir}/m.phiz", dir)
         check_mistakes(f"{dir}/m.phiz", dir)
         check_pairs(f"{dir}/m.phiz", dir, w)
 
