@@ -64,7 +64,8 @@ static enum phiz_status extend(struct phiz_sheet *s, int rows)
 	status = phiz_grow(s->ctx, &s->data, &s->capacity, need, 1);
 	if (status)
 		return status;
-	memset(s->data + (size_t)s->height * line, 255, (size_t)rows * line);
+	if (rows > 0) /* there may be no data yet */
+		memset(s->data + (size_t)s->height * line, 255, (size_t)rows * line);
 	s->height += rows;
 	return PHIZ_OK;
 }
