@@ -345,6 +345,24 @@ const struct phiz_verb phiz_verb_enroll = {
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 1, -1, run,
 };
 
+/* Where a network is missing, no empty gallery is left behind. */
+static enum phiz_status open_all(struct enroll *e)
+{
+	const struct settings *s = e->s;
+	enum phiz_status status = PHIZ_OK;
+
+	if (!phiz_path_is_file(phiz_gallery_place(&s->gallery))) {
+		status = phiz_face_args_open(e->ctx, &s->face, NULL, &e->recognizer);
+		phiz_recognizer_free(&e->recognizer);
+	}
+	if (!status)
+		status = phiz_gallery_args_open(e->ctx, &s->gallery, true, &e->gallery);
+	if (!status)
+		status = phiz_face_args_open(e->ctx, &s->face, e->gallery, &e->recognizer);
+	return status ? status : phiz_similarity_threshold(s->threshold, e->gallery, phiz_recognizer_model(e->recognizer),
+	                                                   &e->threshold);
+}
+
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	const struct settings *s = settings;
@@ -356,12 +374,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		return phiz_usage(&phiz_verb_enroll, "want a name and photos");
 	if (!s->people && phiz_path_is_dir(args[0]) && n_args == 1)
 		return phiz_usage(&phiz_verb_enroll, "%s is a folder: --people takes its folders as people", args[0]);
-	enum phiz_status status = phiz_gallery_args_open(ctx, &s->gallery, true, &e.gallery);
-	if (!status)
-		status = phiz_face_args_open(ctx, &s->face, e.gallery, &e.recognizer);
-	if (!status)
-		status = phiz_similarity_threshold(s->threshold, e.gallery, phiz_recognizer_model(e.recognizer),
-		                                   &e.threshold);
+	enum phiz_status status = open_all(&e);
 	if (!status)
 		status = s->people ? enroll_folders(&e, args[0]) : enroll_one(&e, n_args, args);
 	if (status)

@@ -1,5 +1,7 @@
 /* The table of models. To add one: a row, its SHA-256 taken from a download of one's own and compared with what its
- * makers state, its licence read at the source, its preprocessing held against the makers' code. */
+ * makers state, its licence read at the source, its preprocessing held against the makers' code. No package of PyPI
+ * that was looked at holds YuNet's or SFace's weights (alchemyface, detekface, uniface and others load them when they
+ * run), so these come by https only. */
 #include "tools/zoo.h"
 
 #include <string.h>

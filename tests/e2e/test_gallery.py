@@ -281,6 +281,12 @@ class Gallery(unittest.TestCase):
             self.assertIn("other.phiz", r.stderr)
         self.assertEqual(self.names(), self.people)
 
+    def test_no_gallery_is_left_behind(self):
+        db = self.path("nothing.db")
+        r = run("enroll", "X", photos(self.people[0])[0], "--gallery", db, status=1, PHIZ_MODELS=self.path("empty"))
+        self.assertIn("phiz models fetch", r.stderr)
+        self.assertFalse(os.path.exists(db))
+
     def test_no_face_and_several(self):
         blank = self.path("blank.ppm")
         with open(blank, "wb") as f:

@@ -130,6 +130,17 @@ class Models(unittest.TestCase):
         self.phiz("models", "remove", "mtcnn")
         self.assertEqual(self.left(), [])
 
+    def test_real_fetch(self):
+        """The package itself, through the pip that is there; skipped without a network."""
+        r = subprocess.run([PHIZ, "models", "fetch", "mtcnn"], capture_output=True, text=True, timeout=300,
+                           env={**self.env, "PATH": os.environ["PATH"]})
+        if r.returncode and ("pip could not download" in r.stderr or "there is no pip" in r.stderr):
+            self.assertIn("phiz models fetch mtcnn --from", r.stderr)
+            self.assertEqual(self.left(), [])
+            self.skipTest("no network")
+        self.assertEqual((r.returncode, self.left()), (0, ["mtcnn.phiz"]), r.stderr)
+        self.assertIn("finds faces", self.phiz("info", "mtcnn").stdout)
+
     @unittest.skipUnless(HAVE_DATA, "no private data")
     def test_from_files(self):
         wheel(self.path("w.whl"))
