@@ -5,7 +5,7 @@
  *     phiz_session_run(session, rgb, width, height, 3 * width);
  *     printf("%s %.3f\n", phiz_session_result(session)->name, phiz_session_result(session)->confidence);
  *
- * See deploy/example.c. */
+ * See tools/examples/name_face.c. */
 #ifndef PHIZ_SESSION_H
 #define PHIZ_SESSION_H
 
