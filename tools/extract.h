@@ -9,6 +9,7 @@
 
 #include "core/base/file.h"
 #include "datasets/crops.h"
+#include "deploy/refine.h"
 #include "tools/tools.h"
 
 /* A photo or a video, and what came of it. */
@@ -37,6 +38,7 @@ struct extract_list {
 struct extract_worker {
 	struct phiz_ctx *ctx;
 	struct phiz_detector *detector;
+	struct phiz_refiner *refiner; /* as in a recognizer; NULL: landmarks are the detector's */
 	struct phiz_session *session; /* NULL: no embedder */
 	struct phiz_faces faces;
 	enum phiz_status status; /* why it stopped working: its message stands in ctx */

@@ -197,6 +197,8 @@ enum phiz_status extract_workers_open(struct extract *e)
 		e->workers++;
 		if (e->detector)
 			status = phiz_detector_open(w->ctx, e->detector, NULL, &w->detector);
+		if (!status && w->detector && e->settings.align.kind == PHIZ_ALIGN_ARCFACE && phiz_refine_helps(w->detector))
+			status = phiz_refiner_open(w->ctx, e->detector, &w->refiner);
 		if (!status && e->runtime)
 			status = phiz_session_create(e->runtime, w->ctx, &embed, &w->session);
 		if (status)
@@ -213,6 +215,7 @@ void extract_workers_close(struct extract *e)
 		phiz_faces_free(w->ctx, &w->faces);
 		phiz_session_free(&w->session);
 		phiz_detector_free(&w->detector);
+		phiz_refiner_free(&w->refiner);
 		phiz_ctx_free(&w->ctx);
 	}
 	phiz_free(e->ctx, e->worker);
@@ -299,6 +302,8 @@ static enum phiz_status judge(struct extract *e, struct extract_worker *w, const
 		row->fate = PHIZ_CROP_SMALL;
 	else if (row->quality.overall < e->settings.min_quality)
 		row->fate = PHIZ_CROP_QUALITY;
+	if (!status && row->fate == PHIZ_CROP_KEPT && w->refiner)
+		status = phiz_refine_face(w->refiner, image, &row->face);
 	return status || row->fate != PHIZ_CROP_KEPT || !w->session ? status : embed(e, w, image, row, code);
 }
 

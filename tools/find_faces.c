@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "datasets/crops.h"
 #include "datasets/sweep.h"
+#include "deploy/refine.h"
 #include "tools/embedder.h"
 #include "tools/tools.h"
 
@@ -20,6 +21,7 @@ enum { CHUNK = 64 }; /* photos between two looks at the clock */
 struct finder {
 	struct phiz_ctx *ctx; /* a fork */
 	struct phiz_detector *detector;
+	struct phiz_refiner *refiner; /* as in a recognizer; NULL: landmarks are the detector's */
 	struct phiz_faces faces;
 };
 
@@ -41,7 +43,8 @@ static enum phiz_status open_finders(struct phiz_ctx *ctx, const char *detector,
 	for (s->n_finders = 0; s->n_finders < n && !status; s->n_finders++) {
 		struct finder *f = &s->finder[s->n_finders];
 		status = phiz_ctx_fork(ctx, &f->ctx);
-		if (!status && phiz_detector_open(f->ctx, detector, NULL, &f->detector))
+		if (!status && (phiz_detector_open(f->ctx, detector, NULL, &f->detector) ||
+		                (phiz_refine_helps(f->detector) && phiz_refiner_open(f->ctx, detector, &f->refiner))))
 			status = phiz_fail_copy(ctx, f->ctx);
 	}
 	return status;
@@ -55,6 +58,7 @@ static void close_finders(struct phiz_ctx *ctx, struct search *s)
 			continue;
 		phiz_faces_free(f->ctx, &f->faces);
 		phiz_detector_free(&f->detector);
+		phiz_refiner_free(&f->refiner);
 		phiz_ctx_free(&f->ctx);
 	}
 	phiz_free(ctx, s->finder);
@@ -74,6 +78,8 @@ static enum phiz_status find_one(struct phiz_ctx *ctx, void *arg, size_t i, cons
 	if (!status) {
 		status = phiz_detector_run(f->detector, &image, &f->faces);
 		int at = status ? -1 : phiz_main_face(&f->faces, image.width, image.height);
+		if (at >= 0 && f->refiner)
+			status = phiz_refine_face(f->refiner, &image, &f->faces.face[at]);
 		if (at >= 0)
 			s->out->face[s->index[i]] = f->faces.face[at];
 		phiz_image_free(f->ctx, &image);
