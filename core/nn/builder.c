@@ -168,7 +168,7 @@ enum phiz_status phiz_build_scale(struct phiz_builder *b, const char *name, int 
 
 	for (int d = 0; d < shape.ndim; d++)
 		shape.dim[d] = 1;
-	enum phiz_status status = add_tensor(b, name, PHIZ_SCALE_SUFFIX + 1, &shape, false, &t, &inputs[1]);
+	enum phiz_status status = add_tensor(b, name, &PHIZ_SCALE_SUFFIX[1], &shape, false, &t, &inputs[1]);
 	if (status)
 		return status;
 	phiz_init_constant(t, factor);

@@ -157,7 +157,7 @@ static bool stop_after(void *user, size_t done, size_t total)
 static void killed(struct place *p, size_t moves, bool undo)
 {
 	struct phiz_aside_result r;
-	int status;
+	int status = 0;
 	pid_t child = fork();
 
 	if (child == 0) {

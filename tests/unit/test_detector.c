@@ -225,7 +225,7 @@ static void odd_photos(void **state)
 		assert_true(faces.n >= 1);
 		for (int k = 0; k < faces.n; k++) {
 			const float *box = faces.face[k].box;
-			assert_true(box[0] > -100 - image.width && box[0] < 2 * image.width + 100);
+			assert_true(box[0] > (float)(-100 - image.width) && box[0] < (float)(2 * image.width + 100));
 			assert_true(box[2] > 0 && box[3] > 0);
 		}
 		phiz_image_free(ctx, &image);

@@ -73,8 +73,8 @@ static void pictures_are_crops(void **state)
 		assert_int_equal(n, 1);
 		assert_memory_equal(found[0].embedding, phiz_session_embedding_at(session, 0), DIM * sizeof(float));
 		assert_true(found[0].crop.data == image.data);
-		assert_true(found[0].face.score == 1 && found[0].face.box[2] == image.width &&
-		            found[0].face.box[3] == image.height);
+		assert_true(found[0].face.score == 1 && found[0].face.box[2] == (float)image.width &&
+		            found[0].face.box[3] == (float)image.height);
 		phiz_image_free(ctx, &image);
 	}
 	phiz_session_free(&session);
