@@ -37,9 +37,9 @@ static const struct phiz_option check_options[] = {
 	PHIZ_OPTION(struct check_settings, "--kinds", TEXT, kinds, "KIND,...", 0, 0, "look for these only"),
 	PHIZ_OPTION(struct check_settings, "--skip", TEXT, skip, "KIND,...", 0, 0, "do not look for these"),
 	PHIZ_OPTION(struct check_settings, "--detector", TEXT, detector, "MODEL", 0, 0,
-	            "finds the faces (default: the one in the models folder; none: do without)"),
+	            "finds the faces (default: the best in the models folder; none: do without)"),
 	PHIZ_OPTION(struct check_settings, "--model", TEXT, model, "MODEL", 0, 0,
-	            "tells people apart (default: the one in the models folder; none: do without)"),
+	            "tells people apart (default: the best in the models folder; none: do without)"),
 	PHIZ_OPTION(struct check_settings, "--crops", TEXT, crops, "yes|no|auto", 0, 0,
 	            "the photos are crops of faces: look for none in them (default auto)"),
 	PHIZ_OPTION(struct check_settings, "--cache", TEXT, cache, "FILE", 0, 0,
@@ -149,19 +149,18 @@ static enum phiz_status choose_crops(struct phiz_ctx *ctx, const char *text, str
 }
 
 /* One model: asked for by name, or the default where there is one; without it, why. */
-static enum phiz_status choose_model(struct phiz_ctx *ctx, const char *asked, const char *usual, const char *without,
-                                     struct check *check, char **path)
+static enum phiz_status choose_model(struct phiz_ctx *ctx, enum phiz_model_kind kind, const char *asked,
+                                     const char *without, struct check *check, char **path)
 {
 	char *sentence;
 	enum phiz_status status;
 
 	if (asked && !strcmp(asked, "none"))
 		sentence = phiz_asprintf(ctx, "%s: not wanted", without);
-	else if (!(status = phiz_find_model_file(ctx, asked ? asked : usual, path)) || asked || status == PHIZ_E_NOMEM)
+	else if (!(status = phiz_choose_model(ctx, kind, asked, path)) || asked || status == PHIZ_E_NOMEM)
 		return status;
 	else
-		sentence = phiz_asprintf(ctx, "%s: there is no model '%s'; phiz models fetch %s gets it", without, usual,
-		                         usual);
+		sentence = phiz_asprintf(ctx, "%s: %s", without, phiz_ctx_message(ctx));
 	phiz_ctx_clear(ctx);
 	if (!sentence)
 		return PHIZ_E_NOMEM;
@@ -175,13 +174,13 @@ static enum phiz_status choose_models(struct phiz_ctx *ctx, const struct check_s
 	enum phiz_status status = PHIZ_OK;
 
 	if (!check->c.crops)
-		status = choose_model(ctx, s->detector, phiz_default_detector(), "whether there is a face, how many, how "
+		status = choose_model(ctx, PHIZ_MODEL_DETECTOR, s->detector, "whether there is a face, how many, how "
 		                      "large, how turned; sharpness and light are those of whole photos", check,
 		                      &check->detector);
 	if (!status && !check->c.crops && !check->detector)
 		return phiz_names_add(ctx, &check->left_out, "who it is: without a detector faces cannot be compared");
 	if (!status)
-		status = choose_model(ctx, s->model, phiz_default_embedder(), "who it is (wrong person, mixed folder, one "
+		status = choose_model(ctx, PHIZ_MODEL_EMBEDDER, s->model, "who it is (wrong person, mixed folder, one "
 		                      "person in two folders)", check, &check->embedder);
 	return status;
 }

@@ -122,13 +122,11 @@ static enum phiz_status embed(struct job *j)
 	struct phiz_embedder_report report = {take_face, take_empty, take_failed, show_embedding, j};
 	struct phiz_embedder *embedder = NULL;
 	char *model = NULL, *detector = NULL;
-	enum phiz_status status =
-		phiz_find_model_file(j->ctx, s->face.model ? s->face.model : phiz_default_embedder(), &model);
+	enum phiz_status status = phiz_choose_model(j->ctx, PHIZ_MODEL_EMBEDDER, s->face.model, &model);
 
 	o.what = s->face.aligned ? PHIZ_EMBED_WHOLE : s->one ? PHIZ_EMBED_FACE : PHIZ_EMBED_FACES;
 	if (!status && !s->face.aligned)
-		status = phiz_find_model_file(j->ctx, s->face.detector ? s->face.detector : phiz_default_detector(),
-		                              &detector);
+		status = phiz_choose_model(j->ctx, PHIZ_MODEL_DETECTOR, s->face.detector, &detector);
 	o.detector = detector;
 	if (!status)
 		status = phiz_embedder_open(j->ctx, model, &o, &embedder);

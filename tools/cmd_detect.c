@@ -26,7 +26,7 @@ struct settings {
 
 static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME|FILE", 0, 0,
-	            "a fetched model or a .phiz file (default: yunet, or what is there)"),
+	            "a fetched model or a .phiz file (default: the best that is there)"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object a photo on standard output"),
 	PHIZ_OPTION(struct settings, "--min-face", REAL, min_face, "PIXELS", 1, 16384, "smaller faces are not looked for"),
 	PHIZ_OPTION(struct settings, "--threshold", TEXT, threshold, "T", 0, 0,
@@ -83,7 +83,7 @@ static enum phiz_status open_detector(struct phiz_ctx *ctx, const struct setting
 	                                  .max_side = (int)s->max_side};
 	struct phiz_model *model = NULL;
 	char *path = NULL;
-	enum phiz_status status = phiz_find_model_file(ctx, s->detector ? s->detector : phiz_default_detector(), &path);
+	enum phiz_status status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, s->detector, &path);
 
 	if (!status)
 		status = phiz_model_read(ctx, path, &model);
@@ -295,7 +295,8 @@ const struct phiz_verb phiz_verb_data_detect = {
 	"all that is below them; a LIST is a .txt file with a path a line. A photo that\n"
 	"cannot be read is named, the others are done, and the exit status is 1.\n"
 	"\n"
-	"Detectors: yunet (small and quick), mtcnn (slower, exact points); phiz models fetch\n"
+	"Detectors: yunet (small and quick), mtcnn (slower, exact points), ultralight (no\n"
+	"points); the default is the first of these in the models folder. phiz models fetch\n"
 	"gets them, phiz import makes them from their authors' files. Large photos are made\n"
 	"smaller first; to find faces that are small in them, give --min-face or --max-side.\n"
 	"\n"

@@ -161,7 +161,7 @@ static enum phiz_status open_embedder(struct run *r, const char *model)
 	enum phiz_status status = phiz_find_model_file(r->ctx, model, &path);
 
 	if (!status && detect)
-		status = phiz_find_model_file(r->ctx, s->detector ? s->detector : phiz_default_detector(), &detector);
+		status = phiz_choose_model(r->ctx, PHIZ_MODEL_DETECTOR, s->detector, &detector);
 	o.detector = detector;
 	if (s->box)
 		phiz_box_parse(s->box, o.box);
@@ -254,8 +254,8 @@ const struct phiz_verb phiz_verb_embed = {
 	"embedding is what its last linear layer reads. Embeddings are of length 1, so their dot\n"
 	"product is the cosine. Pictures are taken as crops, preprocessed as the model says;\n"
 	"--detect finds the faces in photos and aligns them first (--detector NAME; default\n"
-	"yunet). A folder means the pictures in it and in its folders; a .txt file is a list,\n"
-	"a path on each line. --json prints {\"file\",\"embedding\":[...]} for each, with\n"
+	"the best that is there: yunet, mtcnn). A folder means the pictures in it and in its\n"
+	"folders; a .txt file is a list, a path on each line. --json prints {\"file\",\"embedding\":[...]} for each, with\n"
 	"\"face\", \"box\" [x,y,w,h] and \"score\" under --detect; --npy writes an array [N, D]\n"
 	"when all is done. A picture that cannot be read is named, the others are done, and the\n"
 	"exit status is 1.",

@@ -54,7 +54,7 @@ static const struct phiz_option options[] = {
 	            "find the face in each photo and cut it out as the model says; where there is none: the photo as it "
 	            "is, with --pairs the box, or the middle"),
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
-	            "as --detect, by this detector (a name or a file; default yunet)"),
+	            "as --detect, by this detector (a name or a file; default: the best there is)"),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
 	PHIZ_OPTION(struct settings, "--classifier", TEXT, classifier, "NAME", 0, 0,
 	            "judge classifiers on the model's embeddings: nearest, knn, means, svm or all"),
@@ -298,7 +298,7 @@ static enum phiz_status judge(struct phiz_ctx *ctx, const struct settings *s, st
 	enum phiz_status status = open_photos(ctx, s, &j->dataset);
 
 	if (!status && (s->detect || s->detector))
-		status = phiz_find_model_file(ctx, s->detector ? s->detector : phiz_default_detector(), &j->detector);
+		status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, s->detector, &j->detector);
 	if (!status)
 		status = evaluate(ctx, j, model, &eval);
 	if (!status && s->against)

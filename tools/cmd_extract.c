@@ -36,11 +36,11 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct extract_options, "--min-quality", REAL, min_quality, "Q", 0, 1,
                 "of sharpness, size, pose, exposure and contrast together (default 0)"),
 	PHIZ_OPTION(struct extract_options, "--detector", TEXT, detector, "MODEL", 0, 0,
-                "what finds faces (default yunet)"),
+                "what finds faces (default: the best that is there, of yunet, mtcnn, ultralight)"),
 	PHIZ_OPTION(struct extract_options, "--faces", TEXT, faces, "FILE.csv", 0, 0,
                 "take the faces from a list instead of finding them"),
 	PHIZ_OPTION(struct extract_options, "--model", TEXT, model, "MODEL", 0, 0,
-                "embedder that tells people apart; 'none': without (default: the one that was fetched)"),
+                "embedder that tells people apart; 'none': without (default: the best that is there)"),
 	PHIZ_OPTION(struct extract_options, "--format", TEXT, format, "jpg|png", 0, 0,
                 "of the crops (default jpg, quality 95)"),
 	PHIZ_OPTION(struct extract_options, "--every", REAL, every, "N", 1, 1000000,
@@ -94,7 +94,7 @@ static enum phiz_status open_detector(struct extract *e, const struct extract_op
 		status = extract_list_read(e->ctx, o->faces, &e->list);
 		return status ? status : hash_file(e->ctx, o->faces, e->settings.detector);
 	}
-	status = phiz_find_model_file(e->ctx, o->detector ? o->detector : phiz_default_detector(), &e->detector);
+	status = phiz_choose_model(e->ctx, PHIZ_MODEL_DETECTOR, o->detector, &e->detector);
 	return status ? status : hash_file(e->ctx, e->detector, e->settings.detector);
 }
 
@@ -111,12 +111,11 @@ static struct phiz_align embedder_align(const struct phiz_model *m)
 
 static enum phiz_status open_embedder(struct extract *e, const struct extract_options *o)
 {
-	const char *name = o->model ? o->model : phiz_default_embedder();
 	enum phiz_status status;
 
-	if (!strcmp(name, "none"))
+	if (o->model && !strcmp(o->model, "none"))
 		return PHIZ_OK;
-	status = phiz_find_model_file(e->ctx, name, &e->embedder);
+	status = phiz_choose_model(e->ctx, PHIZ_MODEL_EMBEDDER, o->model, &e->embedder);
 	if (status == PHIZ_E_NOTFOUND && !o->model) {
 		phiz_ctx_clear(e->ctx);
 		return PHIZ_OK;

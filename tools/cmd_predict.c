@@ -19,7 +19,7 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--detect", FLAG, detect, NULL, 0, 0,
 	            "find the faces in each photo, cut each out as the model says, and name it"),
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
-	            "as --detect, by this detector (a name or a file; default yunet)"),
+	            "as --detect, by this detector (a name or a file; default: the best there is)"),
 	PHIZ_OPTION(struct settings, "--topk", INT, topk, "K", 1, PHIZ_MAX_CANDIDATES, "classes to list (default 5)"),
 	PHIZ_OPTION(struct settings, "--logits", FLAG, logits, NULL, 0, 0, "with --json: the network's raw output too"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object a picture on standard output"),
@@ -134,7 +134,7 @@ static enum phiz_status open_all(struct phiz_ctx *ctx, struct work *w, const cha
 	enum phiz_status status = phiz_find_model_file(ctx, model, &path);
 
 	if (!status && w->detect)
-		status = phiz_find_model_file(ctx, s->detector ? s->detector : phiz_default_detector(), &detector);
+		status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, s->detector, &detector);
 	if (!status)
 		status = phiz_recognizer_open(ctx, detector, path, &o, &w->recognizer);
 	phiz_free(ctx, path);

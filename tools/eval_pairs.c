@@ -66,7 +66,7 @@ static enum phiz_status open_embedder(struct run *r)
 	enum phiz_status status = phiz_find_model_file(r->ctx, s->model, &r->model);
 
 	if (!status && s->detect)
-		status = phiz_find_model_file(r->ctx, s->detector ? s->detector : phiz_default_detector(), &r->detector);
+		status = phiz_choose_model(r->ctx, PHIZ_MODEL_DETECTOR, s->detector, &r->detector);
 	if (status)
 		return status;
 	o.what = s->detect ? PHIZ_EMBED_FACE : PHIZ_EMBED_WHOLE;

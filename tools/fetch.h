@@ -25,6 +25,8 @@ enum phiz_status phiz_fetch_pip(struct phiz_ctx *ctx, const char *package, const
  * https). */
 enum phiz_status phiz_fetch_url(struct phiz_ctx *ctx, const char *url, size_t limit, const char *what,
                                 const char *path);
+/* Was the program built with libcurl? */
+bool phiz_fetch_has_https(void);
 
 /* Copies one member (of at most `limit` bytes) of a wheel or other zip archive into a file. Errors: NOTFOUND, LIMIT;
  * FORMAT: no archive, damaged, or one with names that lead out of it ("../x", "/x"). */

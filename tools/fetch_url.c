@@ -9,6 +9,15 @@
 #include "tools/fetch.h"
 #include "tools/tools.h"
 
+bool phiz_fetch_has_https(void)
+{
+#ifdef PHIZ_HAVE_CURL
+	return true;
+#else
+	return false;
+#endif
+}
+
 #ifdef PHIZ_HAVE_CURL
 #include <curl/curl.h>
 

@@ -134,11 +134,11 @@ enum phiz_status phiz_face_args_open(struct phiz_ctx *ctx, const struct phiz_fac
 	enum phiz_status status = args->model ? PHIZ_OK : find_bound_model(ctx, gallery, &model);
 
 	if (!status && !model)
-		status = phiz_find_model_file(ctx, args->model ? args->model : phiz_default_embedder(), &model);
+		status = phiz_choose_model(ctx, PHIZ_MODEL_EMBEDDER, args->model, &model);
 
 	*out = NULL;
 	if (!status && !args->aligned)
-		status = phiz_find_model_file(ctx, args->detector ? args->detector : phiz_default_detector(), &detector);
+		status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, args->detector, &detector);
 	if (!status)
 		status = phiz_recognizer_open(ctx, detector, model, NULL, out);
 	if (!status && gallery)

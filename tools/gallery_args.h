@@ -26,8 +26,10 @@ struct phiz_face_args {
 	            "instead: its passphrase, the first line of a file (else $PHIZ_GALLERY_PASSPHRASE, or it is asked for)")
 #define PHIZ_FACE_OPTIONS(settings) \
 	PHIZ_OPTION(settings, "--model", TEXT, face.model, "MODEL", 0, 0, \
-	            "the embedder: a .phiz file, a run's folder or a model's name (default: the gallery's)"), \
-	PHIZ_OPTION(settings, "--detector", TEXT, face.detector, "MODEL", 0, 0, "the detector (default yunet)"), \
+	            "the embedder: a .phiz file, a run's folder or a model's name (default: the gallery's, else the best " \
+	            "there is)"), \
+	PHIZ_OPTION(settings, "--detector", TEXT, face.detector, "MODEL", 0, 0, \
+	            "the detector (default: the best there is)"), \
 	PHIZ_OPTION(settings, "--aligned", FLAG, face.aligned, NULL, 0, 0, "the photos are aligned crops: no detector")
 
 /* Where the gallery is, by option, environment or default. */

@@ -72,28 +72,6 @@ enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, ch
 	return status;
 }
 
-static const char *default_of(const char *task)
-{
-	char folder[MAX_PATH], path[MAX_PATH + 80];
-	const char *first = NULL;
-
-	for (int i = 0; i < phiz_n_zoo; i++) {
-		if (strcmp(phiz_zoo[i].task, task))
-			continue;
-		first = first ? first : phiz_zoo[i].name;
-		if (!folder_path(folder, sizeof folder))
-			break;
-		snprintf(path, sizeof path, "%s/%s.phiz", folder, phiz_zoo[i].name);
-		if (phiz_path_is_file(path))
-			return phiz_zoo[i].name;
-	}
-	return first;
-}
-
-const char *phiz_default_detector(void) { return default_of("detector"); }
-
-const char *phiz_default_embedder(void) { return default_of("embedder"); }
-
 /* What is said of a name that is no file and no folder. */
 static enum phiz_status not_found(struct phiz_ctx *ctx, const char *what, const char *kinds)
 {

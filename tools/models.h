@@ -30,9 +30,15 @@ enum phiz_status phiz_models_folder(struct phiz_ctx *ctx, char **path);
 bool phiz_model_name_ok(const char *name);
 /* FOLDER/NAME.phiz as a new string, whether it is there or not. */
 enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, char **path);
-/* What --detector and --model are where they are not given: the first of the table (tools/zoo.c) that lies in the
- * models folder; where none does, the one to fetch: "yunet", "sface". Static storage. */
-const char *phiz_default_detector(void);
-const char *phiz_default_embedder(void);
+
+/* ---- What --detector and --model are where they are not given (tools/model_choice.c) ---- */
+
+enum phiz_model_kind { PHIZ_MODEL_DETECTOR, PHIZ_MODEL_EMBEDDER };
+
+/* The file of the model that was asked for, as phiz_find_model_file finds it; with asked NULL the best of its kind in
+ * the models folder, which is said by a note (that --quiet keeps back). Best is the first that is there of: yunet,
+ * mtcnn, ultralight; mobilefacenet, sface; then, by name, whatever else in the folder is of that kind. NOTFOUND where
+ * there is none, saying how to get one. */
+enum phiz_status phiz_choose_model(struct phiz_ctx *ctx, enum phiz_model_kind kind, const char *asked, char **path);
 
 #endif

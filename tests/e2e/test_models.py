@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -204,6 +205,77 @@ class Models(unittest.TestCase):
         self.assertEqual(len(self.left()), 1)
         self.phiz("models", "fetch", "mtcnn", status=1, FAKE_PIP="nothing")
         self.assertEqual(self.left(), [])
+
+    def tiny(self, name, task):
+        """A network of random weights in the models folder: what it says of faces does not matter here."""
+        os.makedirs(self.models, exist_ok=True)
+        cfg, weights = self.path("tiny.cfg"), self.path("tiny.safetensors")
+        with open(cfg, "w") as f:
+            f.write(f"[net]\nsize = 16\ntask = {task}\n\n[flatten]\n\n"
+                    "[linear]\nname = fc\noutputs = 4\nbias = 0\n")
+        head = json.dumps({"fc.weight": {"dtype": "F32", "shape": [4, 768], "data_offsets": [0, 4 * 768 * 4]}}).encode()
+        values = [((i * 7919) % 1009) / 1009 - 0.5 for i in range(4 * 768)]
+        with open(weights, "wb") as f:
+            f.write(struct.pack("<Q", len(head)) + head + struct.pack(f"<{len(values)}f", *values))
+        self.phiz("import", weights, "--net", cfg, "-o", os.path.join(self.models, f"{name}.phiz"))
+
+    def test_no_default(self):
+        """Where no model is there, what can be done about it is said, in the words that do it."""
+        photo = self.path("grey.pgm")
+        with open(photo, "wb") as f:
+            f.write(b"P5\n64 64\n255\n" + bytes([128]) * 4096)
+        text = self.phiz("data", "detect", photo, status=1).stderr
+        for word in ("no detector", self.models, "phiz models fetch NAME", "yunet (", "mtcnn (through pip)",
+                     "phiz import", "--detector"):
+            self.assertIn(word, text)
+        text = self.phiz("cluster", self.top.name, "--dbscan", status=1).stderr
+        for word in ("no embedder", self.models, "phiz models fetch NAME brings sface (", "phiz import", "--model"):
+            self.assertIn(word, text)
+        self.assertNotIn("mobilefacenet", text)  # which cannot be fetched
+        os.makedirs(self.models)
+        for bad in ("a.phiz", "b.txt"):
+            with open(os.path.join(self.models, bad), "w") as f:
+                f.write("no model")
+        self.tiny("c", "classify")
+        self.assertIn("no embedder", self.phiz("cluster", self.top.name, "--dbscan", status=1).stderr)
+        self.assertIn("PHIZ_MODELS", self.phiz("data", "detect", photo, status=1, PHIZ_MODELS="", HOME="").stderr)
+
+    @unittest.skipUnless(HAVE_DATA, "no private data")
+    def test_default(self):
+        """The first of the order that is there, then the first by name of that kind; a note says which."""
+        photo = self.path("grey.pgm")
+        with open(photo, "wb") as f:
+            f.write(b"P5\n64 64\n255\n" + bytes([128]) * 4096)
+
+        def chosen(kind, *words):
+            lines = self.phiz(*words).stderr.splitlines()
+            notes = [line for line in lines if line.startswith(kind + ": ")]
+            self.assertEqual(len(notes), 1, lines)
+            self.assertEqual([], [line for line in self.phiz(*words, "--quiet").stderr.splitlines() if kind in line])
+            return notes[0].split()[1].rstrip(",")
+
+        detect = ("data", "detect", photo)
+        self.phiz("models", "fetch", "mtcnn", "--from", MTCNN)
+        os.rename(os.path.join(self.models, "mtcnn.phiz"), os.path.join(self.models, "zz.phiz"))
+        self.tiny("bb", "embed")
+        self.assertEqual(chosen("detector", *detect), "zz")
+        for file, name in (("ultralight/version-RFB-320.onnx", "ultralight"), (None, "mtcnn"),
+                           ("yunet/yunet_n_dynamic.onnx", "yunet")):
+            if file:
+                self.phiz("models", "fetch", name, "--from", os.path.join(DATA, "weights", file))
+            else:
+                self.phiz("models", "fetch", name, "--from", MTCNN)
+            self.assertEqual(chosen("detector", *detect), name)
+        self.assertNotIn("detector: ", self.phiz(*detect, "--detector", "mtcnn").stderr)
+
+        crops = os.path.join(DATA, "faces", "lfw10", sorted(os.listdir(os.path.join(DATA, "faces", "lfw10")))[0])
+        cluster = ("cluster", crops, "--dbscan", "--aligned")
+        self.assertEqual(chosen("embedder", *cluster), "bb")
+        self.tiny("sface", "embed")
+        self.assertEqual(chosen("embedder", *cluster), "sface")
+        self.tiny("mobilefacenet", "embed")
+        self.tiny("aa", "embed")
+        self.assertEqual(chosen("embedder", *cluster), "mobilefacenet")
 
     def test_disk_full(self):
         if not os.path.exists("/dev/full"):
