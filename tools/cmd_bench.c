@@ -11,6 +11,8 @@
 #include "core/base/error.h"
 #include "core/base/rng.h"
 #include "core/base/thread.h"
+#include "core/cpu/peak.h"
+#include "tools/bench_steps.h"
 #include "tools/models.h"
 #include "tools/tools.h"
 #ifdef PHIZ_HAVE_TRAIN
@@ -25,7 +27,7 @@ struct settings {
 	const char *mode, *precision, *freeze;
 	int64_t batch, size, classes, runs;
 	double seconds;
-	bool json;
+	bool json, per_layer, peak;
 };
 
 static const struct phiz_option options[] = {
@@ -39,6 +41,9 @@ static const struct phiz_option options[] = {
 	            "with train: layers that do not train, as train.freeze of a recipe (\"all\", \"layer1, layer2\")"),
 	PHIZ_OPTION(struct settings, "--runs", INT, runs, "N", 1, MAX_RUNS, "timed runs at most (default 50)"),
 	PHIZ_OPTION(struct settings, "--seconds", REAL, seconds, "S", 0.01, 3600, "stop timing after so long (default 10)"),
+	PHIZ_OPTION(struct settings, "--per-layer", FLAG, per_layer, NULL, 0, 0, "a table of what each step took"),
+	PHIZ_OPTION(struct settings, "--peak", FLAG, peak, NULL, 0, 0,
+	            "instead of a network: what this machine gives at most, by number of threads"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
 
@@ -47,6 +52,8 @@ struct work {
 	struct phiz_ctx *ctx;
 	enum phiz_status (*step)(struct work *w);
 	double flops; /* of a run */
+	double update_seconds; /* of the last run, in the optimiser */
+	struct phiz_bench_steps steps;
 	struct phiz_plan *plan;
 #ifdef PHIZ_HAVE_TRAIN
 	struct phiz_trainnet *net;
@@ -64,9 +71,12 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Median, fastest and slowest of the timed runs, after two that are not. */
-static enum phiz_status measure(struct work *w, const struct settings *s, double *median, double *fastest,
-                                double *slowest)
+/* Seconds of the timed runs, after two that are not. */
+struct times {
+	double median, fastest, slowest;
+};
+
+static enum phiz_status measure(struct work *w, const struct settings *s, struct times *out)
 {
 	double *seconds = phiz_alloc(w->ctx, MAX_RUNS, sizeof *seconds), begin;
 	enum phiz_status status = seconds ? PHIZ_OK : PHIZ_E_NOMEM;
@@ -79,12 +89,14 @@ static enum phiz_status measure(struct work *w, const struct settings *s, double
 		double t = phiz_time();
 		status = w->step(w);
 		seconds[n++] = phiz_time() - t;
+		if (s->per_layer)
+			phiz_bench_steps_take(&w->steps, w->update_seconds);
 	}
 	if (!status && n > 0) {
 		qsort(seconds, (size_t)n, sizeof *seconds, by_value);
-		*median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
-		*fastest = seconds[0];
-		*slowest = seconds[n - 1];
+		out->median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
+		out->fastest = seconds[0];
+		out->slowest = seconds[n - 1];
 	}
 	phiz_free(w->ctx, seconds);
 	return status ? status : n ? PHIZ_OK : phiz_fail(w->ctx, PHIZ_E_CANCELLED, "broken off before anything was timed");
@@ -116,7 +128,8 @@ static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, 
 	phiz_plan_describe(w->plan, &info);
 	w->flops = info.forward_flops;
 	w->step = infer_step;
-	return PHIZ_OK;
+	struct phiz_plan *const plan[2] = {w->plan, NULL};
+	return s->per_layer ? phiz_bench_steps_start(w->ctx, plan, MAX_RUNS, NULL, &w->steps) : PHIZ_OK;
 }
 
 #ifdef PHIZ_HAVE_TRAIN
@@ -134,8 +147,10 @@ static enum phiz_status train_step(struct work *w)
 		status = phiz_trainnet_forward(w->net, w->batch, w->labels, NULL, 0, w->n++, &loss, &logits);
 	if (!status)
 		status = phiz_trainnet_backward(w->net, false, 1);
+	double begin = phiz_time();
 	if (!status)
 		phiz_optimizer_step(w->optimizer, 1);
+	w->update_seconds = phiz_time() - begin;
 	return status;
 }
 
@@ -176,6 +191,21 @@ static enum phiz_status add_parameters(struct work *w, struct phiz_model *m)
 	return status;
 }
 
+/* The optimiser is no step of a plan: a row of its own. */
+static enum phiz_status time_steps(struct work *w)
+{
+	struct phiz_plan *const plan[2] = {w->net->trunk_plan, w->net->train_plan};
+	struct phiz_plan_step_info update = {.node = "(all parameters)", .op = "optimizer", .kernel = "sgd.momentum"};
+	double n = 0;
+
+	for (size_t i = 0; i < w->optimizer->count; i++)
+		n += (double)phiz_tensor_count(w->optimizer->param[i].value);
+	update.output = phiz_shape_1d((int64_t)n);
+	update.flops = 6 * n;      /* decay, momentum, step: a multiply-add each */
+	update.bytes = 5 * 4.0 * n; /* weight and momentum in and out, gradient in */
+	return phiz_bench_steps_start(w->ctx, plan, MAX_RUNS, &update, &w->steps);
+}
+
 static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, const struct settings *s)
 {
 	int size = s->size ? (int)s->size : m->preproc.size;
@@ -206,12 +236,13 @@ static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, c
 		w->flops += info.forward_flops;
 	}
 	w->step = train_step;
-	return PHIZ_OK;
+	return s->per_layer ? time_steps(w) : PHIZ_OK;
 }
 #endif
 
 static void work_free(struct work *w)
 {
+	phiz_bench_steps_free(&w->steps);
 	phiz_plan_free(&w->plan);
 #ifdef PHIZ_HAVE_TRAIN
 	phiz_optimizer_free(&w->optimizer);
@@ -227,47 +258,79 @@ static double peak_rss_mib(void)
 	return getrusage(RUSAGE_SELF, &usage) ? 0 : (double)usage.ru_maxrss / 1024;
 }
 
-static void print(struct phiz_ctx *ctx, const struct settings *s, const char *model, int64_t batch, double flops,
-                  double median, double fastest, double slowest)
+static void print(const struct work *w, const struct settings *s, const char *model, int64_t batch,
+                  const struct times *t, double rss, const struct phiz_peak *peak)
 {
-	double rate = (double)batch / median, gflops = flops / median / 1e9;
+	double rate = (double)batch / t->median, gflops = w->flops / t->median / 1e9;
+	double share = phiz_peak_share(peak, w->flops, 0, t->median, NULL);
 
 	if (s->json) {
 		printf("{\"model\":");
-		phiz_print_json(ctx, model);
+		phiz_print_json(w->ctx, model);
 		printf(",\"mode\":\"%s\",\"batch\":%lld,\"threads\":%d,\"precision\":\"%s\","
 		       "\"ms_median\":%.4f,\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,"
-		       "\"peak_rss_mib\":%.1f}\n",
-		       s->mode, (long long)batch, phiz_ctx_threads(ctx), s->precision, median * 1e3, fastest * 1e3,
-		       slowest * 1e3, rate, gflops, peak_rss_mib());
-	} else {
-		printf("%s %s, batch %lld, %d threads, %s: median %.2f ms (%.2f to %.2f), %.1f images/s, %.1f GFLOP/s, "
-		       "peak %.0f MiB\n",
-		       model, s->mode, (long long)batch, phiz_ctx_threads(ctx), s->precision, median * 1e3, fastest * 1e3,
-		       slowest * 1e3, rate, gflops, peak_rss_mib());
+		       "\"peak_rss_mib\":%.1f,\"instructions\":\"%s\",\"peak_gflops\":%.2f,\"peak_gbps\":%.2f,"
+		       "\"peak_share\":%.4f",
+		       s->mode, (long long)batch, peak->threads, s->precision, t->median * 1e3, t->fastest * 1e3,
+		       t->slowest * 1e3, rate, gflops, rss, peak->instructions, peak->gflops, peak->gbps, share);
+		if (s->per_layer) {
+			printf(",");
+			phiz_bench_steps_json(&w->steps, peak, t->median);
+		}
+		printf("}\n");
+		return;
+	}
+	printf("%s %s, batch %lld, %d threads, %s: median %.2f ms (%.2f to %.2f), %.1f images/s, %.1f GFLOP/s "
+	       "(%.1f %% of %.1f with %s), peak %.0f MiB\n",
+	       model, s->mode, (long long)batch, peak->threads, s->precision, t->median * 1e3, t->fastest * 1e3,
+	       t->slowest * 1e3, rate, gflops, 100 * share, peak->gflops, peak->instructions, rss);
+	if (s->per_layer) {
+		printf("memory: %.1f GB/s read\n\n", peak->gbps);
+		phiz_bench_steps_print(&w->steps, peak, t->median);
 	}
 }
 
 extern const struct phiz_verb phiz_verb_bench;
 
-static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
+/* The machine's peak with 1, 2, 4, ... threads up to the context's. */
+static int print_peaks(struct phiz_ctx *ctx, bool json)
 {
-	const struct settings *s = settings;
+	int most = phiz_ctx_threads(ctx);
+
+	for (int threads = 1;; threads = 2 * threads < most ? 2 * threads : most) {
+		struct phiz_ctx_options o = {.threads = threads};
+		struct phiz_ctx *part;
+		struct phiz_peak peak;
+		if (phiz_ctx_create(&o, &part))
+			return phiz_report(ctx);
+		if (phiz_peak_measure(part, &peak)) {
+			int code = phiz_report(part);
+			phiz_ctx_free(&part);
+			return code;
+		}
+		phiz_ctx_free(&part);
+		if (json)
+			printf("{\"threads\":%d,\"instructions\":\"%s\",\"peak_gflops\":%.2f,\"peak_gbps\":%.2f}\n", threads,
+			       peak.instructions, peak.gflops, peak.gbps);
+		else
+			printf("%d %s, %s: %.1f GFLOP/s fp32, %.1f GB/s memory read\n", threads,
+			       threads == 1 ? "thread" : "threads", peak.instructions, peak.gflops, peak.gbps);
+		fflush(stdout);
+		if (threads == most || phiz_interrupted)
+			return PHIZ_EXIT_DONE;
+	}
+}
+
+static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *name)
+{
 	bool train = !strcmp(s->mode, "train");
 	struct phiz_model *m = NULL;
 	struct work w = {.ctx = ctx};
-	double median = 0, fastest = 0, slowest = 0;
+	struct times times = {0, 0, 0};
+	struct phiz_peak peak;
+	enum phiz_status status = phiz_open_model(ctx, name, s->classes, (int)s->size, &m);
+	double rss = 0;
 
-	(void)n_args;
-	if (!train && strcmp(s->mode, "infer"))
-		return phiz_usage(&phiz_verb_bench, "--mode: want infer or train, got '%s'", s->mode);
-	if (strcmp(s->precision, "fp32"))
-		return phiz_usage(&phiz_verb_bench, "--precision: the CPU computes in fp32, got '%s'", s->precision);
-#ifndef PHIZ_HAVE_TRAIN
-	if (train)
-		return phiz_usage(&phiz_verb_bench, "this phiz was built without training");
-#endif
-	enum phiz_status status = phiz_open_model(ctx, args[0], s->classes, (int)s->size, &m);
 #ifdef PHIZ_HAVE_TRAIN
 	if (!status && train)
 		status = prepare_training(&w, m, s);
@@ -275,21 +338,51 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status && !train)
 		status = prepare_inference(&w, m, s);
 	if (!status)
-		status = measure(&w, s, &median, &fastest, &slowest);
+		status = measure(&w, s, &times);
+	rss = peak_rss_mib(); /* before measuring the peak, which takes memory of its own */
 	if (!status)
-		print(ctx, s, args[0], s->batch ? s->batch : train ? 32 : 1, w.flops, median, fastest, slowest);
+		status = phiz_peak_measure(ctx, &peak);
+	if (!status) {
+		phiz_bench_steps_finish(&w.steps);
+		print(&w, s, name, s->batch ? s->batch : train ? 32 : 1, &times, rss, &peak);
+	}
 	work_free(&w);
 	phiz_model_free(&m);
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }
 
+static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
+{
+	const struct settings *s = settings;
+
+	if (strcmp(s->mode, "train") != 0 && strcmp(s->mode, "infer") != 0)
+		return phiz_usage(&phiz_verb_bench, "--mode: want infer or train, got '%s'", s->mode);
+	if (strcmp(s->precision, "fp32") != 0)
+		return phiz_usage(&phiz_verb_bench, "--precision: the CPU computes in fp32, got '%s'", s->precision);
+	if (s->peak == (n_args > 0))
+		return phiz_usage(&phiz_verb_bench, s->peak ? "--peak takes no network" : "which model or network?");
+#ifndef PHIZ_HAVE_TRAIN
+	if (!strcmp(s->mode, "train"))
+		return phiz_usage(&phiz_verb_bench, "this phiz was built without training");
+#endif
+	return s->peak ? print_peaks(ctx, s->json) : bench(ctx, s, args[0]);
+}
+
 static const struct settings defaults = {.mode = "infer", .precision = "fp32", .runs = 50, .seconds = 10};
 
 const struct phiz_verb phiz_verb_bench = {
-	"bench", "how fast a network runs or trains here", "MODEL|NET [--mode train|infer] [--batch N] [--size S] [--json]",
+	"bench", "how fast a network runs or trains here",
+	"MODEL|NET [--mode train|infer] [--batch N] [--size S] [--per-layer] [--json]; or --peak [--json]",
 	"Times whole runs on made-up pictures: for infer the network, for train a step of the\n"
 	"trainer (frozen trunk, head, loss, gradients, SGD with momentum). Prints the median\n"
-	"run, images per second, GFLOP/s (2 per multiply-add) and the peak memory of the\n"
-	"program.",
-	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 1, 1, run,
+	"run, images per second, GFLOP/s (2 per multiply-add), their share of what this\n"
+	"machine's processor gives at most (measured in the same run, with the instructions\n"
+	"that PHIZ_CPU allows), and the peak memory of the program.\n\n"
+	"--per-layer adds a row for each step: pass, node, operator, kernel, output, median\n"
+	"time, share of the run, GFLOP/s, GB/s of the bytes that must move at least once, and\n"
+	"how near it comes to the machine's peak: the time that the FLOPs (\"compute\") or the\n"
+	"bytes (\"memory\") need at the measured peak, whichever is longer, over the time taken.\n"
+	"What lies in the caches moves faster than memory, so that small steps may come out\n"
+	"above 100 %. The last two rows are the sum of the steps, and the whole run.",
+	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 0, 1, run,
 };

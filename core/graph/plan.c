@@ -6,6 +6,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/base/thread.h"
 
 static enum phiz_status allocate_tables(struct phiz_plan *p)
 {
@@ -143,15 +144,11 @@ static void bind_values(struct phiz_plan *p)
 	}
 }
 
-static void bind_saved(struct phiz_plan *p, struct phiz_call *call, int n)
+void phiz_plan_types(const struct phiz_plan *p, int n, struct phiz_type *in, struct phiz_type *out)
 {
 	const struct phiz_node *node = &p->graph->node[n];
-	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS], saved[PHIZ_MAX_SAVED];
 
-	call->n_saved = 0;
-	if (!node->op->saved)
-		return;
-	memset(in, 0, sizeof in);
+	memset(in, 0, PHIZ_MAX_INPUTS * sizeof *in);
 	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
 		if (i < node->n_inputs && node->input[i] != PHIZ_NONE)
 			in[i] = p->type[node->input[i]];
@@ -160,6 +157,17 @@ static void bind_saved(struct phiz_plan *p, struct phiz_call *call, int n)
 	}
 	for (int o = 0; o < node->n_outputs; o++)
 		out[o] = p->type[node->output[o]];
+}
+
+static void bind_saved(struct phiz_plan *p, struct phiz_call *call, int n)
+{
+	const struct phiz_node *node = &p->graph->node[n];
+	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS], saved[PHIZ_MAX_SAVED];
+
+	call->n_saved = 0;
+	if (!node->op->saved)
+		return;
+	phiz_plan_types(p, n, in, out);
 	call->n_saved = node->op->saved(node, in, out, saved);
 	for (int s = 0; s < call->n_saved; s++)
 		phiz_tensor_view(&call->saved[s], saved[s].dtype, &saved[s].shape, slot_memory(p, p->saved_slot[n][s]));
@@ -210,15 +218,7 @@ static double step_flops(const struct phiz_plan *p, const struct phiz_step *step
 
 	if (!node->op->cost)
 		return 0;
-	memset(in, 0, sizeof in);
-	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
-		if (i < node->n_inputs && node->input[i] != PHIZ_NONE)
-			in[i] = p->type[node->input[i]];
-		else
-			in[i].shape.ndim = -1;
-	}
-	for (int o = 0; o < node->n_outputs; o++)
-		out[o] = p->type[node->output[o]];
+	phiz_plan_types(p, step->node, in, out);
 	node->op->cost(node, in, out, &cost);
 	if (!step->backward)
 		return cost.forward_flops;
@@ -403,8 +403,11 @@ struct phiz_tensor *phiz_plan_gradient(struct phiz_plan *plan, int value)
 static enum phiz_status run_step(struct phiz_plan *p, struct phiz_step *step)
 {
 	phiz_kernel_fn run = step->backward ? step->kernel->backward : step->kernel->forward;
+	double begin = p->timed ? phiz_time() : 0;
 	enum phiz_status status = run(&step->call);
 
+	if (p->timed)
+		step->seconds = phiz_time() - begin;
 	if (status)
 		phiz_fail_in(p->ctx, "%s %s%s", step->call.node->op->name, step->call.node->name,
 		             step->backward ? " (backward)" : "");

@@ -19,6 +19,7 @@ struct phiz_step {
 	unsigned accumulate;  /* bits that are always set in call.accumulate */
 	unsigned first_param; /* bits of parameters whose first contribution this is: set when the caller adds */
 	double flops;
+	double seconds; /* of the last run, where the plan is timed */
 	struct phiz_call call;
 };
 
@@ -28,6 +29,7 @@ struct phiz_plan {
 	struct phiz_plan_options options;
 	int64_t batch; /* of the next run */
 	int end;       /* the last event */
+	bool timed;    /* runs note the seconds of each step */
 
 	/* By value. */
 	struct phiz_type *type;
@@ -58,6 +60,9 @@ void phiz_plan_mark(struct phiz_plan *p);
 enum phiz_status phiz_plan_slots(struct phiz_plan *p);
 /* arena.c: an offset for each slot such that no two that live at the same time overlap. */
 enum phiz_status phiz_arena_layout(struct phiz_ctx *ctx, struct phiz_slot *slot, size_t n, size_t *bytes);
+
+/* The types of a node's inputs (PHIZ_MAX_INPUTS, absent ones with ndim -1) and outputs, with the current batch. */
+void phiz_plan_types(const struct phiz_plan *p, int node, struct phiz_type *in, struct phiz_type *out);
 
 static inline int phiz_forward_event(const struct phiz_plan *p, int node)
 {

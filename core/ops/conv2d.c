@@ -298,6 +298,7 @@ static void cost(const struct phiz_node *node, const struct phiz_type *in, const
 	double flops = 2 * phiz_cost_count(out) * (double)w[1] * (double)w[2] * (double)w[3];
 
 	phiz_cost_fill(node, in, out, flops, 2 * flops, c);
+	c->backward_bytes -= phiz_cost_bytes(out); /* its backward has no use for what forward gave */
 }
 
 static const char *const input_names[] = {"input", "weight", "bias", "residual"};

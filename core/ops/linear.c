@@ -110,6 +110,8 @@ static void cost(const struct phiz_node *node, const struct phiz_type *in, const
 	double flops = 2 * phiz_cost_count(&in[PHIZ_LINEAR_WEIGHT]) * (double)out->shape.dim[0];
 
 	phiz_cost_fill(node, in, out, flops, 2 * flops, c);
+	if (node->attr[PHIZ_LINEAR_ACT].i == PHIZ_ACT_NONE)
+		c->backward_bytes -= phiz_cost_bytes(out); /* backward has no use for what forward gave */
 }
 
 static const char *const input_names[] = {"input", "weight", "bias"};

@@ -139,8 +139,46 @@ class Program(unittest.TestCase):
             words = ["bench", "tiny", "--mode", mode, "--batch", "2", "--size", "32", "--classes", "7", "--seconds",
                      "0.05", "--json"]
             out = json.loads(phiz(*words).stdout)
-            for key in ("ms_median", "images_per_s", "gflops", "peak_rss_mib"):
+            for key in ("ms_median", "images_per_s", "gflops", "peak_rss_mib", "peak_gflops", "peak_gbps",
+                        "peak_share"):
                 self.assertGreater(out[key], 0)
+            self.assertNotIn("per_layer", out)
+
+    def test_bench_tells_where_the_time_goes(self):
+        words = ["bench", "tiny", "--mode", "train", "--freeze", "conv1, bn1, layer1, layer2", "--batch", "2", "--size",
+                 "32", "--seconds", "0.1", "--per-layer"]
+        out = json.loads(phiz(*words, "--json").stdout)
+        rows = out["per_layer"]
+        for row in rows:
+            self.assertGreaterEqual(row["ms"], 0)
+            self.assertGreater(row["bytes"], 0, row)
+            self.assertEqual(row["output"][0] if row["op"] == "conv2d" else 2, 2)
+        # The trunk's steps, the head's, the backward ones, the optimiser; none for what is frozen.
+        passes = [row["pass"] for row in rows]
+        self.assertEqual(passes, sorted(passes, key=["forward", "backward", "update"].index))
+        nodes = {kind: [row["node"] for row in rows if row["pass"] == kind] for kind in passes}
+        self.assertEqual(nodes["forward"][0], "conv1")
+        self.assertIn("layer3.0.conv1", nodes["backward"])
+        self.assertFalse([name for name in nodes["backward"] if name.startswith(("conv1", "layer1", "layer2"))])
+        self.assertEqual(nodes["update"], ["(all parameters)"])
+        # By hand: conv1 makes 16x16 points of 16 filters of 3x3x3, for two pictures.
+        self.assertEqual(rows[0]["flops"], 2 * 2 * 16 * 16 * 16 * 27)
+        self.assertAlmostEqual(sum(row["flops"] for row in rows if row["pass"] != "update"),
+                               out["gflops"] * out["ms_median"] * 1e6, delta=0.01 * sum(row["flops"] for row in rows))
+        self.assertLess(sum(row["share"] for row in rows), 1.5)
+        table = phiz(*words).stdout.splitlines()
+        self.assertEqual([line.split()[1] for line in table if line.startswith(("forward", "backward"))],
+                         nodes["forward"] + nodes["backward"])
+        self.assertIn("whole run", table[-1])
+
+    def test_bench_measures_the_machine(self):
+        lines = [json.loads(line) for line in phiz("bench", "--peak", "--threads", "2", "--json").stdout.splitlines()]
+        self.assertEqual([line["threads"] for line in lines], [1, 2])
+        for line in lines:
+            self.assertGreater(line["peak_gflops"], 0.1)
+            self.assertGreater(line["peak_gbps"], 0.1)
+        phiz("bench", status=2)
+        phiz("bench", "tiny", "--peak", status=2)
 
     def test_info_prints_the_plan(self):
         text = phiz("info", "resnet18", "--plan").stdout

@@ -383,6 +383,59 @@ static void memory_may_run_out_anywhere(void **state)
 	test_ctx_done(&ctx);
 }
 
+/* What a step says of itself, on the one graph of which all is known, and that its clock runs only when asked to. */
+static void steps_tell_their_cost_and_time(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct net n;
+	struct phiz_plan_step_info step;
+	struct phiz_plan_info info;
+	double forward = 0, backward = 0;
+	int conv1 = 0;
+
+	build(&n, ctx, false);
+	struct phiz_plan *plan = make_plan(&n, PHIZ_PLAN_TRAIN, BATCH);
+	fill_inputs(&n, plan, 0, BATCH);
+	phiz_plan_describe(plan, &info);
+	assert_false(phiz_plan_step(plan, -1, &step));
+	assert_false(phiz_plan_step(plan, info.steps, &step));
+	loss_of(&n, plan);
+	for (int i = 0; phiz_plan_step(plan, i, &step); i++)
+		assert_true(step.seconds == 0);
+	phiz_plan_time_steps(plan, true);
+	loss_of(&n, plan);
+	assert_ok(ctx, phiz_plan_backward(plan, false, 1));
+	for (int i = 0; phiz_plan_step(plan, i, &step); i++) {
+		assert_true(step.seconds > 0 && step.seconds < 10 && step.bytes > 0);
+		assert_true(step.backward == (i >= info.forward_steps));
+		*(step.backward ? &backward : &forward) += step.flops;
+		if (!strcmp(step.op, "conv2d") && step.output.dim[1] == 4 && step.output.dim[2] == 9 && !conv1++ &&
+		    !step.backward) {
+			/* The first convolution: x [3,3,9,7], w [4,3,3,3], y [3,4,9,7], doubles. */
+			assert_true(step.bytes == 8.0 * (3 * 3 * 63 + 4 * 27 + 3 * 4 * 63));
+			assert_true(step.flops == 2.0 * (3 * 4 * 63) * 27);
+		}
+	}
+	assert_true(conv1 > 0 && forward == info.forward_flops && backward == info.backward_flops);
+	phiz_plan_time_steps(plan, false);
+	loss_of(&n, plan);
+	assert_true(phiz_plan_step(plan, 0, &step) && step.seconds == 0);
+	phiz_plan_free(&plan);
+
+	/* Where the picture wants no gradient, the first layer's backward moves x, dy and dw alone. */
+	struct phiz_plan_options o = {.backend = phiz_backend_reference(), .mode = PHIZ_PLAN_TRAIN, .batch = BATCH,
+	                              .loss = n.loss};
+	assert_ok(ctx, phiz_plan_create(ctx, n.g, &o, &plan));
+	phiz_plan_describe(plan, &info);
+	assert_true(phiz_plan_step(plan, info.steps - 1, &step));
+	assert_string_equal(step.op, "conv2d");
+	assert_true(step.bytes == 8.0 * (3 * 3 * 63 + 4 * 27 + 3 * 4 * 63));
+	phiz_plan_free(&plan);
+	done(&n);
+	test_ctx_done(&ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +446,7 @@ int main(void)
 		cmocka_unit_test(gradients_accumulate),
 		cmocka_unit_test(refusals_name_the_reason),
 		cmocka_unit_test(memory_may_run_out_anywhere),
+		cmocka_unit_test(steps_tell_their_cost_and_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

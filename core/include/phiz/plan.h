@@ -81,6 +81,19 @@ PHIZ_API void phiz_plan_describe(const struct phiz_plan *plan, struct phiz_plan_
 /* A table of the steps: node, op, kernel, shapes, arena place, FLOPs. */
 PHIZ_API enum phiz_status phiz_plan_dump(const struct phiz_plan *plan, struct phiz_bytes *out);
 
+/* One step: a kernel's call for a node, forward or backward. Texts are the graph's and the kernel's own. */
+struct phiz_plan_step_info {
+	const char *node, *op, *kernel;
+	bool backward;
+	struct phiz_shape output; /* of the node's output 0, with the current batch */
+	double flops, bytes;      /* of a run, 2 per multiply-add; bytes that must move at least once */
+	double seconds;           /* of the last run; 0 where steps are not timed */
+};
+/* Steps 0 to info.steps - 1, in the order in which they run; false behind the end. */
+PHIZ_API bool phiz_plan_step(const struct phiz_plan *plan, int step, struct phiz_plan_step_info *out);
+/* From now on runs note how long each step takes, or no longer do. It costs two looks at the clock a step. */
+PHIZ_API void phiz_plan_time_steps(struct phiz_plan *plan, bool on);
+
 /* --- Rewrites, before planning. Each changes the graph in place and keeps its outputs' meaning; value and node ids
  * change, names stay. --- */
 
