@@ -155,22 +155,45 @@ enum phiz_status phiz_crops_format(struct phiz_ctx *ctx, const struct phiz_crops
 	return phiz_bytes_status(out);
 }
 
+enum phiz_status phiz_crops_face(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_face *photo,
+                                 struct phiz_face *crop)
+{
+	const float *b = photo->box;
+	float from[3][2] = {{b[0] + b[2] / 2, b[1] + b[3] / 2}}, to[3][2]; /* the box's middle, right of it, below it */
+
+	for (int i = 1; i < 3; i++)
+		for (int k = 0; k < 2; k++)
+			from[i][k] = from[0][k] + (k == i - 1 ? b[2 + k] : 0);
+	enum phiz_status status = phiz_align_point(ctx, align, photo, (const float(*)[2])from, to, 3);
+	if (!status)
+		status = phiz_align_point(ctx, align, photo, photo->landmark, crop->landmark, PHIZ_LANDMARKS);
+	for (int k = 0; k < 2 && !status; k++) {
+		double dx = (double)to[1 + k][0] - (double)to[0][0], dy = (double)to[1 + k][1] - (double)to[0][1];
+		crop->box[2 + k] = (float)hypot(dx, dy);
+		crop->box[k] = to[0][k] - crop->box[2 + k] / 2;
+	}
+	crop->score = photo->score;
+	return status;
+}
+
 enum phiz_status phiz_crops_landmarks(struct phiz_ctx *ctx, const struct phiz_crops *crops,
                                       const struct phiz_align *align, struct phiz_bytes *out)
 {
 	enum phiz_status status = PHIZ_OK;
 
-	phiz_bytes_text(out, "file,lx,ly,rx,ry,nx,ny,mlx,mly,mrx,mry,score\n");
+	phiz_bytes_text(out, "file,lx,ly,rx,ry,nx,ny,mlx,mly,mrx,mry,x,y,w,h,score\n");
 	for (size_t i = 0; i < crops->count && !status; i++) {
 		const struct phiz_crop *c = &crops->crop[i];
-		float p[PHIZ_LANDMARKS][2];
+		struct phiz_face f;
 
 		if (c->fate != PHIZ_CROP_KEPT)
 			continue;
-		status = phiz_align_point(ctx, align, &c->face, c->face.landmark, p, PHIZ_LANDMARKS);
+		status = phiz_crops_face(ctx, align, &c->face, &f);
 		phiz_bytes_csv(out, c->file);
 		for (int k = 0; k < PHIZ_LANDMARKS && !status; k++)
-			phiz_bytes_printf(out, ",%.2f,%.2f", (double)p[k][0], (double)p[k][1]);
+			phiz_bytes_printf(out, ",%.2f,%.2f", (double)f.landmark[k][0], (double)f.landmark[k][1]);
+		for (int k = 0; k < 4 && !status; k++)
+			phiz_bytes_printf(out, ",%.2f", (double)f.box[k]);
 		phiz_bytes_printf(out, ",%.4g\n", (double)c->face.score);
 	}
 	return status ? status : phiz_bytes_status(out);

@@ -3,7 +3,7 @@
  *     DIR/PERSON/NAME.jpg        the crops, to train on
  *     DIR/extract.json           how they were made
  *     DIR/manifest.csv           where each comes from, a row per face, and what was left out and why
- *     DIR/landmarks.csv          the five points of each crop, in pixels of the crop
+ *     DIR/landmarks.csv          the five points and the box of each crop, in pixels of the crop
  *     DIR/_aside/PERSON/...      faces that were set aside
  *     DIR/_sheets/PERSON.jpg     a contact sheet per person
  *     DIR/.extract.csv           the manifest with what going on needs: file sizes and times, embeddings */
@@ -55,6 +55,12 @@ enum phiz_status phiz_crops_align(struct phiz_ctx *ctx, const char *dir, struct 
  * some of them and others not. */
 enum phiz_status phiz_crops_align_dataset(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
                                           struct phiz_align *out);
+/* For photos that phiz data extract cut out and that `align` cuts anew, by their faces (score < 0: not this photo):
+ * share, if not NULL, is the mean share of what is cut that lies outside of the crop and is black; 0 where there are no
+ * such photos. ARG where crops were stretched (facenet) and would stay so in a cut that is not: faces of another form
+ * than the model sees when it runs. Errors besides: FORMAT, IO. */
+enum phiz_status phiz_crops_recut(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
+                                  const struct phiz_face *face, const struct phiz_align *align, double *share);
 
 /* --- What came of each face. --- */
 
@@ -105,7 +111,11 @@ enum phiz_status phiz_crops_format(struct phiz_ctx *ctx, const struct phiz_crops
 /* Reads the text of .extract.csv. FORMAT: "NAME:LINE: ..." */
 enum phiz_status phiz_crops_parse(struct phiz_ctx *ctx, const char *text, size_t size, const char *name,
                                   struct phiz_crops *out);
-/* landmarks.csv of the crops that were kept: file, the five points in the crop, score. */
+/* A face of the photo as it lies in the crop that align cuts of it, in pixels of the crop. Where the crop is turned the
+ * box keeps its middle and its sides, upright: as a detector would find the face there. ARG as phiz_align_crop. */
+enum phiz_status phiz_crops_face(struct phiz_ctx *ctx, const struct phiz_align *align, const struct phiz_face *photo,
+                                 struct phiz_face *crop);
+/* landmarks.csv of the crops that were kept: file, the five points and the box in the crop, score. */
 enum phiz_status phiz_crops_landmarks(struct phiz_ctx *ctx, const struct phiz_crops *crops,
                                       const struct phiz_align *align, struct phiz_bytes *out);
 

@@ -6,6 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/image/align_cut.h"
 #include "core/io/json.h"
 #include "datasets/crops.h"
 
@@ -206,6 +207,71 @@ enum phiz_status phiz_crops_align_dataset(struct phiz_ctx *ctx, const struct phi
 		first = d->roots.name[i];
 		*out = a;
 	}
+	return status;
+}
+
+/* Of a crop's pixels, so many in a row and as many rows are looked at. */
+enum { PROBES = 16 };
+
+/* The share of the cut of this face that lies outside of a square photo. */
+static enum phiz_status outside(struct phiz_ctx *ctx, const struct phiz_face *face, const struct phiz_align *align,
+                                int photo, double *share)
+{
+	double m[6];
+	int n = 0;
+	enum phiz_status status = phiz_align_cut(ctx, align, face, m);
+
+	*share = 0;
+	if (status == PHIZ_E_ARG) { /* a face that cannot be cut out: training will say so */
+		phiz_ctx_clear(ctx);
+		return PHIZ_OK;
+	}
+	for (int i = 0; i < PROBES * PROBES && !status; i++) {
+		double x = (i % PROBES + 0.5) * align->size / PROBES, y = ((double)(i / PROBES) + 0.5) * align->size / PROBES;
+		double px = m[0] * x + m[1] * y + m[2], py = m[3] * x + m[4] * y + m[5];
+		n += px < 0 || py < 0 || px > photo || py > photo;
+	}
+	*share = n / (double)(PROBES * PROBES);
+	return status;
+}
+
+/* One folder, whose crops were cut as `there` says; adds to the sum over its n photos. */
+static enum phiz_status recut_root(struct phiz_ctx *ctx, const struct phiz_dataset *d, int root,
+                                   const struct phiz_face *face, const struct phiz_align *align,
+                                   const struct phiz_align *there, double *sum, size_t *n)
+{
+	enum phiz_status status = PHIZ_OK;
+
+	for (size_t i = 0; i < d->count && !status; i++) {
+		double share;
+		if (d->sample[i].root != root || d->sample[i].part == PHIZ_PART_SKIP || face[i].score < 0)
+			continue;
+		if (there->kind == PHIZ_ALIGN_FACENET && align->kind != PHIZ_ALIGN_FACENET)
+			return phiz_fail(ctx, PHIZ_E_ARG, "%s: its crops are stretched (facenet), and %s would cut stretched faces "
+			                 "out of them: phiz data extract --align box makes crops that can be cut in any way",
+			                 d->roots.name[root], phiz_align_name(align->kind));
+		status = outside(ctx, &face[i], align, there->size, &share);
+		*sum += share;
+		++*n;
+	}
+	return status;
+}
+
+enum phiz_status phiz_crops_recut(struct phiz_ctx *ctx, const struct phiz_dataset *d, const struct phiz_face *face,
+                                  const struct phiz_align *align, double *share)
+{
+	enum phiz_status status = PHIZ_OK;
+	double sum = 0;
+	size_t n = 0;
+
+	for (size_t r = 0; r < d->roots.count && !status; r++) {
+		struct phiz_align there;
+		status = phiz_crops_align(ctx, d->roots.name[r], &there);
+		if (!status && there.kind != PHIZ_ALIGN_NONE)
+			status = recut_root(ctx, d, (int)r, face, align, &there, &sum, &n);
+	}
+	if (share)
+		*share = n ? sum / (double)n : 0;
 	return status;
 }
 

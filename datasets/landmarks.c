@@ -31,6 +31,15 @@ static const char *const column_names[COLUMNS] = {
 static enum phiz_status find_columns(struct phiz_ctx *ctx, const struct phiz_csv *csv, const char *name,
                                      int at[COLUMNS])
 {
+	bool source = false, fate = false;
+
+	for (int i = 0; i < csv->columns; i++) {
+		source = source || !strcmp(csv->row[0].field[i], "source");
+		fate = fate || !strcmp(csv->row[0].field[i], "fate");
+	}
+	if (source && fate)
+		return phiz_fail(ctx, PHIZ_E_FORMAT, "%s:1: the manifest of phiz data extract, whose pixels are those of the "
+		                 "photos; where the faces are in the crops the " PHIZ_LANDMARKS_NAME " beside it says", name);
 	for (int c = 0; c < COLUMNS; c++) {
 		at[c] = -1;
 		for (int i = 0; i < csv->columns; i++)

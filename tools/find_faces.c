@@ -217,6 +217,8 @@ enum phiz_status phiz_read_faces(struct phiz_ctx *ctx, struct phiz_dataset *data
 	if (!status && out->found && !out->boxes && align->kind != PHIZ_ALIGN_ARCFACE)
 		status = phiz_fail(ctx, PHIZ_E_ARG, "the model has faces cut out by their boxes, and the photos' %s has no "
 		                   "columns x,y,w,h: --detect finds them", PHIZ_LANDMARKS_NAME);
+	if (!status && out->found)
+		status = phiz_crops_recut(ctx, dataset, out->face, align, NULL);
 	if (status || !out->found)
 		phiz_landmarks_free(ctx, out);
 	return status;

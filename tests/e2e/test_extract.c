@@ -17,6 +17,7 @@
 #include "core/base/file.h"
 #include "datasets/crops.h"
 #include "datasets/csv.h"
+#include "datasets/landmarks.h"
 #include "datasets/synth.h"
 #include "support/film.h"
 #include "support/photos.h"
@@ -302,6 +303,118 @@ static void test_trained(void **state)
 	end(&s);
 }
 
+/* The face of this crop as landmarks.csv has it. */
+static const struct phiz_face *face_in_crop(const struct phiz_face_table *table, const struct phiz_crop *c)
+{
+	const struct phiz_face *face = phiz_face_table_find(table, c->file);
+
+	assert_non_null(face);
+	return face;
+}
+
+/* What `align` cuts out of the crops is what it cuts out of the photos, but for pixels that were interpolated twice and
+ * what lay outside. Gives the mean difference of grey levels. */
+static double cut_twice(struct scene *s, const struct phiz_crops *c, const struct phiz_align *align)
+{
+	struct phiz_face_table table;
+	struct phiz_bytes text;
+	char path[700];
+	double sum = 0;
+	size_t n = 0;
+
+	phiz_bytes_init(&text, s->ctx);
+	snprintf(path, sizeof path, "%s/landmarks.csv", s->out);
+	assert_ok(s->ctx, phiz_file_read(s->ctx, path, 1 << 20, &text));
+	assert_ok(s->ctx, phiz_face_table_parse(s->ctx, text.data, text.size, path, &table));
+	assert_true(table.boxes);
+	for (size_t i = 0; i < c->count; i++) {
+		struct phiz_image photo, crop, a, b;
+		if (c->crop[i].fate != PHIZ_CROP_KEPT)
+			continue;
+		snprintf(path, sizeof path, "%s/%s", s->out, c->crop[i].file);
+		assert_ok(s->ctx, phiz_image_read(s->ctx, path, NULL, &crop));
+		assert_ok(s->ctx, phiz_image_read(s->ctx, c->crop[i].source, NULL, &photo));
+		assert_ok(s->ctx, phiz_align_crop(s->ctx, align, &photo, &c->crop[i].face, &a));
+		assert_ok(s->ctx, phiz_align_crop(s->ctx, align, &crop, face_in_crop(&table, &c->crop[i]), &b));
+		for (int k = 0; k < align->size * align->size * 3; k++)
+			sum += abs(a.data[k] - b.data[k]);
+		n += (size_t)(align->size * align->size * 3);
+		phiz_image_free(s->ctx, &photo);
+		phiz_image_free(s->ctx, &crop);
+		phiz_image_free(s->ctx, &a);
+		phiz_image_free(s->ctx, &b);
+	}
+	phiz_face_table_free(s->ctx, &table);
+	phiz_bytes_free(&text);
+	return sum / (double)n;
+}
+
+/* Trains on the crops with this way of cutting them anew, and judges the model on them. */
+static int train_on(struct scene *s, const struct phiz_align *again, const char *run)
+{
+	char align[64], margin[64], path[400];
+	struct phiz_model *model;
+
+	snprintf(align, sizeof align, "data.align=%s", phiz_align_name(again->kind));
+	snprintf(margin, sizeof margin, "data.align_margin=%g", again->margin);
+	int rc = phiz(0, "train", "tiny", "--data", s->out, "--run", run, "--set", align, "--set", margin, "--set",
+	              "data.size=32", "--set", "train.epochs=1", "--quiet", NULL);
+	if (rc)
+		return rc;
+	snprintf(path, sizeof path, "%s/last.phiz", run);
+	assert_ok(s->ctx, phiz_model_read(s->ctx, path, &model));
+	assert_int_equal(model->preproc.align.kind, again->kind);
+	assert_int_equal(model->preproc.align.size, 32);
+	assert_true(fabs(model->preproc.align.margin - again->margin) < 1e-9);
+	phiz_model_free(&model);
+	return phiz(0, "eval", run, "--data", s->out, "--json", "--quiet", NULL);
+}
+
+/* Whatever way the crops were cut, every data.align that makes sense cuts the same faces out of them as out of the
+ * photos, and is trained. */
+static void test_every_align(void **state)
+{
+	static const struct {
+		const char *align, *margin, *size;
+		/* Grey levels, by enum phiz_align_kind; 0: refused. Crops by landmarks are turned and tight: boxes there are
+		 * others than in the photo. */
+		double most[4];
+	} cut[] = {
+		{"box", "1", "160", {0, 3, 3, 3}},
+		{"facenet", "60", "160", {0, 0, 3, 0}},
+		{"arcface", NULL, "160", {0, 3, 256, 256}},
+	};
+	const struct phiz_align again[] = {
+		{PHIZ_ALIGN_ARCFACE, 0, 32}, {PHIZ_ALIGN_FACENET, 4, 32}, {PHIZ_ALIGN_BOX, 0.25, 32},
+	};
+	struct scene s;
+	struct phiz_crops c;
+
+	(void)state;
+	begin(&s);
+	make_photos(&s);
+	write_list(&s);
+	for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++) {
+		snprintf(s.out, sizeof s.out, "%s/out%zu", s.top, i);
+		assert_int_equal(phiz(0, "data", "extract", s.photos, "--faces", s.list, "--out", s.out, "--model", "none",
+		                      "--format", "png", "--quiet", "--align", cut[i].align, "--size", cut[i].size,
+		                      cut[i].margin ? "--margin" : NULL, cut[i].margin, NULL), 0);
+		read_state(&s, s.out, &c);
+		for (size_t k = 0; k < sizeof again / sizeof again[0]; k++) {
+			char run[320];
+			double most = cut[i].most[again[k].kind], difference = cut_twice(&s, &c, &again[k]);
+
+			snprintf(run, sizeof run, "%s/run%zu%zu", s.top, i, k);
+			print_message("%s of crops by %s: %.2f grey levels\n", phiz_align_name(again[k].kind), cut[i].align,
+			              difference);
+			assert_true(most == 0 || difference < most);
+			assert_int_equal(train_on(&s, &again[k], run), most > 0 ? 0 : 1);
+		}
+		phiz_crops_free(s.ctx, &c);
+	}
+	end(&s);
+}
+
 /* With an embedder the person is found wherever he stands, and who is on his photo besides is set aside. */
 static void test_embedder(void **state)
 {
@@ -482,6 +595,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_photos),
 		cmocka_unit_test(test_trained),
+		cmocka_unit_test(test_every_align),
 		cmocka_unit_test(test_embedder),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_video),

@@ -149,9 +149,67 @@ static void test_landmarks(void **state)
 	assert_ok(ctx, phiz_crops_landmarks(ctx, &crops, &arcface, &text));
 	assert_string_equal(strchr(text.data, '\n') + 1,
 	                    "\"Zo\xC3\xAB, \"\"2nd\"\"/a.jpg\",38.29,51.70,73.53,51.50,56.03,71.74,41.55,92.37,70.73,92.20,"
-	                    "0.75\n");
+	                    "-26.67,130.00,33.33,33.33,0.75\n"); /* (60, 70) goes to (-10, 146.67) */
 	phiz_bytes_free(&text);
 	phiz_crops_free(ctx, &crops);
+
+	/* Stretched: 100 x 50 with 20 pixels of 100 around it are 80 x 80 of the crop, whatever the box was. */
+	const struct phiz_align facenet = {PHIZ_ALIGN_FACENET, 20, 100};
+	struct phiz_face in;
+	c.face.box[3] = 50;
+	assert_ok(ctx, phiz_crops_face(ctx, &facenet, &c.face, &in));
+	test_close_f32("box", in.box, (const float[]){10, 10, 80, 80}, 4, 1e-4, 0);
+	assert_true(in.score == c.face.score);
+	c.face.box[2] = 0;
+	assert_fails(ctx, PHIZ_E_ARG, phiz_crops_face(ctx, &facenet, &c.face, &in));
+	test_ctx_done(&ctx);
+}
+
+/* Of what is cut out of crops a part may lie outside of them; what was stretched cannot be cut in another way. */
+static void test_recut(void **state)
+{
+	const struct phiz_align box = {PHIZ_ALIGN_BOX, 0, 64}, wide = {PHIZ_ALIGN_BOX, 1, 64};
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_crops_settings s = {.align = {PHIZ_ALIGN_BOX, 0.3, 100}, .complete = true};
+	/* In crops of 100: one in the middle, one that reaches 20 beyond the left edge, one that is not known. */
+	struct phiz_face face[] = {{.box = {25, 25, 50, 50}, .score = 1}, {.box = {-20, 20, 40, 40}, .score = 1},
+	                           {.score = -1}};
+	const struct phiz_align facenet = {PHIZ_ALIGN_FACENET, 0, 64};
+	struct phiz_dataset *d;
+	char dir[256];
+	double share;
+
+	(void)state;
+	test_folder(dir);
+	for (unsigned i = 0; i < 3; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "%s/%u.ppm", i ? "anna" : "bert", i); /* anna's come first */
+		test_photo(ctx, dir, name, i, 0, 0, 8, 8);
+	}
+	assert_ok(ctx, phiz_dataset_scan(ctx, dir, NULL, &d));
+	assert_int_equal(d->count, 3);
+	assert_ok(ctx, phiz_crops_recut(ctx, d, face, &box, &share)); /* no extract.json: nothing is known */
+	assert_true(share == 0);
+	assert_ok(ctx, phiz_crops_settings_write(ctx, dir, &s));
+	assert_ok(ctx, phiz_crops_recut(ctx, d, face, &box, &share));
+	assert_true(fabs(share - 0.25) < 1e-12);
+	/* 100 x 100, all inside; 80 x 80 from (-40, 0) on, half of it. */
+	assert_ok(ctx, phiz_crops_recut(ctx, d, face, &wide, &share));
+	assert_true(fabs(share - 0.25) < 1e-12);
+	s.align = (struct phiz_align){PHIZ_ALIGN_FACENET, 20, 100};
+	assert_ok(ctx, phiz_crops_settings_write(ctx, dir, &s));
+	assert_ok(ctx, phiz_crops_recut(ctx, d, face, &facenet, &share));
+	assert_true(fabs(share - 0.25) < 1e-12);
+	assert_fails(ctx, PHIZ_E_ARG, phiz_crops_recut(ctx, d, face, &box, &share));
+	assert_message(ctx, "stretched");
+	d->sample[0].part = PHIZ_PART_SKIP;
+	face[1].box[2] = 0; /* cannot be cut out */
+	assert_ok(ctx, phiz_crops_recut(ctx, d, face, &facenet, &share));
+	assert_true(share == 0);
+	d->sample[1].part = PHIZ_PART_SKIP;
+	assert_ok(ctx, phiz_crops_recut(ctx, d, face, &box, &share)); /* none of them is used */
+	phiz_dataset_free(ctx, &d);
+	test_folder_done(dir);
 	test_ctx_done(&ctx);
 }
 
@@ -261,6 +319,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_again),    cmocka_unit_test(test_damage), cmocka_unit_test(test_landmarks),
+		cmocka_unit_test(test_recut),
 		cmocka_unit_test(test_settings), cmocka_unit_test(test_oom),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

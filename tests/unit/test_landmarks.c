@@ -51,6 +51,7 @@ static void test_refuses(void **state)
 		{HEADER "\n," POINTS "\n", "x.csv:2: the name of the photo is empty"},
 		{HEADER ",score\na.jpg," POINTS ",-1\n", "x.csv:2: score: want 0 or more"},
 		{HEADER "\na.jpg,1\n", "x.csv:2"},
+		{"source," HEADER ",fate\n", "x.csv:1: the manifest of phiz data extract"},
 		{"", "x.csv:1"},
 	};
 	struct phiz_ctx *ctx = test_ctx(1);
