@@ -27,43 +27,6 @@ void phiz_plan_describe(const struct phiz_plan *plan, struct phiz_plan_info *out
 	}
 }
 
-/* What a backward step moves: all that the op's backward can move, less the gradients that nobody wants and the inputs
- * that are read for those alone. */
-static double backward_bytes(const struct phiz_node *node, const struct phiz_type *in, unsigned want, double all)
-{
-	unsigned can = node->op->diff_mask, read_all = 0, read = 0, out_mask;
-
-	if (node->op->reads) {
-		node->op->reads(node, can, &read_all, &out_mask);
-		node->op->reads(node, want & can, &read, &out_mask);
-	}
-	for (int i = 0; i < node->n_inputs; i++) {
-		double bytes = (double)phiz_dtype_size(in[i].dtype);
-		if (in[i].shape.ndim < 0)
-			continue;
-		for (int d = 0; d < in[i].shape.ndim; d++)
-			bytes *= (double)in[i].shape.dim[d];
-		if ((can & ~want) >> i & 1u)
-			all -= bytes;
-		if ((read_all & ~read) >> i & 1u)
-			all -= bytes;
-	}
-	return all > 0 ? all : 0;
-}
-
-static double step_bytes(const struct phiz_plan *p, const struct phiz_step *step)
-{
-	const struct phiz_node *node = &p->graph->node[step->node];
-	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS];
-	struct phiz_cost cost = {0, 0, 0, 0};
-
-	if (!node->op->cost)
-		return 0;
-	phiz_plan_types(p, step->node, in, out);
-	node->op->cost(node, in, out, &cost);
-	return step->backward ? backward_bytes(node, in, p->want[step->node], cost.backward_bytes) : cost.forward_bytes;
-}
-
 bool phiz_plan_step(const struct phiz_plan *plan, int i, struct phiz_plan_step_info *out)
 {
 	memset(out, 0, sizeof *out);
@@ -71,13 +34,14 @@ bool phiz_plan_step(const struct phiz_plan *plan, int i, struct phiz_plan_step_i
 		return false;
 	const struct phiz_step *step = &plan->step[i];
 	const struct phiz_node *node = &plan->graph->node[step->node];
+	struct phiz_type in[PHIZ_MAX_INPUTS], result[PHIZ_MAX_OUTPUTS];
 	out->node = node->name;
 	out->op = node->op->name;
 	out->kernel = step->kernel->name;
 	out->backward = step->backward;
 	out->output = plan->type[node->output[0]].shape;
-	out->flops = step->flops;
-	out->bytes = step_bytes(plan, step);
+	phiz_plan_types(plan, step->node, in, result);
+	phiz_node_cost(node, in, result, step->backward, plan->want[step->node], &out->flops, &out->bytes);
 	out->seconds = step->seconds;
 	return true;
 }

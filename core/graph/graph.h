@@ -26,6 +26,11 @@ int phiz_graph_uses(const struct phiz_graph *g, int value);
 /* Takes the tensors' shapes anew (a head was replaced) and infers all types again. */
 enum phiz_status phiz_graph_refresh(struct phiz_graph *g);
 
+/* FLOPs (2 per multiply-add) and bytes that must move at least once, of a run forward or of one backward that gives the
+ * gradients in `want` (bit i: of input i). in: PHIZ_MAX_INPUTS types, absent ones with ndim -1. */
+void phiz_node_cost(const struct phiz_node *node, const struct phiz_type *in, const struct phiz_type *out,
+                    bool backward, unsigned want, double *flops, double *bytes);
+
 /* Attributes and inputs by name; passes may not know the operators' own headers. */
 bool phiz_node_is(const struct phiz_node *node, const char *op);
 /* Index of the attribute, PHIZ_NONE if the op has none of this name. */

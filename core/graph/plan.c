@@ -212,20 +212,12 @@ static void bind_step(struct phiz_plan *p, struct phiz_step *step)
 
 static double step_flops(const struct phiz_plan *p, const struct phiz_step *step)
 {
-	const struct phiz_node *node = &p->graph->node[step->node];
 	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS];
-	struct phiz_cost cost = {0, 0, 0, 0};
+	double flops, bytes;
 
-	if (!node->op->cost)
-		return 0;
 	phiz_plan_types(p, step->node, in, out);
-	node->op->cost(node, in, out, &cost);
-	if (!step->backward)
-		return cost.forward_flops;
-	/* conv2d and linear: half of the backward work is the gradient of the input, half that of the weight. */
-	unsigned want = p->want[step->node];
-	bool both = (want & 1u) && (want & ~1u), split = node->op->diff_mask & ~1u;
-	return both || !split ? cost.backward_flops : cost.backward_flops / 2;
+	phiz_node_cost(&p->graph->node[step->node], in, out, step->backward, p->want[step->node], &flops, &bytes);
+	return flops;
 }
 
 static void bind(struct phiz_plan *p)

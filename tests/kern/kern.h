@@ -15,8 +15,11 @@
  * checked. */
 bool kern_check(const struct phiz_kernel *kernel, const struct op_case *c, uint64_t seed, struct tolerance_use *use);
 
-/* phiz_kern --bench [--threads N] [WORD | CASE]...: times each of the kernels that this processor can run, and the
- * reference, on each listed case that holds the word, or on a case as op_case_parse reads it. */
+/* kern_kernels --bench [--threads N] [--batch N] [--seconds S] [--all] [--json] [GROUP | WORD | CASE]...: times the
+ * cases of kern_cases.h of these groups, or whose text holds the word, or a case as op_case_parse reads it (N: the
+ * batch); without any, all. Forward, data gradient (of input 0 alone), weight gradient (of the others alone), backward
+ * (all); of each the kernel that a plan would take, with --all every one that the processor has and PHIZ_CPU allows,
+ * and the reference. Held against the machine's peak, measured first. Returns an exit status. */
 int kern_bench(int n_words, char **words);
 
 /* Does this processor have what row i of the kernel table needs? */

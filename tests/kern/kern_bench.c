@@ -3,40 +3,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/base/alloc.h"
-#include "core/base/thread.h"
-#include "core/cpu/kernels.h"
-#include "core/ops/rule.h"
+#include <phiz/plan.h>
 
-/* ResNet-18 at 224 pixels: training at batch 32, inference at batch 1. */
-static const char *const listed[] = {
-	"conv2d [32,3,224,224] [64,3,7,7] stride_h=2 stride_w=2 pad_top=3 pad_left=3 pad_bottom=3 pad_right=3",
-	"conv2d [32,64,56,56] [64,64,3,3] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
-	"conv2d [32,64,56,56] [128,64,3,3] stride_h=2 stride_w=2 pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
-	"conv2d [32,64,56,56] [128,64,1,1] stride_h=2 stride_w=2",
-	"conv2d [32,128,28,28] [128,128,3,3] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
-	"conv2d [32,256,14,14] [256,256,3,3] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
-	"conv2d [32,512,7,7] [512,512,3,3] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
-	"conv2d [1,64,56,56] [64,64,3,3] [64] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 act=1",
-	"conv2d [1,128,28,28] [128,128,3,3] [128] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 act=1",
-	"conv2d [1,256,14,14] [256,256,3,3] [256] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 act=1",
-	"conv2d [1,512,7,7] [512,512,3,3] [512] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 act=1",
-	"conv2d [32,64,56,56] [64,1,3,3] groups=64 pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
-	"conv2d [1,128,56,56] [128,1,3,3] groups=128 stride_h=2 stride_w=2 pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
-	"conv2d [1,256,14,14] [256,1,3,3] [256] groups=256 pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
-	"conv2d [1,512,7,7] [512,1,7,7] [512] groups=512",
-	"batch_norm [32,64,112,112] [64] [64] [64] [64] act=1 training=1",
-	"batch_norm [32,256,14,14] [256] [256] [256] [256] training=1",
-	"relu [32,64,112,112]",
-	"add [32,64,56,56] [32,64,56,56] act=1",
-	"max_pool2d [32,64,112,112] kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_h=1 pad_w=1",
-	"global_avg_pool [32,512,7,7]",
-	"linear [32,512] [1000,512] [1000]",
-	"softmax_cross_entropy [32,1000] i32[32] smoothing=0.1",
+#include "core/base/alloc.h"
+#include "core/base/parse.h"
+#include "core/base/thread.h"
+#include "core/cpu/features.h"
+#include "core/cpu/kernels.h"
+#include "core/cpu/peak.h"
+#include "core/graph/graph.h"
+#include "core/ops/rule.h"
+#include "kern/kern_cases.h"
+
+enum { MAX_RUNS = 200, TEXT = 512 };
+
+struct bench {
+	struct phiz_ctx *ctx;
+	struct phiz_cpu_choice cpu;
+	struct phiz_peak peak;
+	int64_t threads, batch;
+	double seconds; /* for each kernel and pass */
+	bool all, json;
 };
 
-enum { MAX_RUNS = 200 };
-static const double seconds_each = 0.3;
+enum pass { FORWARD, DATA_GRADIENT, WEIGHT_GRADIENT, BACKWARD, PASSES };
+static const char *const pass_name[PASSES] = {"forward", "data gradient", "weight gradient", "backward"};
 
 static int by_value(const void *a, const void *b)
 {
@@ -46,15 +37,16 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The median time of one call. */
-static double time_call(struct op_run *r, const struct phiz_kernel *kernel, bool backward)
+static double time_call(struct op_run *r, const struct phiz_kernel *kernel, bool backward, double seconds)
 {
 	phiz_kernel_fn fn = backward ? kernel->backward : kernel->forward;
-	double times[MAX_RUNS], start = phiz_time();
+	double times[MAX_RUNS], start;
 	int n = 0;
 
 	if (fn(&r->call) != PHIZ_OK) /* warms up */
 		return (double)NAN;
-	while (n < MAX_RUNS && (n < 3 || phiz_time() - start < seconds_each)) {
+	start = phiz_time();
+	while (n < MAX_RUNS && (n < 3 || phiz_time() - start < seconds)) {
 		double begin = phiz_time();
 
 		fn(&r->call);
@@ -64,30 +56,84 @@ static double time_call(struct op_run *r, const struct phiz_kernel *kernel, bool
 	return times[n / 2];
 }
 
-static void bench_kernel(struct phiz_ctx *ctx, const struct op_case *c, const struct phiz_kernel *kernel)
+static void report(const struct bench *b, const char *group, const char *text, const struct phiz_kernel *kernel,
+                   enum pass pass, double seconds, double flops, double bytes)
 {
-	struct phiz_cost cost = {0};
-	struct phiz_type out;
+	bool memory;
+	double share = phiz_peak_share(&b->peak, flops, bytes, seconds, &memory);
+	const char *bound = memory ? "memory" : "compute";
+
+	if (b->json)
+		printf("{\"group\":\"%s\",\"case\":\"%s\",\"kernel\":\"%s\",\"pass\":\"%s\",\"threads\":%d,\"ms\":%.5f,"
+		       "\"gflops\":%.3f,\"gbps\":%.3f,\"peak_gflops\":%.2f,\"peak_gbps\":%.2f,\"peak_share\":%.5f,"
+		       "\"bound\":\"%s\"}\n",
+		       group, text, kernel->name, pass_name[pass], b->peak.threads, seconds * 1e3, flops / seconds * 1e-9,
+		       bytes / seconds * 1e-9, b->peak.gflops, b->peak.gbps, share, bound);
+	else
+		printf("  %-15s %-32s %10.3f ms %8.1f GFLOP/s %7.1f GB/s %6.1f %% of peak (%s)\n", pass_name[pass],
+		       kernel->name, seconds * 1e3, flops / seconds * 1e-9, bytes / seconds * 1e-9, 100 * share, bound);
+	fflush(stdout);
+}
+
+/* The gradients of a pass; 0: the pass says nothing that another does not say. */
+static unsigned pass_gradients(enum pass pass, const struct op_run *r)
+{
+	unsigned can = op_wanted(r);
+	const struct phiz_op *op = r->node.op;
+	bool split = (can & 1u) && (can & ~1u) && op->max_inputs > 1 && !strcmp(op->input_names[1], "weight");
+
+	switch (pass) {
+	case DATA_GRADIENT: return split ? can & 1u : 0;
+	case WEIGHT_GRADIENT: return split ? can & ~1u : 0;
+	case BACKWARD: return can;
+	default: return 0;
+	}
+}
+
+/* The kernel that a plan would take, or all that the processor has and PHIZ_CPU allows. */
+static bool wanted(const struct bench *b, const struct op_run *r, const struct phiz_kernel *kernel, bool backward)
+{
+	if (!(backward ? kernel->backward : kernel->forward) || (backward && !phiz_op_has_backward(&r->node)) ||
+	    (kernel->supports && !kernel->supports(&r->call)))
+		return false;
+	return b->all || phiz_backend_cpu()->find(b->ctx, &r->call, kernel->dtype, backward) == kernel;
+}
+
+static void bench_pass(const struct bench *b, const char *group, const struct op_case *c, struct op_run *r,
+                       const struct phiz_kernel *kernel, enum pass pass)
+{
+	struct phiz_type out[PHIZ_MAX_OUTPUTS];
+	unsigned want = pass_gradients(pass, r);
+	void *kept[PHIZ_MAX_INPUTS];
+	double flops, bytes;
+
+	if ((pass != FORWARD && !want) || !wanted(b, r, kernel, pass != FORWARD))
+		return;
+	for (int o = 0; o < r->call.n_out; o++) {
+		out[o].dtype = r->call.out[o].dtype;
+		out[o].shape = r->call.out[o].shape;
+	}
+	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
+		kept[i] = r->call.din[i].data;
+		if (pass != FORWARD && !(want >> i & 1u))
+			r->call.din[i].data = NULL;
+	}
+	phiz_node_cost(&r->node, c->in, out, pass != FORWARD, want, &flops, &bytes);
+	op_run_workspace(r, kernel, pass != FORWARD);
+	report(b, group, c->text, kernel, pass, time_call(r, kernel, pass != FORWARD, b->seconds), flops, bytes);
+	for (int i = 0; i < PHIZ_MAX_INPUTS; i++)
+		r->call.din[i].data = kept[i];
+}
+
+static void bench_kernel(const struct bench *b, const char *group, const struct op_case *c,
+                         const struct phiz_kernel *kernel)
+{
 	struct op_run r;
 
-	op_run_start(&r, ctx, c, kernel->dtype);
+	op_run_start(&r, b->ctx, c, kernel->dtype);
 	op_run_fill(&r, 1);
-	out.dtype = r.call.out[0].dtype;
-	out.shape = r.call.out[0].shape;
-	c->node.op->cost(&r.node, c->in, &out, &cost);
-	for (int backward = 0; backward < 2; backward++) {
-		double flops = backward ? cost.backward_flops : cost.forward_flops, seconds;
-		double bytes = backward ? cost.backward_bytes : cost.forward_bytes;
-
-		if (!(backward ? kernel->backward : kernel->forward) || (backward && !phiz_op_has_backward(&r.node)) ||
-		    (kernel->supports && !kernel->supports(&r.call)))
-			continue;
-		op_run_workspace(&r, kernel, backward);
-		seconds = time_call(&r, kernel, backward);
-		printf("  %-9s %-32s %10.3f ms %8.1f GFLOP/s %7.1f GB/s\n", backward ? "backward" : "forward", kernel->name,
-		       seconds * 1e3, flops / seconds * 1e-9, bytes / seconds * 1e-9);
-		fflush(stdout);
-	}
+	for (int pass = FORWARD; pass < PASSES; pass++)
+		bench_pass(b, group, c, &r, kernel, (enum pass)pass);
 	op_run_done(&r);
 }
 
@@ -97,20 +143,37 @@ static bool is_small(const struct op_case *c)
 	return c->node.op != &phiz_op_conv2d || phiz_cost_count(&c->in[0]) * phiz_cost_count(&c->in[1]) < 5e9;
 }
 
-static void bench_case(struct phiz_ctx *ctx, const char *text)
+/* N as a dim becomes the batch. */
+static void with_batch(const char *text, int64_t batch, char out[TEXT])
+{
+	size_t used = 0;
+
+	for (; *text && used + 24 < TEXT; text++) {
+		if (*text == 'N' && text[-1] == '[')
+			used += (size_t)snprintf(out + used, TEXT - used, "%lld", (long long)batch);
+		else
+			out[used++] = *text;
+	}
+	out[used] = 0;
+}
+
+static void bench_case(const struct bench *b, const char *group, const char *pattern)
 {
 	struct op_case c;
+	char text[TEXT];
 
+	with_batch(pattern, b->batch, text);
 	op_case_parse(&c, text);
-	printf("%s\n", text);
-	for (int i = 0; i < phiz_cpu_kernel_count(); i++) {
+	if (!b->json)
+		printf("%s\n", text);
+	for (int i = b->cpu.reference_only ? phiz_cpu_kernel_count() : 0; i < phiz_cpu_kernel_count(); i++) {
 		const struct phiz_kernel *kernel = phiz_cpu_kernel_at(i);
 
-		if (strcmp(kernel->op, c.node.op->name) == 0 && kern_runs_here(kernel))
-			bench_kernel(ctx, &c, kernel);
+		if (strcmp(kernel->op, c.node.op->name) == 0 && !(kernel->features & ~b->cpu.features))
+			bench_kernel(b, group, &c, kernel);
 	}
-	if (is_small(&c))
-		bench_kernel(ctx, &c, &c.node.op->reference_f32);
+	if (is_small(&c) || !b->all)
+		bench_kernel(b, group, &c, &c.node.op->reference_f32);
 }
 
 static bool is_case(const char *word)
@@ -118,32 +181,87 @@ static bool is_case(const char *word)
 	return strchr(word, '[') != NULL;
 }
 
-static bool chosen(const char *text, int n_words, char **words)
+static bool is_group(const char *word)
 {
-	for (int i = 0; i < n_words; i++)
-		if (!is_case(words[i]) && strstr(text, words[i]))
+	for (size_t i = 0; i < sizeof(kern_cases) / sizeof(kern_cases[0]); i++)
+		if (!strcmp(kern_cases[i].group, word))
+			return true;
+	return false;
+}
+
+/* A word is a group's name or part of a case's text; none: all. */
+static bool chosen(size_t i, int n_words, char **words)
+{
+	for (int w = 0; w < n_words; w++)
+		if (is_group(words[w]) ? !strcmp(kern_cases[i].group, words[w])
+		                       : !is_case(words[w]) && strstr(kern_cases[i].text, words[w]))
 			return true;
 	return n_words == 0;
 }
 
+static bool read_option(struct bench *b, const char *name, const char *value)
+{
+	if (!strcmp(name, "--threads"))
+		return value && !phiz_parse_i64(b->ctx, value, 1, 1024, &b->threads);
+	if (!strcmp(name, "--batch"))
+		return value && !phiz_parse_i64(b->ctx, value, 1, 4096, &b->batch);
+	return !strcmp(name, "--seconds") && value && !phiz_parse_f64(b->ctx, value, 0.001, 3600, &b->seconds);
+}
+
+/* Takes the options out of the words; how many words are left, or -1 where one is wrong. */
+static int read_options(struct bench *b, int n, char **word)
+{
+	int left = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (word[i][0] != '-')
+			word[left++] = word[i];
+		else if (!strcmp(word[i], "--json"))
+			b->json = true;
+		else if (!strcmp(word[i], "--all"))
+			b->all = true;
+		else if (read_option(b, word[i], i + 1 < n ? word[i + 1] : NULL))
+			i++;
+		else
+			return -1;
+	}
+	return left;
+}
+
 int kern_bench(int n_words, char **words)
 {
-	int threads = 0;
-	struct phiz_ctx *ctx;
+	struct bench b = {.batch = 1, .seconds = 0.3};
+	bool any = false;
 
-	if (n_words >= 2 && strcmp(words[0], "--threads") == 0) {
-		threads = (int)strtol(words[1], NULL, 10);
-		n_words -= 2;
-		words += 2;
+	b.ctx = test_ctx(1); /* for reading options */
+	n_words = read_options(&b, n_words, words);
+	test_ctx_done(&b.ctx);
+	if (n_words < 0) {
+		fprintf(stderr, "usage: kern_kernels --bench [--threads N] [--batch N] [--seconds S] [--all] [--json] "
+		                "[GROUP | WORD | CASE]...\n");
+		return 2;
 	}
-	ctx = test_ctx(threads);
-	printf("%d threads\n", phiz_ctx_threads(ctx));
-	for (size_t i = 0; i < sizeof(listed) / sizeof(listed[0]); i++)
-		if (chosen(listed[i], n_words, words))
-			bench_case(ctx, listed[i]);
+	b.ctx = test_ctx((int)b.threads);
+	if (phiz_cpu_choose(b.ctx, &b.cpu) || phiz_peak_measure(b.ctx, &b.peak)) {
+		fprintf(stderr, "kern_kernels: %s\n", phiz_ctx_message(b.ctx));
+		test_ctx_done(&b.ctx);
+		return 1;
+	}
+	if (!b.json)
+		printf("%d threads, batch %lld; at most %.1f GFLOP/s fp32 with %s, %.1f GB/s memory read\n", b.peak.threads,
+		       (long long)b.batch, b.peak.gflops, b.peak.instructions, b.peak.gbps);
+	for (size_t i = 0; i < sizeof(kern_cases) / sizeof(kern_cases[0]); i++)
+		if (chosen(i, n_words, words)) {
+			any = true;
+			bench_case(&b, kern_cases[i].group, kern_cases[i].text);
+		}
 	for (int i = 0; i < n_words; i++)
-		if (is_case(words[i]))
-			bench_case(ctx, words[i]);
-	test_ctx_done(&ctx);
-	return 0;
+		if (is_case(words[i])) {
+			any = true;
+			bench_case(&b, "", words[i]);
+		}
+	test_ctx_done(&b.ctx);
+	if (!any)
+		fprintf(stderr, "kern_kernels: no case and no group is called so\n");
+	return any ? 0 : 2;
 }

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""The scripts that time: that they run, and that their figures hang together. No speed is tested. (label: full)"""
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+BUILD, SOURCE = os.environ["PHIZ_BUILD"], os.environ["PHIZ_SOURCE"]
+
+
+def tool(name, *words, status=0, **environment):
+    out = subprocess.run([os.path.join(SOURCE, "tools", name), *words], capture_output=True, text=True, timeout=300,
+                         env={**os.environ, **environment})
+    assert out.returncode == status, f"{name} {' '.join(words)}: exit {out.returncode}, want {status}\n{out.stderr}"
+    return out
+
+
+class Kernels(unittest.TestCase):
+    CASE = "conv2d [N,8,9,9] [16,8,3,3] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1"
+
+    def rows(self, *words):
+        out = tool("bench_kernels", "--build", BUILD, *words, "--seconds", "0.001", "--threads", "1", "--json")
+        return [json.loads(line) for line in out.stdout.splitlines()]
+
+    def test_passes_and_their_work(self):
+        passes = {row["pass"]: row for row in self.rows("--batch", "2", self.CASE)}
+        self.assertEqual(list(passes), ["forward", "data gradient", "weight gradient", "backward"])
+        flops = 2 * (2 * 16 * 9 * 9) * 8 * 9
+        x, w, y = 2 * 8 * 81 * 4, 16 * 8 * 9 * 4, 2 * 16 * 81 * 4
+        for name, want, moved in (("forward", flops, x + w + y), ("data gradient", flops, x + w + y),
+                                  ("weight gradient", flops, x + w + y), ("backward", 2 * flops, 2 * x + 2 * w + y)):
+            row = passes[name]
+            self.assertAlmostEqual(row["gflops"] * row["ms"] * 1e6 / want, 1, delta=0.02, msg=name)
+            self.assertAlmostEqual(row["gbps"] * row["ms"] * 1e6 / moved, 1, delta=0.02, msg=name)
+            bound = row["gflops"] / row["peak_gflops"], row["gbps"] / row["peak_gbps"]
+            self.assertAlmostEqual(row["peak_share"], max(bound), delta=0.02 * max(bound) + 1e-3)
+            self.assertEqual(row["bound"], "memory" if bound[1] > bound[0] else "compute")
+
+    def test_instruction_set_and_groups(self):
+        self.assertEqual({row["kernel"] for row in self.rows("--cpu", "reference", self.CASE)}, {"reference"})
+        every = {row["kernel"] for row in self.rows("--all", self.CASE)}
+        self.assertIn("reference", every)
+        self.assertGreater(len(every), 1)
+        self.assertEqual({row["group"] for row in self.rows("pool")}, {"pool"})
+        tool("bench_kernels", "--build", BUILD, "no_such_group", status=2)
+        tool("bench_kernels", "--build", BUILD, "--batch", "0", status=2)
+
+
+if __name__ == "__main__":
+    unittest.main()
