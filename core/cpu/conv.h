@@ -28,11 +28,6 @@ struct phiz_conv {
 
 void phiz_conv_of_conv2d(const struct phiz_call *call, struct phiz_conv *out);
 void phiz_conv_of_linear(const struct phiz_call *call, struct phiz_conv *out);
-/* Takes a fused activation out of linear's backward: makes dout the gradient before it, in the first so many bytes of
- * the workspace, which then begins behind them. */
-size_t phiz_linear_before_act_bytes(const struct phiz_conv *d);
-void phiz_linear_before_act(struct phiz_conv *d);
-
 /* False where an index would leave 31 bits. */
 bool phiz_conv_fits(const struct phiz_conv *d);
 size_t phiz_conv_workspace(const struct phiz_conv *d, bool backward, int threads, const struct phiz_conv_inner *inner);
@@ -50,9 +45,7 @@ size_t phiz_conv2d_workspace(const struct phiz_call *call, bool backward, int th
 enum phiz_status phiz_conv2d_forward(struct phiz_call *call, const struct phiz_conv_inner *inner);
 enum phiz_status phiz_conv2d_backward(struct phiz_call *call, const struct phiz_conv_inner *inner);
 bool phiz_linear_supports(const struct phiz_call *call);
-size_t phiz_linear_workspace(const struct phiz_call *call, bool backward, int threads,
-                             const struct phiz_conv_inner *inner);
+size_t phiz_linear_workspace(const struct phiz_call *call, int threads, const struct phiz_conv_inner *inner);
 enum phiz_status phiz_linear_forward(struct phiz_call *call, const struct phiz_conv_inner *inner);
-enum phiz_status phiz_linear_backward(struct phiz_call *call, const struct phiz_conv_inner *inner);
 
 #endif

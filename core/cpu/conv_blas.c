@@ -285,6 +285,25 @@ static void linear_weight_pieces(void *arg, int64_t begin, int64_t end, int work
 	            d->in, d->c, d->add_dweight ? 1 : 0, d->dweight + begin * d->c, d->c);
 }
 
+static size_t before_act_bytes(const struct phiz_conv *d)
+{
+	size_t bytes = sizeof(float) * (size_t)d->n * (size_t)d->k;
+	return d->act == PHIZ_ACT_NONE ? 0 : (bytes + 63) & ~(size_t)63;
+}
+
+/* Takes a fused activation out: makes dout the gradient before it, in the first so many bytes of the workspace, which
+ * then begins behind them. */
+static void before_act(struct phiz_conv *d)
+{
+	float *before = (float *)(void *)d->workspace;
+	if (d->act == PHIZ_ACT_NONE)
+		return;
+	for (int64_t i = 0; i < d->n * d->k; i++)
+		before[i] = phiz_act_gradient(d->act, d->slope, d->out[i], d->dout[i]);
+	d->dout = before;
+	d->workspace += before_act_bytes(d);
+}
+
 static void linear_backward(struct phiz_conv *d)
 {
 	openblas_set_num_threads(1);
@@ -355,7 +374,7 @@ static size_t linear_workspace(const struct phiz_call *call, bool for_backward, 
 	struct phiz_conv d;
 	phiz_conv_of_linear(call, &d);
 	(void)threads;
-	return for_backward ? phiz_linear_before_act_bytes(&d) : 0;
+	return for_backward ? before_act_bytes(&d) : 0;
 }
 
 static enum phiz_status linear_forward_call(struct phiz_call *call)
@@ -373,7 +392,7 @@ static enum phiz_status linear_backward_call(struct phiz_call *call)
 	phiz_conv_of_linear(call, &d);
 	if (!d.dout)
 		return PHIZ_OK;
-	phiz_linear_before_act(&d);
+	before_act(&d);
 	linear_backward(&d);
 	return PHIZ_OK;
 }

@@ -3,18 +3,10 @@
  *   phi(c) = c - m1 sin(pi - m1) else.
  * With e[n,c] = dy s phi'(c), phi' = 1 but for the label's class (cos m1 + c sin m1 / sqrt(1 - c^2) there):
  *   dx_n = (sum_c e[n,c] v_c - u_n sum_c e[n,c] c[n,c]) / |x_n|, dw_c alike. Sums in double. Saved: c, |x_n|, |w_c|. */
-#include "core/base/error.h"
+#include "core/ops/margin.h"
+
 #include "core/ops/kernel.h"
-
-#include <math.h>
-
 #include "core/ops/rule.h"
-
-enum { SAVED_COS, SAVED_INPUT_NORM, SAVED_WEIGHT_NORM, SAVED };
-#define PI 3.14159265358979323846
-/* Rows shorter than this count as this long; sines smaller than this count as this large in phi'. */
-#define EPS 1e-12
-#define MIN_SINE 1e-6
 
 static double row_norm(const real *x, int64_t n)
 {
@@ -23,48 +15,7 @@ static double row_norm(const real *x, int64_t n)
 	for (int64_t i = 0; i < n; i++)
 		sum += (double)x[i] * x[i];
 	sum = sqrt(sum);
-	return sum < EPS ? EPS : sum;
-}
-
-/* The label of sample n whose logit gets the margin, or -1. */
-static int64_t margin_class(const struct phiz_call *call, int64_t n)
-{
-	const int32_t *label = PHIZ_MARGIN_LABELS < call->n_in ? call->in[PHIZ_MARGIN_LABELS].data : NULL;
-
-	return call->training && label ? label[n] : -1;
-}
-
-static double with_margin(const struct phiz_call *call, double c)
-{
-	double angle = call->node->attr[PHIZ_MARGIN_ANGLE].f, square = 1 - c * c;
-	double phi = c;
-
-	if (c > cos(PI - angle))
-		phi = c * cos(angle) - sqrt(square > 0 ? square : 0) * sin(angle);
-	else
-		phi = c - angle * sin(PI - angle);
-	return phi - call->node->attr[PHIZ_MARGIN_COSINE].f;
-}
-
-static double margin_slope(const struct phiz_call *call, double c)
-{
-	double angle = call->node->attr[PHIZ_MARGIN_ANGLE].f, square = 1 - c * c;
-	double sine = sqrt(square > 0 ? square : 0);
-
-	return c > cos(PI - angle) ? cos(angle) + c * sin(angle) / (sine < MIN_SINE ? MIN_SINE : sine) : 1;
-}
-
-static enum phiz_status check_labels(const struct phiz_call *call)
-{
-	const int32_t *label = PHIZ_MARGIN_LABELS < call->n_in ? call->in[PHIZ_MARGIN_LABELS].data : NULL;
-	int64_t n = call->in[PHIZ_MARGIN_INPUT].shape.dim[0], c = call->in[PHIZ_MARGIN_WEIGHT].shape.dim[0];
-
-	for (int64_t i = 0; label && i < n; i++)
-		if (label[i] < -1 || label[i] >= c)
-			return phiz_fail(call->ctx, PHIZ_E_ARG,
-			                 "margin_linear %s: sample %lld: want a label from 0 to %lld (or -1), got %d",
-			                 call->node->name, (long long)i, (long long)(c - 1), (int)label[i]);
-	return PHIZ_OK;
+	return sum < PHIZ_MARGIN_EPS ? PHIZ_MARGIN_EPS : sum;
 }
 
 enum phiz_status REF(phiz_margin_linear_forward)(struct phiz_call *call)
@@ -73,10 +24,11 @@ enum phiz_status REF(phiz_margin_linear_forward)(struct phiz_call *call)
 	int64_t rows = call->in[PHIZ_MARGIN_INPUT].shape.dim[0], dims = call->in[PHIZ_MARGIN_INPUT].shape.dim[1];
 	int64_t classes = call->in[PHIZ_MARGIN_WEIGHT].shape.dim[0];
 	double scale = call->node->attr[PHIZ_MARGIN_SCALE].f;
-	real *y = call->out[0].data, *saved_cos = call->saved[SAVED_COS].data;
-	real *input_norm = call->saved[SAVED_INPUT_NORM].data, *weight_norm = call->saved[SAVED_WEIGHT_NORM].data;
+	real *y = call->out[0].data, *saved_cos = call->saved[PHIZ_MARGIN_SAVED_COS].data;
+	real *input_norm = call->saved[PHIZ_MARGIN_SAVED_XNORM].data;
+	real *weight_norm = call->saved[PHIZ_MARGIN_SAVED_WNORM].data;
 
-	if (check_labels(call) != PHIZ_OK)
+	if (phiz_margin_check_labels(call) != PHIZ_OK)
 		return PHIZ_E_ARG;
 	for (int64_t n = 0; input_norm && n < rows; n++)
 		input_norm[n] = (real)row_norm(x + n * dims, dims);
@@ -94,7 +46,7 @@ enum phiz_status REF(phiz_margin_linear_forward)(struct phiz_call *call)
 			dot /= length * (double)(input_norm ? input_norm[n] : (real)row_norm(x + n * dims, dims));
 			if (saved_cos)
 				saved_cos[n * classes + c] = (real)dot;
-			y[n * classes + c] = (real)(scale * (margin_class(call, n) == c ? with_margin(call, dot) : dot));
+			y[n * classes + c] = (real)(scale * (phiz_margin_class(call, n) == c ? phiz_margin_apply(call, dot) : dot));
 		}
 	}
 	return PHIZ_OK;
@@ -104,10 +56,10 @@ enum phiz_status REF(phiz_margin_linear_forward)(struct phiz_call *call)
 static double before_margin(const struct phiz_call *call, int64_t n, int64_t c)
 {
 	int64_t at = n * call->in[PHIZ_MARGIN_WEIGHT].shape.dim[0] + c;
-	const real *dy = call->dout[0].data, *cosine = call->saved[SAVED_COS].data;
+	const real *dy = call->dout[0].data, *cosine = call->saved[PHIZ_MARGIN_SAVED_COS].data;
 	double e = (double)dy[at] * call->node->attr[PHIZ_MARGIN_SCALE].f;
 
-	return margin_class(call, n) == c ? e * margin_slope(call, (double)cosine[at]) : e;
+	return phiz_margin_class(call, n) == c ? e * phiz_margin_slope(call, (double)cosine[at]) : e;
 }
 
 /* The gradient of one row `own` of length |own| beside the rows `other`: e and cos of (own, k) lie `step` apart. */
@@ -117,9 +69,10 @@ static void backward_row(struct phiz_call *call, bool of_weight, int64_t i, real
 	int64_t count = of_weight ? call->in[PHIZ_MARGIN_INPUT].shape.dim[0] : classes;
 	const real *other = phiz_in(call, of_weight ? PHIZ_MARGIN_INPUT : PHIZ_MARGIN_WEIGHT);
 	const real *own = (of_weight ? phiz_in(call, PHIZ_MARGIN_WEIGHT) : phiz_in(call, PHIZ_MARGIN_INPUT)) + i * dims;
-	const real *other_norm = call->saved[of_weight ? SAVED_INPUT_NORM : SAVED_WEIGHT_NORM].data;
-	const real *cosine = call->saved[SAVED_COS].data;
-	double length = ((const real *)call->saved[of_weight ? SAVED_WEIGHT_NORM : SAVED_INPUT_NORM].data)[i], along = 0;
+	const real *other_norm = call->saved[of_weight ? PHIZ_MARGIN_SAVED_XNORM : PHIZ_MARGIN_SAVED_WNORM].data;
+	const real *cosine = call->saved[PHIZ_MARGIN_SAVED_COS].data;
+	const real *own_norm = call->saved[of_weight ? PHIZ_MARGIN_SAVED_WNORM : PHIZ_MARGIN_SAVED_XNORM].data;
+	double length = own_norm[i], along = 0;
 	enum { CHUNK = 128 };
 
 	for (int64_t k = 0; k < count; k++) {
@@ -193,12 +146,12 @@ static int saved(const struct phiz_node *node, const struct phiz_type *in, const
                  struct phiz_type *types)
 {
 	(void)node;
-	for (int i = 0; i < SAVED; i++)
+	for (int i = 0; i < PHIZ_MARGIN_SAVED; i++)
 		types[i].dtype = phiz_rule_wide(in[PHIZ_MARGIN_INPUT].dtype);
-	types[SAVED_COS].shape = out[0].shape;
-	types[SAVED_INPUT_NORM].shape = phiz_shape_1d(in[PHIZ_MARGIN_INPUT].shape.dim[0]);
-	types[SAVED_WEIGHT_NORM].shape = phiz_shape_1d(in[PHIZ_MARGIN_WEIGHT].shape.dim[0]);
-	return SAVED;
+	types[PHIZ_MARGIN_SAVED_COS].shape = out[0].shape;
+	types[PHIZ_MARGIN_SAVED_XNORM].shape = phiz_shape_1d(in[PHIZ_MARGIN_INPUT].shape.dim[0]);
+	types[PHIZ_MARGIN_SAVED_WNORM].shape = phiz_shape_1d(in[PHIZ_MARGIN_WEIGHT].shape.dim[0]);
+	return PHIZ_MARGIN_SAVED;
 }
 
 /* Each gradient has a part along its own row. */

@@ -58,6 +58,8 @@ static const struct {
 	{"pool", "global_avg_pool [N,512,7,7]"},
 	{"linear", "linear [N,512] [1000,512] [1000]"},
 	{"linear", "linear [N,25088] [512,25088] [512]"},
+	{"margin_linear", "margin_linear [N,512] [1140,512] i32[N] angle=0.5 training=1"},
+	{"margin_linear", "margin_linear [N,512] [50000,512] i32[N] angle=0.5 training=1"},
 	{"loss", "softmax_cross_entropy [N,1000] i32[N] smoothing=0.1"},
 };
 

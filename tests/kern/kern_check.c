@@ -223,7 +223,8 @@ static void check_workspace(const struct check *k, bool backward)
 
 		if (!k->kernel->workspace || first->dim[0] < 2 || c.node.op->input_names[i][0] == 'w')
 			continue;
-		if (c.in[i].shape.ndim == first->ndim && c.in[i].shape.dim[0] == first->dim[0])
+		bool labels = strcmp(c.node.op->input_names[i], "labels") == 0;
+		if ((labels || c.in[i].shape.ndim == first->ndim) && c.in[i].shape.dim[0] == first->dim[0])
 			c.in[i].shape.dim[0]--;
 	}
 	if (!k->kernel->workspace || c.node.op == &phiz_op_softmax_cross_entropy)

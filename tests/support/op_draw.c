@@ -262,7 +262,7 @@ static void draw_softmax_cross_entropy(struct draw *d)
 /* Of few dims every angle is near 0 or pi, where the margin's slope has a pole. */
 static void draw_margin_linear(struct draw *d)
 {
-	int64_t n = size(d), dims = 3 + size(d), classes = size(d);
+	int64_t n = size(d), dims = 3 + size(d), classes = size(d) + (d->scale > 10 ? 1010 : 0); /* two blocks */
 
 	real_input(d, PHIZ_MARGIN_INPUT, phiz_shape_2d(n, dims));
 	real_input(d, PHIZ_MARGIN_WEIGHT, phiz_shape_2d(classes, dims));

