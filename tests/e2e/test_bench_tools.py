@@ -47,5 +47,55 @@ class Kernels(unittest.TestCase):
         tool("bench_kernels", "--build", BUILD, "--batch", "0", status=2)
 
 
+class Peers(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def test_results_and_the_table_that_is_made_of_them(self):
+        tool("bench_peers", "--quick", "--rows", "112 pixels, batch 16", "--peers", "torch",
+             "--torch-python", "/no/python", "--phiz", os.path.join(BUILD, "tools", "phiz"),
+             "--out", self.path("r.json"))
+        with open(self.path("r.json")) as f:
+            results = json.load(f)
+        self.assertEqual([p["threads"] for p in results["peaks"]], [1, 2])
+        self.assertTrue(results["machine"]["cores"] >= 1 and results["rows"])
+        for row in results["rows"]:
+            self.assertGreater(row["phiz"]["ms"], 0)
+            self.assertEqual(row["peers"], {})
+            self.assertNotIn("ratio", row)
+        with open(self.path("README.md"), "w") as f:
+            f.write("before\n<!-- speed table: r.json -->\nold\n<!-- end of speed table -->\nafter\n")
+        self.assertIn("--quick", tool("speed_table", self.path("README.md"), status=1).stderr)
+
+        results["quick"] = False
+        results["versions"] = {"torch": "1.13.0a0", "ncnn": "1.0.2"}
+        results["rows"][0].update(name="one", best_peer="torch", ratio=1.25, peers={
+            "torch": {"ms": 12.5, "peak_rss_mib": 400.4}, "ncnn": {"ms": 250.4, "peak_rss_mib": 80}})
+        results["rows"][0]["phiz"].update(ms=10, gflops=results["peaks"][1]["peak_gflops"] / 2, peak_rss_mib=90.2)
+        with open(self.path("r.json"), "w") as f:
+            json.dump(results, f)
+        self.assertIn("not what", tool("speed_table", "--check", self.path("README.md"), status=1).stderr)
+        tool("speed_table", self.path("README.md"))
+        tool("speed_table", "--check", self.path("README.md"))
+        with open(self.path("README.md")) as f:
+            text = f.read()
+        self.assertIn("| one | 10.0 | 12.5 | 250 | 1.25 | 50 % | 90 / 400 |\n", text)
+        self.assertTrue(text.startswith("before\n") and text.endswith("after\n") and "old" not in text)
+        self.assertIn("PyTorch 1.13 and ncnn 1.0.2", text)
+
+    def test_wrong_words(self):
+        tool("bench_peers", "--rows", "no such row", status=1)
+        self.assertIn("no peer", tool("bench_peers", "--peers", "caffe", status=1).stderr)
+
+    def test_the_readme_says_what_was_measured(self):
+        with open(os.path.join(SOURCE, "README.md")) as f:
+            if "<!-- speed table:" in f.read():
+                tool("speed_table", "--check", os.path.join(SOURCE, "README.md"))
+
+
 if __name__ == "__main__":
     unittest.main()
