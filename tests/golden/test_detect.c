@@ -49,6 +49,12 @@ static void read_rows(struct phiz_ctx *ctx, const char *name)
 	phiz_bytes_free(&text);
 }
 
+/* The larger, or b if it is no number. Not fmax, over which gcc 12 for ARM breaks down in some loops. */
+static double worse(double a, double b)
+{
+	return b <= a ? a : b;
+}
+
 /* The largest difference of a box or a point, pixels. */
 static double distance(const struct phiz_face *f, const struct row *r)
 {
@@ -56,9 +62,9 @@ static double distance(const struct phiz_face *f, const struct row *r)
 	double worst = 0;
 
 	for (int k = 0; k < 4; k++)
-		worst = fmax(worst, fabs((double)box[k] - (double)r->number[k]));
+		worst = worse(worst, fabs((double)box[k] - (double)r->number[k]));
 	for (int k = 0; k < 2 * PHIZ_LANDMARKS; k++)
-		worst = fmax(worst, fabs((double)f->landmark[k / 2][k % 2] - (double)r->number[5 + k]));
+		worst = worse(worst, fabs((double)f->landmark[k / 2][k % 2] - (double)r->number[5 + k]));
 	return worst;
 }
 
