@@ -57,7 +57,7 @@ enum phiz_status phiz_subnet_plan(const struct phiz_subnet *net, int64_t batch, 
 {
 	struct phiz_plan_options o = {
 		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = batch, .height = height, .width = width,
-		.loss = PHIZ_NONE,
+		.loss = PHIZ_NONE, .fixed = true,
 	};
 	enum phiz_status status = phiz_plan_create(net->ctx, net->graph, &o, out);
 

@@ -115,7 +115,7 @@ static enum phiz_status infer_step(struct work *w) { return phiz_plan_forward(w-
 static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, const struct settings *s)
 {
 	struct phiz_plan_options o = {.backend = phiz_backend_cpu(), .batch = s->batch ? s->batch : 1, .height = s->size,
-	                              .width = s->size, .loss = PHIZ_NONE};
+	                              .width = s->size, .loss = PHIZ_NONE, .fixed = true};
 	struct phiz_plan_info info;
 	enum phiz_status status = phiz_model_optimize(m);
 

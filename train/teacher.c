@@ -64,6 +64,7 @@ static enum phiz_status make_plan(struct work *w)
 	o.batch = w->options->batch;
 	o.height = o.width = w->preproc.size;
 	o.loss = PHIZ_NONE;
+	o.fixed = true;
 	return phiz_plan_create(w->ctx, g, &o, &w->plan);
 }
 

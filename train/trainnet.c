@@ -407,11 +407,13 @@ static enum phiz_status make_plans(struct phiz_trainnet *net)
 	options.seed = o->seed;
 	if (net->trunk) {
 		options.mode = PHIZ_PLAN_INFER;
+		options.fixed = true; /* it is frozen; another freezing makes other plans */
 		options.batch = o->batch > o->val_batch ? o->batch : o->val_batch;
 		status = phiz_plan_create(net->ctx, net->trunk->graph, &options, &net->trunk_plan);
 	}
 	if (!status) {
 		options.mode = PHIZ_PLAN_TRAIN;
+		options.fixed = false;
 		options.batch = o->batch;
 		options.loss = net->loss;
 		status = phiz_plan_create(net->ctx, net->head, &options, &net->train_plan);

@@ -26,7 +26,7 @@ const struct phiz_kernel *phiz_cpu_kernel_at(int i)
 static bool fits(const struct phiz_kernel *kernel, const struct phiz_call *call, enum phiz_dtype dtype, bool backward,
                  unsigned features)
 {
-	return kernel->dtype == dtype && (backward ? kernel->backward : kernel->forward) != NULL &&
+	return kernel->dtype == dtype && (kernel->blocked || !phiz_call_is_blocked(call)) && (backward ? kernel->backward : kernel->forward) != NULL &&
 	       !(kernel->features & ~features) && !strcmp(kernel->op, call->node->op->name) &&
 	       (!kernel->supports || kernel->supports(call));
 }

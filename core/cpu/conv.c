@@ -124,17 +124,9 @@ static void forward_taps(const struct phiz_conv *d, struct phiz_taps *t)
 
 /* --- Gradient of the input --- */
 
-/* The input rows (or columns) first, first + stride, ... and the taps that reach them:
- * p = (h + pad - r * dilation) / stride must be whole. */
-struct residue {
-	int pixels;              /* rows of this class */
-	int taps, tap, tap_step; /* r = tap + i * tap_step */
-	int from, from_step;     /* p = h' + from + i * from_step for the h'-th row of the class */
-};
-
-static struct residue find_residue(int first, int size, int filter, int stride, int pad, int dilation)
+struct phiz_residue phiz_conv_residue(int first, int size, int filter, int stride, int pad, int dilation)
 {
-	struct residue c = {.pixels = first < size ? (size - first + stride - 1) / stride : 0, .tap = filter};
+	struct phiz_residue c = {.pixels = first < size ? (size - first + stride - 1) / stride : 0, .tap = filter};
 	for (int r = filter; r-- > 0;) {
 		if ((first + pad - r * dilation) % stride)
 			continue;
@@ -153,7 +145,7 @@ static struct residue find_residue(int first, int size, int filter, int stride, 
 
 struct backward_run {
 	const struct phiz_conv *d;
-	struct residue y, x;
+	struct phiz_residue y, x;
 	int first_y, first_x;
 	float *turned;
 };
@@ -163,7 +155,7 @@ static void turn_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct backward_run *run = arg;
 	const struct phiz_conv *d = run->d;
-	const struct residue *y = &run->y, *x = &run->x;
+	const struct phiz_residue *y = &run->y, *x = &run->x;
 	int kg = d->k / d->groups, cg = d->c / d->groups, taps = y->taps * x->taps;
 	(void)worker;
 	for (int g = (int)(begin / cg); g < d->groups && (int64_t)g * cg < end; g++) {
@@ -237,8 +229,8 @@ static void pick_class(struct backward_run *run, int first_y, int first_x)
 	const struct phiz_conv *d = run->d;
 	run->first_y = first_y;
 	run->first_x = first_x;
-	run->y = find_residue(first_y, d->h, d->r, d->stride_h, d->pad_h, d->dilation_h);
-	run->x = find_residue(first_x, d->w, d->s, d->stride_w, d->pad_w, d->dilation_w);
+	run->y = phiz_conv_residue(first_y, d->h, d->r, d->stride_h, d->pad_h, d->dilation_h);
+	run->x = phiz_conv_residue(first_x, d->w, d->s, d->stride_w, d->pad_w, d->dilation_w);
 }
 
 static void backward_input(const struct phiz_conv *d, const struct phiz_conv_inner *inner)

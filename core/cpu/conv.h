@@ -28,6 +28,16 @@ struct phiz_conv {
 
 void phiz_conv_of_conv2d(const struct phiz_call *call, struct phiz_conv *out);
 void phiz_conv_of_linear(const struct phiz_call *call, struct phiz_conv *out);
+
+/* The gradient of the input, for the input rows (or columns) first, first + stride, ...: which taps reach them, and from
+ * where. p = (h + pad - r * dilation) / stride must be whole. */
+struct phiz_residue {
+	int pixels;              /* rows of this class */
+	int taps, tap, tap_step; /* r = tap + i * tap_step */
+	int from, from_step;     /* p = h' + from + i * from_step for the h'-th row of the class */
+};
+struct phiz_residue phiz_conv_residue(int first, int size, int filter, int stride, int pad, int dilation);
+
 /* False where an index would leave 31 bits. */
 bool phiz_conv_fits(const struct phiz_conv *d);
 size_t phiz_conv_workspace(const struct phiz_conv *d, bool backward, int threads, const struct phiz_conv_inner *inner);

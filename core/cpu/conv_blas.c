@@ -359,7 +359,8 @@ static enum phiz_status conv2d_backward(struct phiz_call *call)
 }
 
 const struct phiz_kernel phiz_cpu_conv2d_f32_openblas = {
-	"conv2d", "im2col.openblas", PHIZ_F32, 0, conv2d_supports, conv2d_workspace, conv2d_forward, conv2d_backward,
+	.op = "conv2d", .name = "im2col.openblas", .dtype = PHIZ_F32, .features = 0,
+	.supports = conv2d_supports, .workspace = conv2d_workspace, .forward = conv2d_forward, .backward = conv2d_backward,
 };
 
 static bool linear_supports(const struct phiz_call *call)
@@ -398,5 +399,6 @@ static enum phiz_status linear_backward_call(struct phiz_call *call)
 }
 
 const struct phiz_kernel phiz_cpu_linear_f32_openblas = {
-	"linear", "openblas", PHIZ_F32, 0, linear_supports, linear_workspace, linear_forward_call, linear_backward_call,
+	.op = "linear", .name = "openblas", .dtype = PHIZ_F32, .features = 0,
+	.supports = linear_supports, .workspace = linear_workspace, .forward = linear_forward_call, .backward = linear_backward_call,
 };

@@ -14,6 +14,7 @@ void phiz_plan_describe(const struct phiz_plan *plan, struct phiz_plan_info *out
 	out->arena_bytes = plan->arena_bytes;
 	out->gradient_bytes = plan->gradient_bytes;
 	out->workspace_bytes = plan->workspace_bytes;
+	out->constant_bytes = plan->constant_bytes;
 	for (size_t i = 0; i < plan->n_slots; i++)
 		out->unshared_bytes += plan->slot[i].bytes;
 	for (size_t i = 0; i < plan->graph->n_values; i++)

@@ -17,6 +17,7 @@ static enum phiz_status allocate_tables(struct phiz_plan *p)
 	p->value_slot = phiz_calloc(ctx, values, sizeof *p->value_slot);
 	p->gradient_slot = phiz_calloc(ctx, values, sizeof *p->gradient_slot);
 	p->live = phiz_calloc(ctx, values, sizeof *p->live);
+	p->blocked = phiz_calloc(ctx, values, sizeof *p->blocked);
 	p->gradient = phiz_calloc(ctx, values, sizeof *p->gradient);
 	p->param_offset = phiz_calloc(ctx, values, sizeof *p->param_offset);
 	p->tensor = phiz_calloc(ctx, values, sizeof *p->tensor);
@@ -26,7 +27,7 @@ static enum phiz_status allocate_tables(struct phiz_plan *p)
 	p->saved_slot = phiz_calloc(ctx, nodes, sizeof *p->saved_slot);
 	p->alias_gradient = phiz_calloc(ctx, nodes, sizeof *p->alias_gradient);
 	p->step = phiz_calloc(ctx, 2 * nodes, sizeof *p->step);
-	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->gradient || !p->param_offset || !p->tensor ||
+	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->blocked || !p->gradient || !p->param_offset || !p->tensor ||
 	    !p->gradient_tensor || !p->live_node || !p->want || !p->saved_slot || !p->alias_gradient || !p->step)
 		return PHIZ_E_NOMEM;
 	for (size_t i = 0; i < values; i++)
@@ -129,12 +130,14 @@ static void bind_values(struct phiz_plan *p)
 		const struct phiz_type *t = &p->type[i];
 		void *data = v->tensor ? v->tensor->data : slot_memory(p, p->value_slot[i]);
 		phiz_tensor_view(&p->tensor[i], t->dtype, &t->shape, data);
+		p->tensor[i].layout = p->blocked[i] ? PHIZ_BLOCKED : PHIZ_PLAIN;
 		data = NULL;
 		if (p->gradient[i] && v->kind == PHIZ_VALUE_PARAM)
 			data = p->gradients ? p->gradients + p->param_offset[i] : NULL;
 		else if (p->gradient[i])
 			data = slot_memory(p, p->gradient_slot[i]);
 		phiz_tensor_view(&p->gradient_tensor[i], t->dtype, &t->shape, data);
+		p->gradient_tensor[i].layout = p->tensor[i].layout;
 	}
 	/* A view of a parameter (reshape of a weight) has no slot: it is where its input is. Nodes are in order. */
 	for (size_t n = 0; n < p->graph->n_nodes; n++) {
@@ -169,8 +172,11 @@ static void bind_saved(struct phiz_plan *p, struct phiz_call *call, int n)
 		return;
 	phiz_plan_types(p, n, in, out);
 	call->n_saved = node->op->saved(node, in, out, saved);
-	for (int s = 0; s < call->n_saved; s++)
+	for (int s = 0; s < call->n_saved; s++) {
 		phiz_tensor_view(&call->saved[s], saved[s].dtype, &saved[s].shape, slot_memory(p, p->saved_slot[n][s]));
+		if (phiz_shape_equal(&saved[s].shape, &call->out[0].shape)) /* a number for each output lies as the outputs do */
+			call->saved[s].layout = call->out[0].layout;
+	}
 }
 
 static void bind_step(struct phiz_plan *p, struct phiz_step *step)
@@ -188,6 +194,7 @@ static void bind_step(struct phiz_plan *p, struct phiz_step *step)
 	call->seed = p->options.seed;
 	call->step = at;
 	call->rng_stream = name_stream(node->name);
+	call->constants = step->constant_bytes && p->constants ? p->constants + step->constant_offset : NULL;
 	call->workspace = p->workspace;
 	call->workspace_bytes = p->workspace_bytes;
 	for (int i = 0; i < PHIZ_MAX_INPUTS; i++)
@@ -229,41 +236,79 @@ static void bind(struct phiz_plan *p)
 	}
 }
 
+static enum phiz_status no_kernel(struct phiz_plan *p, const struct phiz_step *step)
+{
+	const struct phiz_node *node = step->call.node;
+	return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s", node->op->name, node->name,
+	                 p->options.backend->name, step->backward ? "backward" : "forward",
+	                 phiz_dtype_name(step->call.in[0].dtype));
+}
+
+/* Binds the steps and gives each a kernel, with as many values blocked as there are kernels for. */
 static enum phiz_status choose_kernels(struct phiz_plan *p)
 {
 	const struct phiz_backend *backend = p->options.backend;
-	int threads = phiz_ctx_threads(p->ctx);
+	bool again = true;
 
-	for (size_t s = 0; s < p->n_steps; s++) {
-		struct phiz_step *step = &p->step[s];
-		const struct phiz_node *node = step->call.node;
-		enum phiz_dtype dtype = step->call.in[0].dtype;
-		step->kernel = backend->find(p->ctx, &step->call, dtype, step->backward);
-		if (!step->kernel || !(step->backward ? step->kernel->backward : step->kernel->forward))
-			return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s",
-			                 node->op->name, node->name, backend->name, step->backward ? "backward" : "forward",
-			                 phiz_dtype_name(dtype));
-		size_t need = step->kernel->workspace ? step->kernel->workspace(&step->call, step->backward, threads) : 0;
-		if (need > p->workspace_bytes)
-			p->workspace_bytes = need;
+	phiz_plan_propose_layouts(p);
+	while (again) {
+		again = false;
+		bind(p);
+		for (size_t s = 0; s < p->n_steps; s++) {
+			struct phiz_step *step = &p->step[s];
+			step->kernel = backend->find(p->ctx, &step->call, step->call.in[0].dtype, step->backward);
+			if (step->kernel)
+				continue;
+			if (!phiz_plan_take_back_layouts(p, step->node) && !again)
+				return no_kernel(p, step);
+			again = true;
+		}
 	}
 	return PHIZ_OK;
 }
 
+static void measure_kernels(struct phiz_plan *p)
+{
+	int threads = phiz_ctx_threads(p->ctx);
+
+	for (size_t s = 0; s < p->n_steps; s++) {
+		struct phiz_step *step = &p->step[s];
+		const struct phiz_kernel *kernel = step->kernel;
+		size_t need = kernel->workspace ? kernel->workspace(&step->call, step->backward, threads) : 0;
+		if (need > p->workspace_bytes)
+			p->workspace_bytes = need;
+		if (!p->options.fixed || step->backward || !kernel->constants)
+			continue;
+		step->constant_bytes = (kernel->constants(&step->call) + 63) & ~(size_t)63;
+		step->constant_offset = p->constant_bytes;
+		p->constant_bytes += step->constant_bytes;
+	}
+}
+
+static void prepare_constants(struct phiz_plan *p)
+{
+	for (size_t s = 0; s < p->n_steps; s++)
+		if (p->step[s].constant_bytes)
+			p->step[s].kernel->prepare(&p->step[s].call, p->constants + p->step[s].constant_offset);
+}
+
 static enum phiz_status allocate_memory(struct phiz_plan *p)
 {
-	size_t total = p->arena_bytes + p->gradient_bytes + p->workspace_bytes, limit = p->options.memory_limit;
+	size_t total = p->arena_bytes + p->gradient_bytes + p->workspace_bytes + p->constant_bytes;
+	size_t limit = p->options.memory_limit;
 	const struct phiz_backend *backend = p->options.backend;
 
 	if (limit && total > limit)
 		return phiz_fail(p->ctx, PHIZ_E_LIMIT,
-		                 "the plan needs %.1f MiB (activations %.1f, gradients %.1f, workspace %.1f) and %.1f MiB are "
-		                 "allowed: use a smaller batch or picture size",
+		                 "the plan needs %.1f MiB (activations %.1f, gradients %.1f, workspace %.1f, constants %.1f) and "
+		                 "%.1f MiB are allowed: use a smaller batch or picture size",
 		                 (double)total / 1048576, (double)p->arena_bytes / 1048576, (double)p->gradient_bytes / 1048576,
-		                 (double)p->workspace_bytes / 1048576, (double)limit / 1048576);
+		                 (double)p->workspace_bytes / 1048576, (double)p->constant_bytes / 1048576,
+		                 (double)limit / 1048576);
 	p->arena = backend->alloc(p->ctx, p->arena_bytes + 64);
 	p->gradients = p->arena ? backend->alloc(p->ctx, p->gradient_bytes + 64) : NULL;
-	p->workspace = p->gradients ? backend->alloc(p->ctx, p->workspace_bytes + 64) : NULL;
+	p->constants = p->gradients ? backend->alloc(p->ctx, p->constant_bytes + 64) : NULL;
+	p->workspace = p->constants ? backend->alloc(p->ctx, p->workspace_bytes + 64) : NULL;
 	return p->workspace ? PHIZ_OK : PHIZ_E_NOMEM;
 }
 
@@ -312,14 +357,16 @@ enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph 
 	status = mark_accumulation(p);
 	if (status)
 		goto fail;
-	bind(p);
 	status = choose_kernels(p);
-	if (!status)
+	if (!status) {
+		measure_kernels(p);
 		status = allocate_memory(p);
+	}
 	if (status)
 		goto fail;
 	memset(p->gradients, 0, p->gradient_bytes);
 	bind(p);
+	prepare_constants(p);
 	*out = p;
 	return PHIZ_OK;
 fail:
@@ -338,12 +385,15 @@ void phiz_plan_free(struct phiz_plan **plan)
 		backend->free(ctx, p->arena);
 	if (p->gradients)
 		backend->free(ctx, p->gradients);
+	if (p->constants)
+		backend->free(ctx, p->constants);
 	if (p->workspace)
 		backend->free(ctx, p->workspace);
 	phiz_free(ctx, p->type);
 	phiz_free(ctx, p->value_slot);
 	phiz_free(ctx, p->gradient_slot);
 	phiz_free(ctx, p->live);
+	phiz_free(ctx, p->blocked);
 	phiz_free(ctx, p->gradient);
 	phiz_free(ctx, p->param_offset);
 	phiz_free(ctx, p->tensor);

@@ -20,6 +20,7 @@ struct phiz_step {
 	unsigned first_param; /* bits of parameters whose first contribution this is: set when the caller adds */
 	double flops;
 	double seconds; /* of the last run, where the plan is timed */
+	size_t constant_bytes, constant_offset; /* of what the kernel keeps, in `constants` */
 	struct phiz_call call;
 };
 
@@ -36,6 +37,7 @@ struct phiz_plan {
 	int *value_slot, *gradient_slot; /* PHIZ_NONE: none in the arena */
 	bool *live;                      /* needed by an output or the loss */
 	bool *gradient;                  /* gets a gradient */
+	bool *blocked;                   /* its tensor and its gradient lie blocked */
 	size_t *param_offset;            /* of its gradient in `gradients`; only where gradient and kind is PARAM */
 	struct phiz_tensor *tensor, *gradient_tensor;
 
@@ -50,14 +52,17 @@ struct phiz_plan {
 	struct phiz_step *step;
 	size_t n_steps, n_forward;
 
-	size_t arena_bytes, gradient_bytes, workspace_bytes;
-	char *arena, *gradients, *workspace;
+	size_t arena_bytes, gradient_bytes, workspace_bytes, constant_bytes;
+	char *arena, *gradients, *workspace, *constants;
 };
 
 /* autograd.c: live, live_node, gradient, want. */
 void phiz_plan_mark(struct phiz_plan *p);
 /* lifetime.c: slots of values, saved values and gradients, and which of them share. */
 enum phiz_status phiz_plan_slots(struct phiz_plan *p);
+/* layout.c: sets `blocked` for all that may lie so; and clears it for what a node touches, false where nothing was set. */
+void phiz_plan_propose_layouts(struct phiz_plan *p);
+bool phiz_plan_take_back_layouts(struct phiz_plan *p, int node);
 /* arena.c: an offset for each slot such that no two that live at the same time overlap. */
 enum phiz_status phiz_arena_layout(struct phiz_ctx *ctx, struct phiz_slot *slot, size_t n, size_t *bytes);
 

@@ -11,7 +11,7 @@ static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_ca
 	const struct phiz_op *op = call->node->op;
 
 	(void)ctx;
-	if (backward && !phiz_op_has_backward(call->node))
+	if ((backward && !phiz_op_has_backward(call->node)) || phiz_call_is_blocked(call))
 		return NULL;
 	return dtype == PHIZ_F32 ? &op->reference_f32 : dtype == PHIZ_F64 ? &op->reference_f64 : NULL;
 }

@@ -258,3 +258,24 @@ bool phiz_op_has_backward(const struct phiz_node *node)
 		       (node->n_inputs <= PHIZ_CONV2D_RESIDUAL || node->input[PHIZ_CONV2D_RESIDUAL] == PHIZ_NONE);
 	return node->op->diff_mask != 0;
 }
+
+bool phiz_call_is_blocked(const struct phiz_call *call)
+{
+	for (int i = 0; i < call->n_in; i++)
+		if (call->in[i].layout != PHIZ_PLAIN)
+			return true;
+	for (int o = 0; o < call->n_out; o++)
+		if (call->out[o].layout != PHIZ_PLAIN)
+			return true;
+	return false;
+}
+
+bool phiz_call_same_layout(const struct phiz_call *call)
+{
+	for (int i = 0; i < call->n_in; i++) {
+		bool same = phiz_shape_equal(&call->in[i].shape, &call->out[0].shape);
+		if (call->in[i].layout != (same ? call->out[0].layout : PHIZ_PLAIN))
+			return false;
+	}
+	return true;
+}

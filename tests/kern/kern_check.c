@@ -31,6 +31,7 @@ struct check {
 	uint64_t seed;
 	struct tolerance_use *use;
 	enum precision precision;
+	enum op_blocks blocks; /* how the kernel's tensors lie; the exact ones are plain */
 };
 
 static const struct phiz_kernel *exact_kernel(const struct phiz_op *op)
@@ -91,6 +92,7 @@ static void check_variant(const struct check *k, const struct op_run *want, enum
 	struct op_run r;
 
 	op_run_start(&r, variant == VARIANT_THREADS ? k->threaded : k->ctx, k->c, k->kernel->dtype);
+	op_run_block(&r, k->blocks);
 	op_run_fill(&r, k->seed);
 	for (int s = 0; variant != VARIANT_THREADS && s < r.call.n_saved; s++)
 		r.call.saved[s].data = NULL;
@@ -112,6 +114,7 @@ static void check_forward(const struct check *k)
 	op_run_fill(&want, k->seed);
 	op_run_forward(&want, k->exact);
 	op_run_start(&r, k->ctx, k->c, k->kernel->dtype);
+	op_run_block(&r, k->blocks);
 	op_run_fill(&r, k->seed);
 	op_run_workspace(&r, k->kernel, false);
 	forward_alone(&r, k->kernel);
@@ -127,7 +130,7 @@ static void check_forward(const struct check *k)
 
 /* Values, and gradients in memory that holds something already; then only `want` of them are wanted. */
 static void prepare_backward(const struct check *k, struct op_run *r, const struct phiz_kernel *forward, unsigned want,
-                             unsigned accumulate)
+                             unsigned accumulate, enum op_blocks blocks)
 {
 	struct phiz_rng rng;
 
@@ -135,6 +138,7 @@ static void prepare_backward(const struct check *k, struct op_run *r, const stru
 	op_run_fill(r, k->seed);
 	op_run_workspace(r, forward, false);
 	op_run_forward(r, forward);
+	op_run_block(r, blocks);
 	for (int i = 0; i < r->call.n_in; i++) {
 		if (r->call.din[i].data)
 			op_fill_normal(&r->call.din[i], &rng);
@@ -150,11 +154,11 @@ static void check_backward(const struct check *k, unsigned want, unsigned accumu
 	struct op_run r[2], exact;
 
 	op_run_start(&exact, k->ctx, k->c, PHIZ_F64);
-	prepare_backward(k, &exact, k->exact, want, accumulate);
+	prepare_backward(k, &exact, k->exact, want, accumulate, OP_BLOCK_NONE);
 	op_run_backward(&exact, k->exact);
 	for (int t = 0; t < 2; t++) {
 		op_run_start(&r[t], t ? k->threaded : k->ctx, k->c, k->kernel->dtype);
-		prepare_backward(k, &r[t], own_forward(k), want, accumulate);
+		prepare_backward(k, &r[t], own_forward(k), want, accumulate, k->blocks);
 		op_run_workspace(&r[t], k->kernel, true);
 		backward_alone(&r[t], k->kernel);
 		op_run_guards(&r[t], k->c->text);
@@ -195,11 +199,15 @@ static void check_bad(const struct check *k, double bad, bool backward)
 		struct phiz_tensor *at;
 
 		op_run_start(&r[t], k->ctx, k->c, t ? k->kernel->dtype : PHIZ_F64);
+		if (t && !backward)
+			op_run_block(&r[t], k->blocks);
 		op_run_fill(&r[t], k->seed);
 		at = backward ? &r[t].call.dout[0] : &r[t].call.in[0];
 		op_set(at, (int64_t)(k->seed * 7919 % (uint64_t)phiz_tensor_count(at)), bad);
 		op_run_workspace(&r[t], backward && t ? own_forward(k) : kernel, false);
 		op_run_forward(&r[t], backward && t ? own_forward(k) : kernel);
+		if (t && backward)
+			op_run_block(&r[t], k->blocks);
 		op_run_workspace(&r[t], kernel, backward);
 		if (backward)
 			op_run_backward(&r[t], kernel);
@@ -230,7 +238,9 @@ static void check_workspace(const struct check *k, bool backward)
 	if (!k->kernel->workspace || c.node.op == &phiz_op_softmax_cross_entropy)
 		return;
 	op_run_start(&r, k->ctx, k->c, k->kernel->dtype);
+	op_run_block(&r, k->blocks);
 	op_run_start(&smaller, k->ctx, &c, k->kernel->dtype);
+	op_run_block(&smaller, k->blocks);
 	if (k->kernel->workspace(&smaller.call, backward, THREADS) > k->kernel->workspace(&r.call, backward, THREADS))
 		fail_msg("%s: %s: the workspace grows if the batch shrinks", k->kernel->name, k->c->text);
 	op_run_done(&r);
@@ -257,22 +267,59 @@ static void check_directions(const struct check *k, bool forward, bool backward,
 	}
 }
 
-bool kern_check(const struct phiz_kernel *kernel, const struct op_case *c, uint64_t seed, struct tolerance_use *use)
+/* What a kernel made of the parameters beforehand changes nothing. */
+static void check_constants(const struct check *k)
 {
-	struct check k = {kernel, exact_kernel(c->node.op), c, test_ctx(1), test_ctx(THREADS), seed, use,
-	                  kern_precision(kernel)};
-	bool fits, forward, backward;
+	struct op_run r[2];
+
+	for (int t = 0; t < 2; t++) {
+		op_run_start(&r[t], k->ctx, k->c, k->kernel->dtype);
+		op_run_block(&r[t], k->blocks);
+		op_run_fill(&r[t], k->seed);
+		if (t) {
+			void *constants = op_run_memory(&r[t], k->kernel->constants(&r[t].call));
+			k->kernel->prepare(&r[t].call, constants);
+			r[t].call.constants = constants;
+		}
+		op_run_workspace(&r[t], k->kernel, false);
+		forward_alone(&r[t], k->kernel);
+		op_run_guards(&r[t], k->c->text);
+	}
+	if (!same_forward(&r[0], &r[1]))
+		fail_msg("%s: %s: forward changes with constants", k->kernel->name, k->c->text);
+	op_run_done(&r[0]);
+	op_run_done(&r[1]);
+}
+
+static bool check_layout(const struct check *k)
+{
+	bool fits, forward, backward, is_blocked;
 	struct op_run r;
 	unsigned want;
 
-	op_run_start(&r, k.ctx, c, kernel->dtype);
-	fits = !kernel->supports || kernel->supports(&r.call);
-	forward = fits && kernel->forward;
-	backward = fits && kernel->backward && phiz_op_has_backward(&r.node);
+	op_run_start(&r, k->ctx, k->c, k->kernel->dtype);
+	op_run_block(&r, k->blocks);
+	is_blocked = phiz_call_is_blocked(&r.call);
+	fits = is_blocked == (k->blocks != OP_BLOCK_NONE) && (!k->kernel->supports || k->kernel->supports(&r.call));
+	forward = fits && k->kernel->forward;
+	backward = fits && k->kernel->backward && phiz_op_has_backward(&r.node);
 	want = op_wanted(&r);
 	op_run_done(&r);
-	check_directions(&k, forward, backward, want);
+	check_directions(k, forward, backward, want);
+	if (forward && k->kernel->constants)
+		check_constants(k);
+	return forward || backward;
+}
+
+bool kern_check(const struct phiz_kernel *kernel, const struct op_case *c, uint64_t seed, struct tolerance_use *use)
+{
+	struct check k = {kernel, exact_kernel(c->node.op), c, test_ctx(1), test_ctx(THREADS), seed, use,
+	                  kern_precision(kernel), OP_BLOCK_NONE};
+	bool any = false;
+
+	for (; k.blocks < (kernel->blocked ? OP_BLOCKS : OP_BLOCK_ALL); k.blocks++)
+		any = check_layout(&k) || any;
 	test_ctx_done(&k.threaded);
 	test_ctx_done(&k.ctx);
-	return forward || backward;
+	return any;
 }

@@ -26,7 +26,10 @@ static void check_kernel(const struct phiz_kernel *kernel, const struct phiz_op 
 	phiz_rng_init(&rng, 21, 0, 0, PHIZ_STREAM_TEST);
 	for (size_t d = 0; d < sizeof(draws) / sizeof(draws[0]); d++)
 		for (int i = 0; i < draws[d].count; i++) {
-			op_draw(&c, op, &rng, draws[d].scale, i % 2 == 0);
+			if (kernel->blocked && i % 3)
+				op_draw_wide(&c, op, &rng, draws[d].scale, i % 2 == 0);
+			else
+				op_draw(&c, op, &rng, draws[d].scale, i % 2 == 0);
 			checked += kern_check(kernel, &c, (uint64_t)i, &use);
 		}
 	print_message("           %s: %d cases\n", kernel->name, checked);

@@ -158,8 +158,18 @@ void op_case_parse(struct op_case *c, const char *text)
 	snprintf(c->text, sizeof(c->text), "%s", text);
 }
 
+/* Where element i lies. */
+static int64_t place_of(const struct phiz_tensor *t, int64_t i)
+{
+	if (t->layout == PHIZ_PLAIN)
+		return i;
+	int64_t area = t->shape.dim[2] * t->shape.dim[3], plane = i / area, channel = plane % t->shape.dim[1];
+	return ((plane - channel % PHIZ_BLOCK) * area + i % area * PHIZ_BLOCK) + channel % PHIZ_BLOCK;
+}
+
 double op_get(const struct phiz_tensor *t, int64_t i)
 {
+	i = place_of(t, i);
 	switch (t->dtype) {
 	case PHIZ_F32: return (double)((const float *)t->data)[i];
 	case PHIZ_F64: return ((const double *)t->data)[i];
@@ -175,6 +185,7 @@ double op_get(const struct phiz_tensor *t, int64_t i)
 
 void op_set(const struct phiz_tensor *t, int64_t i, double v)
 {
+	i = place_of(t, i);
 	switch (t->dtype) {
 	case PHIZ_F32: ((float *)t->data)[i] = (float)v; break;
 	case PHIZ_F64: ((double *)t->data)[i] = v; break;
@@ -332,6 +343,43 @@ void op_run_fill(struct op_run *r, uint64_t seed)
 	}
 	for (int i = 0; i < call->n_out; i++)
 		op_fill_normal(&call->dout[i], &rng);
+}
+
+static void block_tensor(struct op_run *r, struct phiz_tensor *t)
+{
+	const int64_t *dim = t->shape.dim;
+	size_t size = phiz_dtype_size(t->dtype), bytes;
+	if (!t->data || t->layout == PHIZ_BLOCKED || t->shape.ndim != 4 || dim[1] % PHIZ_BLOCK || dim[2] * dim[3] < 2)
+		return;
+	bytes = phiz_tensor_bytes(t);
+	unsigned char *copy = phiz_alloc(r->ctx, bytes + 1, 1);
+	assert_non_null(copy);
+	memcpy(copy, t->data, bytes);
+	t->layout = PHIZ_BLOCKED;
+	for (int64_t i = 0; i < phiz_tensor_count(t); i++)
+		memcpy((unsigned char *)t->data + (size_t)place_of(t, i) * size, copy + (size_t)i * size, size);
+	phiz_free(r->ctx, copy);
+}
+
+void op_run_block(struct op_run *r, enum op_blocks which)
+{
+	struct phiz_call *call = &r->call;
+	bool inputs = which == OP_BLOCK_ALL || which == OP_BLOCK_IN, outputs = which == OP_BLOCK_ALL || which == OP_BLOCK_OUT;
+
+	for (int i = 0; i < call->n_in; i++) {
+		bool like_output = i > 0 && phiz_shape_equal(&call->in[i].shape, &call->out[0].shape);
+		if (is_parameter(r->node.op->input_names[i < r->node.op->max_inputs ? i : 0]) || !(like_output ? outputs : inputs))
+			continue;
+		block_tensor(r, &call->in[i]);
+		block_tensor(r, &call->din[i]);
+	}
+	for (int i = 0; outputs && i < call->n_out; i++) {
+		block_tensor(r, &call->out[i]);
+		block_tensor(r, &call->dout[i]);
+	}
+	for (int s = 0; s < call->n_saved; s++)
+		if (outputs && phiz_shape_equal(&call->saved[s].shape, &call->out[0].shape))
+			block_tensor(r, &call->saved[s]);
 }
 
 void op_run_workspace(struct op_run *r, const struct phiz_kernel *kernel, bool backward)

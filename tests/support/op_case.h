@@ -30,6 +30,9 @@ void op_case_parse(struct op_case *c, const char *text);
 /* A valid case at random, dims around `scale`; trainable: one that backward takes (nothing fused into a conv2d). */
 void op_draw(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable);
 
+/* The same with channels in multiples of 16, mostly: what kernels for blocked tensors take. */
+void op_draw_wide(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable);
+
 /* A case with memory: each tensor in a block of its own between guard bytes. */
 struct op_block {
 	unsigned char *memory; /* guard, bytes, guard */
@@ -51,6 +54,10 @@ struct op_run {
 void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *c, enum phiz_dtype real);
 /* Inputs and dout from a seed, each value exact in f32, none near 0 (where relu bends), labels with a few -1. */
 void op_run_fill(struct op_run *r, uint64_t seed);
+/* Which tensors that can lie blocked do: none, all, inputs that are not of the output's shape, all others. */
+enum op_blocks { OP_BLOCK_NONE, OP_BLOCK_ALL, OP_BLOCK_IN, OP_BLOCK_OUT, OP_BLOCKS };
+/* Brings them into that layout, with their contents. */
+void op_run_block(struct op_run *r, enum op_blocks which);
 /* Workspace for this kernel and direction, as it asks for it. */
 void op_run_workspace(struct op_run *r, const struct phiz_kernel *kernel, bool backward);
 void op_run_forward(struct op_run *r, const struct phiz_kernel *kernel);
@@ -62,7 +69,7 @@ void op_run_done(struct op_run *r);
 /* Guarded memory of n bytes that lives as long as the run. */
 void *op_run_memory(struct op_run *r, size_t n);
 
-/* Element i of a tensor of any dtype. */
+/* Element i, in the order of the dims, of a tensor of any dtype and layout. */
 double op_get(const struct phiz_tensor *t, int64_t i);
 void op_set(const struct phiz_tensor *t, int64_t i, double v);
 /* Normal values, added to none. */

@@ -6,6 +6,7 @@ struct draw {
 	struct phiz_rng *rng;
 	int scale;
 	bool trainable;
+	bool wide; /* channels in blocks */
 };
 
 /* low..high */
@@ -24,14 +25,20 @@ static int64_t size(struct draw *d)
 	return between(d, 1, d->scale);
 }
 
+/* How many channels. */
+static int64_t channels(struct draw *d)
+{
+	return d->wide && between(d, 0, 3) ? PHIZ_BLOCK * between(d, 1, 3) : size(d);
+}
+
 /* 1 to 4 dims, at least `least`. */
 static struct phiz_shape any_shape(struct draw *d, int least)
 {
 	struct phiz_shape shape = {0};
 
-	shape.ndim = (int)between(d, least, 4);
+	shape.ndim = d->wide ? 4 : (int)between(d, least, 4);
 	for (int i = 0; i < shape.ndim; i++)
-		shape.dim[i] = size(d);
+		shape.dim[i] = i == 1 ? channels(d) : size(d);
 	return shape;
 }
 
@@ -41,7 +48,7 @@ static struct phiz_shape four_dims(struct draw *d, int64_t h, int64_t w)
 	struct phiz_shape shape = phiz_shape_4d(0, 0, h - 1, w - 1);
 
 	for (int i = 0; i < 4; i++)
-		shape.dim[i] += size(d);
+		shape.dim[i] += i == 1 ? channels(d) : size(d);
 	return shape;
 }
 
@@ -61,8 +68,9 @@ static void draw_conv2d(struct draw *d)
 	static const char *const names[] = {"stride_h", "stride_w", "dilation_h", "dilation_w",
 	                                    "pad_top",  "pad_left", "pad_bottom", "pad_right"};
 	bool depthwise = between(d, 0, 3) == 0;
-	int64_t groups = depthwise ? size(d) : coin(d) ? 1 : between(d, 2, 3), cg = depthwise ? 1 : size(d);
-	int64_t k = groups * (depthwise ? between(d, 1, 2) : size(d)), v[8], r[2], extent[2], hw[2];
+	int64_t groups = depthwise ? channels(d) : d->wide || coin(d) ? 1 : between(d, 2, 3);
+	int64_t cg = depthwise ? 1 : channels(d);
+	int64_t k = groups * (depthwise ? between(d, 1, 2) : channels(d)), v[8], r[2], extent[2], hw[2];
 
 	for (int i = 0; i < 8; i++) {
 		v[i] = i < 4 ? between(d, 1, i < 2 ? 3 : 2) : between(d, 0, 2);
@@ -92,7 +100,7 @@ static void draw_batch_norm(struct draw *d)
 	int64_t c = shape.dim[1];
 
 	shape.dim[0] += 3; /* of 2 values, the normalised ones are +-1 whatever they were: gradients of rounding errors */
-	shape.ndim = coin(d) ? 2 : 4;
+	shape.ndim = !d->wide && coin(d) ? 2 : 4;
 	real_input(d, 0, shape);
 	if (coin(d)) {
 		real_input(d, PHIZ_BATCH_NORM_WEIGHT, phiz_shape_1d(c));
@@ -409,7 +417,7 @@ static void draw_cast(struct draw *d)
 	op_case_attr(d->c, "dtype", PHIZ_F64);
 }
 
-void op_draw(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable)
+static void draw_case(struct draw *d, const struct phiz_op *op)
 {
 	static const struct {
 		const struct phiz_op *op;
@@ -419,11 +427,22 @@ void op_draw(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, 
 #include "core/ops/ops.def"
 #undef PHIZ_OP
 	};
-	struct draw d = {c, rng, scale, trainable};
 
-	op_case_init(c, op);
+	op_case_init(d->c, op);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].op == op)
-			table[i].draw(&d);
-	op_case_describe(c);
+			table[i].draw(d);
+	op_case_describe(d->c);
+}
+
+void op_draw(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable)
+{
+	struct draw d = {c, rng, scale, trainable, false};
+	draw_case(&d, op);
+}
+
+void op_draw_wide(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable)
+{
+	struct draw d = {c, rng, scale, trainable, true};
+	draw_case(&d, op);
 }

@@ -2,4 +2,6 @@
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/vector/batch_norm.h"
 #include "core/cpu/vector/pool.h"
+#include "core/cpu/vector/batch_norm_blocked.h"
+#include "core/cpu/vector/pool_blocked.h"
 #include "core/cpu/vector/depthwise.h"

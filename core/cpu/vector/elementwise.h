@@ -110,8 +110,10 @@ static enum phiz_status relu_backward(struct phiz_call *call)
 	return PHIZ_OK;
 }
 
-const struct phiz_kernel PHIZ_VECTOR_ROW(relu) = {PHIZ_VECTOR_KERNEL("relu"), .forward = relu_forward,
-                                                  .backward = relu_backward};
+const struct phiz_kernel PHIZ_VECTOR_ROW(relu) = {
+	PHIZ_VECTOR_KERNEL("relu"), .supports = phiz_call_same_layout, .forward = relu_forward,
+	.backward = relu_backward, .blocked = true,
+};
 
 static void leaky_relu_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
@@ -143,8 +145,10 @@ static enum phiz_status leaky_relu_backward(struct phiz_call *call)
 	return PHIZ_OK;
 }
 
-const struct phiz_kernel PHIZ_VECTOR_ROW(leaky_relu) = {PHIZ_VECTOR_KERNEL("leaky_relu"), .forward = leaky_relu_forward,
-                                                        .backward = leaky_relu_backward};
+const struct phiz_kernel PHIZ_VECTOR_ROW(leaky_relu) = {
+	PHIZ_VECTOR_KERNEL("leaky_relu"), .supports = phiz_call_same_layout, .forward = leaky_relu_forward,
+	.backward = leaky_relu_backward, .blocked = true,
+};
 
 /* --- add --- */
 
@@ -189,8 +193,10 @@ static enum phiz_status add_backward(struct phiz_call *call)
 	return PHIZ_OK;
 }
 
-const struct phiz_kernel PHIZ_VECTOR_ROW(add) = {PHIZ_VECTOR_KERNEL("add"), .forward = add_forward,
-                                                 .backward = add_backward};
+const struct phiz_kernel PHIZ_VECTOR_ROW(add) = {
+	PHIZ_VECTOR_KERNEL("add"), .supports = phiz_call_same_layout, .forward = add_forward,
+	.backward = add_backward, .blocked = true,
+};
 
 /* --- mul: of the same shape by elements, a gate by planes --- */
 
@@ -251,8 +257,16 @@ static enum phiz_status mul_backward(struct phiz_call *call)
 	return PHIZ_OK;
 }
 
-const struct phiz_kernel PHIZ_VECTOR_ROW(mul) = {PHIZ_VECTOR_KERNEL("mul"), .forward = mul_forward,
-                                                 .backward = mul_backward};
+static bool mul_supports(const struct phiz_call *call)
+{
+	bool same = phiz_shape_equal(&call->in[0].shape, &call->in[1].shape);
+	return same ? phiz_call_same_layout(call) : !phiz_call_is_blocked(call);
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(mul) = {
+	PHIZ_VECTOR_KERNEL("mul"), .supports = mul_supports, .forward = mul_forward, .backward = mul_backward,
+	.blocked = true,
+};
 
 /* --- prelu --- */
 

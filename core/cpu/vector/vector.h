@@ -18,6 +18,7 @@
 #include "core/cpu/features.h"
 #include "core/cpu/kernels.h"
 #include "core/ops/kernel.h"
+#include "core/ops/rule.h"
 
 #if !defined(PHIZ_VECTOR_ROW) || !defined(PHIZ_VECTOR_TEXT) || !defined(PHIZ_VECTOR_FEATURES)
 #error "define PHIZ_VECTOR_ROW, PHIZ_VECTOR_TEXT and PHIZ_VECTOR_FEATURES"
@@ -38,6 +39,10 @@
 /* The start of a row of the kernel table. */
 #define PHIZ_VECTOR_KERNEL(op_name) \
 	.op = op_name, .name = PHIZ_VECTOR_TEXT, .dtype = PHIZ_F32, .features = PHIZ_VECTOR_FEATURES
+
+/* The same for a row that does something else than the op's first: "blocked.vector.avx2". */
+#define PHIZ_VECTOR_KERNEL_NAMED(op_name, what) \
+	.op = op_name, .name = what "." PHIZ_VECTOR_TEXT, .dtype = PHIZ_F32, .features = PHIZ_VECTOR_FEATURES
 
 /* 16 floats; lowered to what the processor has. */
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));

@@ -17,8 +17,9 @@ static enum phiz_status conv2d_backward(struct phiz_call *call)
 }
 
 const struct phiz_kernel PHIZ_CONV_SUFFIX(conv2d) = {
-	"conv2d", PHIZ_CONV_TEXT, PHIZ_F32, PHIZ_CONV_FEATURES, phiz_conv2d_supports, conv2d_workspace, conv2d_forward,
-	conv2d_backward,
+	.op = "conv2d", .name = PHIZ_CONV_TEXT, .dtype = PHIZ_F32, .features = PHIZ_CONV_FEATURES,
+	.supports = phiz_conv2d_supports, .workspace = conv2d_workspace, .forward = conv2d_forward,
+	.backward = conv2d_backward,
 };
 
 static size_t linear_workspace(const struct phiz_call *call, bool backward, int threads)
@@ -33,6 +34,6 @@ static enum phiz_status linear_forward(struct phiz_call *call)
 
 /* Gradients are left to OpenBLAS, which is 4 to 20 times as fast where an image is one pixel. */
 const struct phiz_kernel PHIZ_CONV_SUFFIX(linear) = {
-	"linear", PHIZ_CONV_TEXT, PHIZ_F32, PHIZ_CONV_FEATURES, phiz_linear_supports, linear_workspace, linear_forward,
-	NULL,
+	.op = "linear", .name = PHIZ_CONV_TEXT, .dtype = PHIZ_F32, .features = PHIZ_CONV_FEATURES,
+	.supports = phiz_linear_supports, .workspace = linear_workspace, .forward = linear_forward,
 };

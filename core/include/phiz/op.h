@@ -24,7 +24,8 @@ struct phiz_cost {
 	double forward_bytes, backward_bytes;
 };
 
-/* Everything that a kernel sees. All tensors are contiguous. Absent inputs have data NULL and ndim -1. */
+/* Everything that a kernel sees. All tensors are contiguous, in their layout. Absent inputs have data NULL and ndim
+ * -1. */
 struct phiz_call {
 	struct phiz_ctx *ctx;
 	const struct phiz_node *node;
@@ -39,6 +40,7 @@ struct phiz_call {
 	bool training;       /* the plan's mode: batch statistics, dropout at work */
 	uint64_t seed, step; /* randomness is a function of (seed, step, stream, rng_stream) */
 	uint32_t rng_stream; /* differs from node to node */
+	const void *constants; /* what the kernel's prepare() made of parameters that stay as they are; or NULL */
 	void *workspace;     /* as many bytes as workspace() asked for, 64-byte aligned, contents undefined */
 	size_t workspace_bytes;
 };
@@ -56,6 +58,12 @@ struct phiz_kernel {
 	/* Scratch bytes for the call (may use threads); must not grow when dim 0 (the batch) shrinks. NULL: none. */
 	size_t (*workspace)(const struct phiz_call *call, bool backward, int threads);
 	phiz_kernel_fn forward, backward;
+	bool blocked; /* takes blocked tensors, in any mixture that supports() lets pass; others see plain ones only */
+	/* Forward only: bytes of what can be made of the call's parameters once and for all (filters in another order), for
+	 * plans whose parameters do not change; and that making, into 64-byte aligned memory. forward does without where
+	 * call->constants is NULL. NULL: nothing. */
+	size_t (*constants)(const struct phiz_call *call);
+	void (*prepare)(const struct phiz_call *call, void *constants);
 };
 
 struct phiz_op {

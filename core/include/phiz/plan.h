@@ -39,7 +39,10 @@ struct phiz_plan_options {
 	int loss;              /* TRAIN: the scalar value that backward starts from; PHIZ_NONE: a plan without backward */
 	bool input_gradient;   /* also give gradients of float inputs (tests) */
 	uint64_t seed;         /* for dropout */
-	size_t memory_limit;   /* bytes of arena, gradients and workspace together; 0: none. LIMIT if more is needed */
+	size_t memory_limit;   /* bytes of arena, gradients, workspace and constants together; 0: none. LIMIT if more is
+	                          needed */
+	bool fixed;            /* INFER: parameters and buffers keep their values while the plan lives, so that kernels may
+	                          keep what they make of them */
 };
 
 struct phiz_plan;
@@ -50,6 +53,7 @@ struct phiz_plan_info {
 	size_t unshared_bytes;  /* what they would take without sharing */
 	size_t gradient_bytes;  /* gradients of parameters */
 	size_t workspace_bytes;
+	size_t constant_bytes;  /* what kernels made of parameters that stay as they are */
 	size_t parameter_bytes; /* parameters and buffers of the graph, which the model owns */
 	double forward_flops, backward_flops;
 };
@@ -67,7 +71,7 @@ PHIZ_API enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 PHIZ_API void phiz_plan_set_step(struct phiz_plan *plan, uint64_t step);
 
 /* The tensor of a value with the shapes of the current batch, or NULL if the plan has none (pruned, fused). Inputs:
- * write them before a run. Outputs: valid until the next run. */
+ * write them before a run. Outputs: valid until the next run. Both are plain; what lies between may be blocked. */
 PHIZ_API struct phiz_tensor *phiz_plan_tensor(struct phiz_plan *plan, int value);
 /* The gradient of a trainable parameter (or of an input, with input_gradient), or NULL. Owned by the plan. */
 PHIZ_API struct phiz_tensor *phiz_plan_gradient(struct phiz_plan *plan, int value);

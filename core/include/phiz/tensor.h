@@ -35,13 +35,23 @@ struct phiz_type {
 	struct phiz_shape shape;
 };
 
+/* How the elements lie in memory. Within a plan, pictures may be blocked: [N, C / 16, H, W, 16], so that the channels
+ * of a pixel stand side by side. Blocked tensors have four dims, and C is a multiple of PHIZ_BLOCK; where H = W = 1 the
+ * two are the same bytes. */
+enum phiz_layout {
+	PHIZ_PLAIN = 0, /* in the order of the dims */
+	PHIZ_BLOCKED
+};
+#define PHIZ_BLOCK 16
+
 /* Counted memory; the only counted thing in phiz. */
 struct phiz_buffer;
 
 /* A view of memory. A tensor made by phiz_tensor_create holds a count of its buffer; one that is filled in by hand
- * (buffer NULL) borrows. Strides are in elements. */
+ * (buffer NULL) borrows. Strides are in elements, and are those of the plain layout. */
 struct phiz_tensor {
 	enum phiz_dtype dtype;
+	enum phiz_layout layout;
 	struct phiz_shape shape;
 	int64_t stride[PHIZ_MAX_DIMS];
 	void *data;

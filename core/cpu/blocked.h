@@ -1,0 +1,109 @@
+/* Convolution of blocked tensors (tensor.h) as sums over taps, with nothing copied: a tile is a few output pixels times
+ * 16 filters, kept in registers; under each tap, 16 channels of each pixel stand side by side in memory and are
+ * multiplied one after the other into the vector of filters that they meet.
+ *
+ *   out[n][m][p][q] (+)= sum over b < blocks, t < taps_y * taps_x, d < depth of
+ *       w[m / 16][b][t][d][m % 16] * in[n][b][p * stride_y + first_y + i * step_y][q * stride_x + first_x + j * step_x][d]
+ *
+ * with t = i * taps_x + j; a pixel outside of the image counts 0. Sums run in float over a few blocks, in this order, and
+ * these sums are then added up: the same for any number of threads, and closer than one long sum. */
+#ifndef PHIZ_CPU_BLOCKED_H
+#define PHIZ_CPU_BLOCKED_H
+
+#include <phiz/op.h>
+
+/* Sizes and strides are in floats. */
+struct phiz_blocked_sum {
+	const float *in;
+	int64_t in_image, in_block, in_row, in_col;
+	int height, width, blocks, depth;
+	int taps_y, taps_x, first_y, first_x, step_y, step_x, stride_y, stride_x;
+	const float *w;
+	int filters; /* blocks of 16 */
+	float *out;
+	int64_t images, out_image, out_block, out_row, out_col;
+	int p, q;
+	bool add; /* to what stands there */
+	/* What is done to each sum at last: bias[m] and the element of `residual` at the same place are added, then act. */
+	const float *bias, *residual;
+	int act; /* enum phiz_act */
+	float slope;
+};
+
+/* Gradients of the filters of the same sum:
+ *   dw[k / 16][b][t][d][k % 16] = sum over n, p, q of dout[n][k][p][q] * in[n][b][under tap t][d] */
+struct phiz_blocked_weights {
+	const float *in;
+	int64_t in_image, in_block, in_row, in_col;
+	int height, width, blocks, depth;
+	int taps_y, taps_x, first_y, first_x, step_y, step_x, stride_y, stride_x;
+	const float *dout;
+	int64_t images, dout_image, dout_block; /* rows of q pixels of 16 filters */
+	int p, q, filters;                      /* filters: blocks of 16 */
+	float *dw;
+};
+
+/* --- One instruction set's inner loops (blocked_tiles.h). --- */
+
+#define PHIZ_BLOCKED_PIXELS 12 /* of a tile, at most */
+
+/* Sums of a tile: some pixels times one or two blocks of filters. */
+struct phiz_blocked_tile {
+	const float *in, *zeros; /* zeros: `depth` of them */
+	int64_t in_block;
+	int blocks, taps, depth;
+	const int32_t *offset; /* [tap][pixel], `pixels` of the instruction set a row: from in; -1: outside */
+	const float *w;
+	int64_t w_filters; /* to the next block of filters */
+	float *out;
+	int64_t out_filters;
+	const int32_t *to;     /* [pixel], from out */
+	bool add;              /* to what stands there */
+	bool finish;           /* bias, residual and act are due */
+	const float *bias;     /* of the tile's filters, or NULL */
+	const float *residual; /* lies as out does, or NULL */
+	int act;
+	float slope;
+};
+
+/* sum[d][16] += sum over images, rows, pixels of in[d] * dout[16] */
+struct phiz_blocked_outer {
+	const float *in, *dout;
+	int64_t images, rows, cols;
+	int64_t in_image, in_row, in_col, dout_image, dout_row;
+	float *sum;
+};
+
+typedef void (*phiz_blocked_tile_fn)(const struct phiz_blocked_tile *t);
+typedef void (*phiz_blocked_outer_fn)(const struct phiz_blocked_outer *t);
+
+struct phiz_blocked_micro {
+	int pixels; /* of a full tile */
+	bool pairs; /* are there tiles of two blocks of filters? */
+	/* [pixels - 1], for a depth of 16 and for any */
+	phiz_blocked_tile_fn tile[PHIZ_BLOCKED_PIXELS], any[PHIZ_BLOCKED_PIXELS];
+	phiz_blocked_tile_fn pair[PHIZ_BLOCKED_PIXELS], any_pair[PHIZ_BLOCKED_PIXELS];
+	int rows; /* of the depth that `outer` takes at a time, at most */
+	phiz_blocked_outer_fn outer[16]; /* [rows - 1] */
+};
+
+/* Bytes of scratch for so many threads, for any number of images. */
+size_t phiz_blocked_sum_workspace(const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro, int threads);
+void phiz_blocked_sum_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro,
+                          void *workspace);
+void phiz_blocked_weights_run(struct phiz_ctx *ctx, const struct phiz_blocked_weights *w,
+                              const struct phiz_blocked_micro *micro);
+/* False where an offset would leave 31 bits. */
+bool phiz_blocked_sum_fits(const struct phiz_blocked_sum *s);
+
+/* --- conv2d. What a row of the kernel table is made of. --- */
+
+bool phiz_blocked_conv2d_supports(const struct phiz_call *call);
+size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward, int threads,
+                                     const struct phiz_blocked_micro *micro);
+size_t phiz_blocked_conv2d_constants(const struct phiz_call *call);
+void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants);
+enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
+enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
+
+#endif

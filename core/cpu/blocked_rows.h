@@ -1,0 +1,24 @@
+/* The rows of the kernel table for blocked convolution; the file that includes this has defined its `micro`,
+ * PHIZ_BLOCKED_ROW(op), PHIZ_BLOCKED_TEXT and PHIZ_BLOCKED_FEATURES. */
+
+static size_t conv2d_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	return phiz_blocked_conv2d_workspace(call, backward, threads, &micro);
+}
+
+static enum phiz_status conv2d_forward(struct phiz_call *call)
+{
+	return phiz_blocked_conv2d_forward(call, &micro);
+}
+
+static enum phiz_status conv2d_backward(struct phiz_call *call)
+{
+	return phiz_blocked_conv2d_backward(call, &micro);
+}
+
+const struct phiz_kernel PHIZ_BLOCKED_ROW(blocked_conv2d) = {
+	.op = "conv2d", .name = PHIZ_BLOCKED_TEXT, .dtype = PHIZ_F32, .features = PHIZ_BLOCKED_FEATURES,
+	.supports = phiz_blocked_conv2d_supports, .workspace = conv2d_workspace, .forward = conv2d_forward,
+	.backward = conv2d_backward, .blocked = true, .constants = phiz_blocked_conv2d_constants,
+	.prepare = phiz_blocked_conv2d_prepare,
+};

@@ -1,0 +1,292 @@
+/* batch_norm of blocked tensors; the formulas stand in core/ops/batch_norm.c. A plane is one image's 16 channels of a
+ * block: its mean and its squares about that mean are taken while it is in the cache, then the planes are put together
+ * in double (Chan, Golub and LeVeque 1979). Within a plane, sums run in float over BN_RUN pixels. */
+#include "core/cpu/vector/vector.h"
+
+enum { BN_RUN = 256 };
+
+struct bnb {
+	struct phiz_call *call;
+	int64_t images, blocks, area;
+	int act;
+	float slope;
+	bool batch;
+	double (*first)[PHIZ_BLOCK], (*second)[PHIZ_BLOCK]; /* of a plane: [image * blocks + block] */
+	float *mean, *scale, *of_x, *shift;                 /* of a channel; what they mean stands where they are used */
+};
+
+static void bnb_of(struct phiz_call *call, struct bnb *b)
+{
+	const int64_t *dim = call->in[PHIZ_BATCH_NORM_INPUT].shape.dim;
+	const union phiz_attr *attr = call->node->attr;
+	const int64_t planes = dim[0] * (dim[1] / PHIZ_BLOCK);
+	*b = (struct bnb){.call = call, .images = dim[0], .blocks = dim[1] / PHIZ_BLOCK, .area = dim[2] * dim[3],
+	                  .act = (int)attr[PHIZ_BATCH_NORM_ACT].i, .slope = (float)attr[PHIZ_BATCH_NORM_ACT_SLOPE].f,
+	                  .batch = bn_uses_batch(call)};
+	if (!call->workspace)
+		return;
+	b->first = (double (*)[PHIZ_BLOCK])call->workspace;
+	b->second = b->first + planes;
+	b->mean = (float *)(void *)(b->second + planes);
+	b->scale = b->mean + dim[1];
+	b->of_x = b->scale + dim[1];
+	b->shift = b->of_x + dim[1];
+}
+
+static size_t bnb_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	const int64_t *dim = call->in[PHIZ_BATCH_NORM_INPUT].shape.dim;
+	(void)backward;
+	(void)threads;
+	return (size_t)(dim[0] * dim[1]) * 2 * sizeof(double) + (size_t)dim[1] * 4 * sizeof(float);
+}
+
+INLINE void bnb_flush(double total[PHIZ_BLOCK], const lanes part[4])
+{
+	lanes all = (part[0] + part[1]) + (part[2] + part[3]);
+	for (int c = 0; c < PHIZ_BLOCK; c++)
+		total[c] += (double)all[c];
+}
+
+/* total[c] = sum over pixels of x, or of (x - mean[c])^2 */
+INLINE void bnb_sum(const float *x, int64_t area, const float *mean, double total[PHIZ_BLOCK])
+{
+	const lanes near = mean ? *(const lanes *)mean : (lanes){0};
+	for (int c = 0; c < PHIZ_BLOCK; c++)
+		total[c] = 0;
+	for (int64_t from = 0; from < area; from += BN_RUN) {
+		int64_t count = area - from < BN_RUN ? area - from : BN_RUN, i = 0;
+		const float *at = x + from * PHIZ_BLOCK;
+		lanes part[4] = {{0}};
+		for (; i + 4 <= count; i += 4)
+			for (int v = 0; v < 4; v++) {
+				lanes d = *(const lanes *)(at + (i + v) * PHIZ_BLOCK) - near;
+				if (mean)
+					d *= d;
+				part[v] += d;
+			}
+		for (; i < count; i++) {
+			lanes d = *(const lanes *)(at + i * PHIZ_BLOCK) - near;
+			if (mean)
+				d *= d;
+			part[0] += d;
+		}
+		bnb_flush(total, part);
+	}
+}
+
+static void bnb_plane_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct bnb *b = arg;
+	const float *x = phiz_in(b->call, PHIZ_BATCH_NORM_INPUT);
+	(void)worker;
+	for (int64_t i = begin; i < end; i++) {
+		const float *plane = x + i * b->area * PHIZ_BLOCK;
+		float near[PHIZ_BLOCK];
+		bnb_sum(plane, b->area, NULL, b->first[i]);
+		for (int c = 0; c < PHIZ_BLOCK; c++) {
+			b->first[i][c] /= (double)b->area;
+			near[c] = (float)b->first[i][c];
+		}
+		bnb_sum(plane, b->area, near, b->second[i]);
+		for (int c = 0; c < PHIZ_BLOCK; c++) /* what the mean was rounded by is taken off again */
+			b->second[i][c] -= (double)b->area * (b->first[i][c] - (double)near[c]) * (b->first[i][c] - (double)near[c]);
+	}
+}
+
+/* The mean and the biased variance of channel c of all planes. */
+static void bnb_join(const struct bnb *b, int64_t c, double *mean, double *var)
+{
+	const int64_t block = c / PHIZ_BLOCK, lane = c % PHIZ_BLOCK;
+	double m = 0, squares = 0;
+	for (int64_t n = 0; n < b->images; n++)
+		m += b->first[n * b->blocks + block][lane];
+	m /= (double)b->images;
+	for (int64_t n = 0; n < b->images; n++) {
+		double d = b->first[n * b->blocks + block][lane] - m;
+		squares += b->second[n * b->blocks + block][lane] + (double)b->area * d * d;
+	}
+	*mean = m;
+	*var = squares / (double)(b->images * b->area);
+	if (*var < 0)
+		*var = 0;
+}
+
+/* y = act((x - mean) * scale + shift) */
+INLINE void bnb_row(float *y, const float *x, int64_t area, const float *mean, const float *scale, const float *shift,
+                    float slope, int act)
+{
+	const lanes m = *(const lanes *)mean, s = *(const lanes *)scale, t = *(const lanes *)shift;
+	for (int64_t i = 0; i < area * PHIZ_BLOCK; i += PHIZ_BLOCK) {
+		lanes v = (*(const lanes *)(x + i) - m) * s + t;
+		float out[PHIZ_BLOCK];
+		*(lanes *)out = v;
+		for (int c = 0; c < PHIZ_BLOCK; c++)
+			out[c] = act_apply(act, slope, out[c]);
+		*(lanes *)(y + i) = *(const lanes *)out;
+	}
+}
+
+static void bnb_apply_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct bnb *b = arg;
+	const float *x = phiz_in(b->call, PHIZ_BATCH_NORM_INPUT);
+	float *y = b->call->out[0].data;
+	(void)worker;
+	for (int64_t i = begin; i < end; i++) {
+		int64_t at = i * b->area * PHIZ_BLOCK, c = i % b->blocks * PHIZ_BLOCK;
+		WITH_ACT(b->act, bnb_row, y + at, x + at, b->area, b->mean + c, b->scale + c, b->shift + c, b->slope);
+	}
+}
+
+static enum phiz_status bnb_forward(struct phiz_call *call)
+{
+	const float *w = phiz_in(call, PHIZ_BATCH_NORM_WEIGHT), *bias = phiz_in(call, PHIZ_BATCH_NORM_BIAS);
+	struct bnb b;
+	bnb_of(call, &b);
+	if (b.batch) /* a plane of a blocked tensor has two pixels at least */
+		phiz_parallel_for(call->ctx, b.images * b.blocks, 1, bnb_plane_pieces, &b);
+	for (int64_t c = 0; c < b.blocks * PHIZ_BLOCK; c++) {
+		double mean = (double)phiz_in(call, PHIZ_BATCH_NORM_MEAN)[c];
+		double var = (double)phiz_in(call, PHIZ_BATCH_NORM_VAR)[c];
+		if (b.batch) {
+			bnb_join(&b, c, &mean, &var);
+			bn_move_running(call, c, mean, var);
+		}
+		double invstd = 1 / sqrt(var + call->node->attr[PHIZ_BATCH_NORM_EPS].f);
+		double scale = (w ? (double)w[c] : 1) * invstd;
+		if (call->saved[BN_MEAN].data)
+			((float *)call->saved[BN_MEAN].data)[c] = (float)mean;
+		if (call->saved[BN_INVSTD].data)
+			((float *)call->saved[BN_INVSTD].data)[c] = (float)invstd;
+		b.mean[c] = (float)mean;
+		b.scale[c] = (float)scale;
+		b.shift[c] = (float)((bias ? (double)bias[c] : 0) - (mean - (double)b.mean[c]) * scale);
+	}
+	phiz_parallel_for(call->ctx, b.images * b.blocks, 1, bnb_apply_pieces, &b);
+	return PHIZ_OK;
+}
+
+/* --- Backward: e = dy * act'(y) --- */
+
+INLINE void bnb_e(float *e, const float *g, const float *y, float slope, int act)
+{
+	for (int c = 0; c < PHIZ_BLOCK; c++)
+		e[c] = act_gradient(act, slope, act == PHIZ_ACT_NONE ? 0 : y[c], g[c]);
+}
+
+/* Sums over pixels of e and of e * (x - mean); x NULL: the second is 0. */
+INLINE void bnb_sums(const float *g, const float *y, const float *x, int64_t area, const float *mean,
+                     double first[PHIZ_BLOCK], double second[PHIZ_BLOCK], float slope, int act)
+{
+	const lanes near = *(const lanes *)mean;
+	for (int c = 0; c < PHIZ_BLOCK; c++)
+		first[c] = second[c] = 0;
+	for (int64_t from = 0; from < area; from += BN_RUN) {
+		int64_t end = (area - from < BN_RUN ? area : from + BN_RUN) * PHIZ_BLOCK;
+		lanes part[4] = {{0}}, dot[4] = {{0}};
+		for (int64_t i = from * PHIZ_BLOCK; i < end; i += PHIZ_BLOCK) {
+			float e[PHIZ_BLOCK];
+			bnb_e(e, g + i, y + i, slope, act);
+			part[0] += *(const lanes *)e;
+			if (x)
+				dot[0] += *(const lanes *)e * (*(const lanes *)(x + i) - near);
+		}
+		bnb_flush(first, part);
+		bnb_flush(second, dot);
+	}
+}
+
+static void bnb_sums_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct bnb *b = arg;
+	const float *g = b->call->dout[0].data, *y = b->act == PHIZ_ACT_NONE ? g : b->call->out[0].data;
+	const float *x = b->of_x ? phiz_in(b->call, PHIZ_BATCH_NORM_INPUT) : NULL;
+	(void)worker;
+	for (int64_t i = begin; i < end; i++) {
+		int64_t at = i * b->area * PHIZ_BLOCK, c = i % b->blocks * PHIZ_BLOCK;
+		WITH_ACT(b->act, bnb_sums, g + at, y + at, x ? x + at : NULL, b->area, b->mean + c, b->first[i], b->second[i],
+		         b->slope);
+	}
+}
+
+/* dx (+)= e * scale - ((x - mean) * of_x + shift); x NULL: of_x and shift are 0 */
+INLINE void bnb_back_row(float *d, const float *g, const float *y, const float *x, int64_t area, const float *mean,
+                         const float *scale, const float *of_x, const float *shift, float slope, bool add, int act)
+{
+	const lanes m = *(const lanes *)mean, s = *(const lanes *)scale, t = *(const lanes *)shift;
+	const lanes o = x ? *(const lanes *)of_x : (lanes){0};
+	for (int64_t i = 0; i < area * PHIZ_BLOCK; i += PHIZ_BLOCK) {
+		float e[PHIZ_BLOCK];
+		bnb_e(e, g + i, y + i, slope, act);
+		lanes v = *(const lanes *)e * s;
+		if (x)
+			v -= (*(const lanes *)(x + i) - m) * o + t;
+		if (add)
+			v += *(const lanes *)(d + i);
+		*(lanes *)(d + i) = v;
+	}
+}
+
+static void bnb_back_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct bnb *b = arg;
+	const float *g = b->call->dout[0].data, *y = b->act == PHIZ_ACT_NONE ? g : b->call->out[0].data;
+	const float *x = b->batch ? phiz_in(b->call, PHIZ_BATCH_NORM_INPUT) : NULL;
+	float *dx = phiz_din(b->call, PHIZ_BATCH_NORM_INPUT);
+	(void)worker;
+	for (int64_t i = begin; i < end; i++) {
+		int64_t at = i * b->area * PHIZ_BLOCK, c = i % b->blocks * PHIZ_BLOCK;
+		WITH_ACT(b->act, bnb_back_row, dx + at, g + at, y + at, x ? x + at : NULL, b->area, b->mean + c, b->scale + c,
+		         b->of_x + c, b->shift + c, b->slope, phiz_adds(b->call, PHIZ_BATCH_NORM_INPUT));
+	}
+}
+
+static enum phiz_status bnb_backward(struct phiz_call *call)
+{
+	const float *w = phiz_in(call, PHIZ_BATCH_NORM_WEIGHT);
+	float *dx = phiz_din(call, PHIZ_BATCH_NORM_INPUT), *dw = phiz_din(call, PHIZ_BATCH_NORM_WEIGHT);
+	float *db = phiz_din(call, PHIZ_BATCH_NORM_BIAS), *of_x;
+	struct bnb b;
+	if (!call->dout[0].data)
+		return PHIZ_OK;
+	bnb_of(call, &b);
+	of_x = b.of_x;
+	const bool needs_x = dw || (dx && b.batch), sums = needs_x || db;
+	const double m = (double)(b.images * b.area);
+	const int64_t channels = b.blocks * PHIZ_BLOCK;
+	memcpy(b.mean, call->saved[BN_MEAN].data, (size_t)channels * sizeof *b.mean);
+	b.of_x = needs_x ? of_x : NULL;
+	if (sums)
+		phiz_parallel_for(call->ctx, b.images * b.blocks, 1, bnb_sums_pieces, &b);
+	b.of_x = of_x;
+	for (int64_t c = 0; c < channels; c++) {
+		double invstd = (double)((const float *)call->saved[BN_INVSTD].data)[c], scale = (w ? (double)w[c] : 1) * invstd;
+		double sum = 0, dot = 0;
+		for (int64_t n = 0; sums && n < b.images; n++) {
+			sum += b.first[n * b.blocks + c / PHIZ_BLOCK][c % PHIZ_BLOCK];
+			dot += b.second[n * b.blocks + c / PHIZ_BLOCK][c % PHIZ_BLOCK];
+		}
+		dot *= invstd;
+		b.scale[c] = (float)scale;
+		b.of_x[c] = (float)(scale * invstd * dot / m);
+		b.shift[c] = (float)(scale * sum / m);
+		if (dw)
+			phiz_put(&dw[c], phiz_adds(call, PHIZ_BATCH_NORM_WEIGHT), (float)dot);
+		if (db)
+			phiz_put(&db[c], phiz_adds(call, PHIZ_BATCH_NORM_BIAS), (float)sum);
+	}
+	if (dx)
+		phiz_parallel_for(call->ctx, b.images * b.blocks, 1, bnb_back_pieces, &b);
+	return PHIZ_OK;
+}
+
+static bool bnb_supports(const struct phiz_call *call)
+{
+	return call->out[0].layout == PHIZ_BLOCKED && phiz_call_same_layout(call);
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(blocked_batch_norm) = {
+	PHIZ_VECTOR_KERNEL_NAMED("batch_norm", "blocked"), .supports = bnb_supports, .workspace = bnb_workspace,
+	.forward = bnb_forward, .backward = bnb_backward, .blocked = true,
+};

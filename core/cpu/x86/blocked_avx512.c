@@ -1,0 +1,56 @@
+/* Blocked convolution with AVX-512: tiles of 12 pixels times 32 filters, 24 sums, 2 filters and a pixel in 32
+ * registers. */
+#include <immintrin.h>
+
+#include "core/cpu/features.h"
+#include "core/ops/ops.h"
+
+#define LANES 16
+#define VEC __m512
+#define LOAD(p) _mm512_loadu_ps(p)
+#define STORE(p, v) _mm512_storeu_ps(p, v)
+#define SPREAD(p) _mm512_set1_ps(*(p))
+#define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define ADD(a, b) _mm512_add_ps(a, b)
+#define ZERO() _mm512_setzero_ps()
+#define ACTIVATE(v, act, slope) activate(v, act, slope)
+#define PIXELS 12
+
+/* NaN stays NaN. */
+static inline __m512 activate(__m512 v, int act, float slope)
+{
+	if (act == PHIZ_ACT_NONE)
+		return v;
+	__mmask16 below = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_LE_OQ);
+	__m512 low = act == PHIZ_ACT_RELU ? _mm512_setzero_ps() : _mm512_mul_ps(v, _mm512_set1_ps(slope));
+	return _mm512_mask_blend_ps(below, v, low);
+}
+
+#include "core/cpu/blocked_tiles.h"
+
+#define EACH_PIXELS(M) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12)
+#define EACH_ROWS(M) EACH_PIXELS(M) M(13) M(14) M(15) M(16)
+EACH_PIXELS(TILE)
+EACH_PIXELS(PAIR)
+EACH_ROWS(OUTER)
+
+#define NAME_TILE(P) tile_##P,
+#define NAME_ANY(P) any_##P,
+#define NAME_PAIR(P) pair_##P,
+#define NAME_ANY_PAIR(P) any_pair_##P,
+#define NAME_OUTER(R) outer_##R,
+static const struct phiz_blocked_micro micro = {
+	.pixels = PIXELS,
+	.pairs = true,
+	.tile = {EACH_PIXELS(NAME_TILE)},
+	.any = {EACH_PIXELS(NAME_ANY)},
+	.pair = {EACH_PIXELS(NAME_PAIR)},
+	.any_pair = {EACH_PIXELS(NAME_ANY_PAIR)},
+	.rows = 16,
+	.outer = {EACH_ROWS(NAME_OUTER)},
+};
+
+#define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx512
+#define PHIZ_BLOCKED_TEXT "direct.avx512"
+#define PHIZ_BLOCKED_FEATURES PHIZ_CPU_AVX512
+#include "core/cpu/blocked_rows.h"
