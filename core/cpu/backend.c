@@ -26,9 +26,9 @@ const struct phiz_kernel *phiz_cpu_kernel_at(int i)
 static bool fits(const struct phiz_kernel *kernel, const struct phiz_call *call, enum phiz_dtype dtype, bool backward,
                  unsigned features)
 {
-	return kernel->dtype == dtype && (kernel->blocked || !phiz_call_is_blocked(call)) && (backward ? kernel->backward : kernel->forward) != NULL &&
-	       !(kernel->features & ~features) && !strcmp(kernel->op, call->node->op->name) &&
-	       (!kernel->supports || kernel->supports(call));
+	return kernel->dtype == dtype && (backward ? kernel->backward : kernel->forward) != NULL &&
+	       (kernel->blocked || !phiz_call_is_blocked(call)) && !(kernel->features & ~features) &&
+	       !strcmp(kernel->op, call->node->op->name) && (!kernel->supports || kernel->supports(call));
 }
 
 /* Filled upwards: what comes later in the table is preferred, and what does not fit falls back to what stands before

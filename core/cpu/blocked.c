@@ -4,9 +4,9 @@
 
 #include "core/base/thread.h"
 
-/* A piece of the work is BLOCK_PIXELS output pixels (of one or more images) times some blocks of filters. CHUNK_BYTES of
- * a block of filters stay in the first-level cache while all tiles of the piece pass over them; then the sums, which
- * rest in the output meanwhile, are added to by the next chunk. */
+/* A piece of the work is BLOCK_PIXELS output pixels (of one or more images) times some blocks of filters. CHUNK_BYTES
+ * of a block of filters stay in the first-level cache while all tiles of the piece pass over them; the sums rest in the
+ * output, and the next chunk adds to them. */
 enum { BLOCK_PIXELS = 84, CHUNK_BYTES = 18 << 10 };
 
 struct run {
@@ -52,7 +52,8 @@ static size_t table_bytes(const struct phiz_blocked_sum *s, const struct phiz_bl
 	return zeros + count + to + offset;
 }
 
-size_t phiz_blocked_sum_workspace(const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro, int threads)
+size_t phiz_blocked_sum_workspace(const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro,
+                                  int threads)
 {
 	return table_bytes(s, micro, NULL, NULL) * (size_t)threads;
 }
@@ -60,12 +61,14 @@ size_t phiz_blocked_sum_workspace(const struct phiz_blocked_sum *s, const struct
 bool phiz_blocked_sum_fits(const struct phiz_blocked_sum *s)
 {
 	const int64_t limit = INT32_MAX, plane = (int64_t)s->p * s->q, images = 2 + BLOCK_PIXELS / (plane < 1 ? 1 : plane);
-	return images * s->in_image <= limit && images * s->out_image <= limit && (int64_t)s->height * s->in_row <= limit &&
-	       (int64_t)s->taps_y * s->step_y <= limit / 2 && (int64_t)s->taps_x * s->step_x <= limit / 2;
+	return images * s->in_image <= limit && images * s->out_image <= limit &&
+	       (int64_t)s->height * s->in_row <= limit && (int64_t)s->taps_y * s->step_y <= limit / 2 &&
+	       (int64_t)s->taps_x * s->step_x <= limit / 2;
 }
 
 /* The tables of one tile: `count` pixels from output pixel `first`; offsets count from the piece's first image. */
-static void describe_tile(const struct run *run, const struct tables *t, int tile, int64_t first, int count, int64_t image)
+static void describe_tile(const struct run *run, const struct tables *t, int tile, int64_t first, int count,
+                          int64_t image)
 {
 	const struct phiz_blocked_sum *s = run->s;
 	const int pixels = run->micro->pixels, taps = tile_taps(s);
@@ -144,8 +147,8 @@ static void sum_pieces(void *arg, int64_t begin, int64_t end, int worker)
 	}
 }
 
-void phiz_blocked_sum_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro,
-                          void *workspace)
+void phiz_blocked_sum_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s,
+                          const struct phiz_blocked_micro *micro, void *workspace)
 {
 	const int threads = phiz_ctx_threads(ctx);
 	struct run run = {.s = s, .micro = micro, .pixels = s->images * s->p * s->q, .workspace = workspace,

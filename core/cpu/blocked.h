@@ -2,11 +2,12 @@
  * 16 filters, kept in registers; under each tap, 16 channels of each pixel stand side by side in memory and are
  * multiplied one after the other into the vector of filters that they meet.
  *
- *   out[n][m][p][q] (+)= sum over b < blocks, t < taps_y * taps_x, d < depth of
- *       w[m / 16][b][t][d][m % 16] * in[n][b][p * stride_y + first_y + i * step_y][q * stride_x + first_x + j * step_x][d]
+ *   out[n][m][p][q] (+)= sum over b < blocks, i < taps_y, j < taps_x, d < depth of
+ *       w[m / 16][b][i * taps_x + j][d][m % 16] *
+ *       in[n][b][p * stride_y + first_y + i * step_y][q * stride_x + first_x + j * step_x][d]
  *
- * with t = i * taps_x + j; a pixel outside of the image counts 0. Sums run in float over a few blocks, in this order, and
- * these sums are then added up: the same for any number of threads, and closer than one long sum. */
+ * where a pixel outside of the image counts 0. Sums run in float over a few blocks, in this order, and these sums are
+ * then added up: the same for any number of threads, and closer than one long sum. */
 #ifndef PHIZ_CPU_BLOCKED_H
 #define PHIZ_CPU_BLOCKED_H
 
@@ -88,9 +89,10 @@ struct phiz_blocked_micro {
 };
 
 /* Bytes of scratch for so many threads, for any number of images. */
-size_t phiz_blocked_sum_workspace(const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro, int threads);
-void phiz_blocked_sum_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro,
-                          void *workspace);
+size_t phiz_blocked_sum_workspace(const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro,
+                                  int threads);
+void phiz_blocked_sum_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s,
+                          const struct phiz_blocked_micro *micro, void *workspace);
 void phiz_blocked_weights_run(struct phiz_ctx *ctx, const struct phiz_blocked_weights *w,
                               const struct phiz_blocked_micro *micro);
 /* False where an offset would leave 31 bits. */

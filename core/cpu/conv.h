@@ -29,8 +29,8 @@ struct phiz_conv {
 void phiz_conv_of_conv2d(const struct phiz_call *call, struct phiz_conv *out);
 void phiz_conv_of_linear(const struct phiz_call *call, struct phiz_conv *out);
 
-/* The gradient of the input, for the input rows (or columns) first, first + stride, ...: which taps reach them, and from
- * where. p = (h + pad - r * dilation) / stride must be whole. */
+/* The gradient of the input, for the input rows (or columns) first, first + stride, ...: which taps reach them, and
+ * from where. p = (h + pad - r * dilation) / stride must be whole. */
 struct phiz_residue {
 	int pixels;              /* rows of this class */
 	int taps, tap, tap_step; /* r = tap + i * tap_step */

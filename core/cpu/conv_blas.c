@@ -400,5 +400,6 @@ static enum phiz_status linear_backward_call(struct phiz_call *call)
 
 const struct phiz_kernel phiz_cpu_linear_f32_openblas = {
 	.op = "linear", .name = "openblas", .dtype = PHIZ_F32, .features = 0,
-	.supports = linear_supports, .workspace = linear_workspace, .forward = linear_forward_call, .backward = linear_backward_call,
+	.supports = linear_supports, .workspace = linear_workspace, .forward = linear_forward_call,
+	.backward = linear_backward_call,
 };

@@ -259,5 +259,6 @@ static enum phiz_status backward(struct phiz_call *call)
 }
 
 const struct phiz_kernel phiz_cpu_margin_linear_f32_openblas = {
-	"margin_linear", "openblas", PHIZ_F32, 0, supports, workspace, forward, backward,
+	.op = "margin_linear", .name = "openblas", .dtype = PHIZ_F32, .supports = supports,
+	.workspace = workspace, .forward = forward, .backward = backward,
 };

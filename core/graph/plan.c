@@ -27,8 +27,9 @@ static enum phiz_status allocate_tables(struct phiz_plan *p)
 	p->saved_slot = phiz_calloc(ctx, nodes, sizeof *p->saved_slot);
 	p->alias_gradient = phiz_calloc(ctx, nodes, sizeof *p->alias_gradient);
 	p->step = phiz_calloc(ctx, 2 * nodes, sizeof *p->step);
-	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->blocked || !p->gradient || !p->param_offset || !p->tensor ||
-	    !p->gradient_tensor || !p->live_node || !p->want || !p->saved_slot || !p->alias_gradient || !p->step)
+	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->blocked || !p->gradient ||
+	    !p->param_offset || !p->tensor || !p->gradient_tensor || !p->live_node || !p->want || !p->saved_slot ||
+	    !p->alias_gradient || !p->step)
 		return PHIZ_E_NOMEM;
 	for (size_t i = 0; i < values; i++)
 		p->value_slot[i] = p->gradient_slot[i] = PHIZ_NONE;
@@ -174,7 +175,7 @@ static void bind_saved(struct phiz_plan *p, struct phiz_call *call, int n)
 	call->n_saved = node->op->saved(node, in, out, saved);
 	for (int s = 0; s < call->n_saved; s++) {
 		phiz_tensor_view(&call->saved[s], saved[s].dtype, &saved[s].shape, slot_memory(p, p->saved_slot[n][s]));
-		if (phiz_shape_equal(&saved[s].shape, &call->out[0].shape)) /* a number for each output lies as the outputs do */
+		if (phiz_shape_equal(&saved[s].shape, &call->out[0].shape)) /* one for each output: it lies as they do */
 			call->saved[s].layout = call->out[0].layout;
 	}
 }
@@ -239,8 +240,8 @@ static void bind(struct phiz_plan *p)
 static enum phiz_status no_kernel(struct phiz_plan *p, const struct phiz_step *step)
 {
 	const struct phiz_node *node = step->call.node;
-	return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s", node->op->name, node->name,
-	                 p->options.backend->name, step->backward ? "backward" : "forward",
+	return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s", node->op->name,
+	                 node->name, p->options.backend->name, step->backward ? "backward" : "forward",
 	                 phiz_dtype_name(step->call.in[0].dtype));
 }
 
@@ -300,8 +301,8 @@ static enum phiz_status allocate_memory(struct phiz_plan *p)
 
 	if (limit && total > limit)
 		return phiz_fail(p->ctx, PHIZ_E_LIMIT,
-		                 "the plan needs %.1f MiB (activations %.1f, gradients %.1f, workspace %.1f, constants %.1f) and "
-		                 "%.1f MiB are allowed: use a smaller batch or picture size",
+		                 "the plan needs %.1f MiB (activations %.1f, gradients %.1f, workspace %.1f, constants %.1f) "
+		                 "and %.1f MiB are allowed: use a smaller batch or picture size",
 		                 (double)total / 1048576, (double)p->arena_bytes / 1048576, (double)p->gradient_bytes / 1048576,
 		                 (double)p->workspace_bytes / 1048576, (double)p->constant_bytes / 1048576,
 		                 (double)limit / 1048576);

@@ -60,7 +60,8 @@ struct phiz_plan {
 void phiz_plan_mark(struct phiz_plan *p);
 /* lifetime.c: slots of values, saved values and gradients, and which of them share. */
 enum phiz_status phiz_plan_slots(struct phiz_plan *p);
-/* layout.c: sets `blocked` for all that may lie so; and clears it for what a node touches, false where nothing was set. */
+/* layout.c: sets `blocked` for all that may lie so; and clears it for what a node touches, false where nothing was
+ * set. */
 void phiz_plan_propose_layouts(struct phiz_plan *p);
 bool phiz_plan_take_back_layouts(struct phiz_plan *p, int node);
 /* arena.c: an offset for each slot such that no two that live at the same time overlap. */

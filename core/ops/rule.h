@@ -71,8 +71,8 @@ void phiz_cost_fill(const struct phiz_node *node, const struct phiz_type *in, co
 void phiz_cost_none(const struct phiz_node *node, const struct phiz_type *in, const struct phiz_type *out,
                     struct phiz_cost *cost);
 
-/* Is one of the call's inputs or outputs blocked? And: do all inputs of the output's shape lie as the output does, while
- * the other inputs are plain? */
+/* Is one of the call's inputs or outputs blocked? And: do all inputs of the output's shape lie as the output does,
+ * while the other inputs are plain? */
 bool phiz_call_is_blocked(const struct phiz_call *call);
 bool phiz_call_same_layout(const struct phiz_call *call);
 

@@ -364,11 +364,13 @@ static void block_tensor(struct op_run *r, struct phiz_tensor *t)
 void op_run_block(struct op_run *r, enum op_blocks which)
 {
 	struct phiz_call *call = &r->call;
-	bool inputs = which == OP_BLOCK_ALL || which == OP_BLOCK_IN, outputs = which == OP_BLOCK_ALL || which == OP_BLOCK_OUT;
+	bool inputs = which == OP_BLOCK_ALL || which == OP_BLOCK_IN;
+	bool outputs = which == OP_BLOCK_ALL || which == OP_BLOCK_OUT;
 
 	for (int i = 0; i < call->n_in; i++) {
 		bool like_output = i > 0 && phiz_shape_equal(&call->in[i].shape, &call->out[0].shape);
-		if (is_parameter(r->node.op->input_names[i < r->node.op->max_inputs ? i : 0]) || !(like_output ? outputs : inputs))
+		const char *name = r->node.op->input_names[i < r->node.op->max_inputs ? i : 0];
+		if (is_parameter(name) || !(like_output ? outputs : inputs))
 			continue;
 		block_tensor(r, &call->in[i]);
 		block_tensor(r, &call->din[i]);

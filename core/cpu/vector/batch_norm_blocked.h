@@ -89,8 +89,10 @@ static void bnb_plane_pieces(void *arg, int64_t begin, int64_t end, int worker)
 			near[c] = (float)b->first[i][c];
 		}
 		bnb_sum(plane, b->area, near, b->second[i]);
-		for (int c = 0; c < PHIZ_BLOCK; c++) /* what the mean was rounded by is taken off again */
-			b->second[i][c] -= (double)b->area * (b->first[i][c] - (double)near[c]) * (b->first[i][c] - (double)near[c]);
+		for (int c = 0; c < PHIZ_BLOCK; c++) { /* what the mean was rounded by is taken off again */
+			double off = b->first[i][c] - (double)near[c];
+			b->second[i][c] -= (double)b->area * off * off;
+		}
 	}
 }
 
@@ -261,7 +263,8 @@ static enum phiz_status bnb_backward(struct phiz_call *call)
 		phiz_parallel_for(call->ctx, b.images * b.blocks, 1, bnb_sums_pieces, &b);
 	b.of_x = of_x;
 	for (int64_t c = 0; c < channels; c++) {
-		double invstd = (double)((const float *)call->saved[BN_INVSTD].data)[c], scale = (w ? (double)w[c] : 1) * invstd;
+		double invstd = (double)((const float *)call->saved[BN_INVSTD].data)[c];
+		double scale = (w ? (double)w[c] : 1) * invstd;
 		double sum = 0, dot = 0;
 		for (int64_t n = 0; sums && n < b.images; n++) {
 			sum += b.first[n * b.blocks + c / PHIZ_BLOCK][c % PHIZ_BLOCK];

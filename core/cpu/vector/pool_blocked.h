@@ -1,4 +1,5 @@
-/* max_pool2d, avg_pool2d and global_avg_pool of blocked tensors: the 16 channels of a pixel are one vector. The formulas stand in core/ops. */
+/* max_pool2d, avg_pool2d and global_avg_pool of blocked tensors: the 16 channels of a pixel are one vector. The
+ * formulas stand in core/ops. */
 #include "core/cpu/vector/vector.h"
 
 static bool blocked_both(const struct phiz_call *call)
@@ -49,7 +50,8 @@ static void blocked_max_pieces(void *arg, int64_t begin, int64_t end, int worker
 		const float *x = phiz_in(call, 0) + row / d.p * d.h * d.w * PHIZ_BLOCK;
 		int64_t top = row % d.p * d.stride_h - d.pad_h, bottom = smaller(top + d.kernel_h, d.h);
 		for (int64_t q = 0; q < d.q; q++) {
-			int64_t left = q * d.stride_w - d.pad_w, right = smaller(left + d.kernel_w, d.w), at = (row * d.q + q) * PHIZ_BLOCK;
+			int64_t left = q * d.stride_w - d.pad_w, right = smaller(left + d.kernel_w, d.w);
+			int64_t at = (row * d.q + q) * PHIZ_BLOCK;
 			blocked_max_window(x, d.w, larger(top, 0), bottom, larger(left, 0), right, (float *)call->out[0].data + at,
 			                   choice ? choice + at : NULL);
 		}
