@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """The scripts that time: that they run, and that their figures hang together. No speed is tested. (label: full)"""
+import csv
 import json
+import math
 import os
+import re
 import subprocess
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 BUILD, SOURCE = os.environ["PHIZ_BUILD"], os.environ["PHIZ_SOURCE"]
 
@@ -95,6 +99,29 @@ class Peers(unittest.TestCase):
         with open(os.path.join(SOURCE, "README.md")) as f:
             if "<!-- speed table:" in f.read():
                 tool("speed_table", "--check", os.path.join(SOURCE, "README.md"))
+
+
+class Growth(unittest.TestCase):
+    def test_points_plot_and_exponents(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = tool("bench_growth", "--quick", "--only", "batch,faces", "--net", "tiny", "--threads", "1", "--phiz",
+                       os.path.join(BUILD, "tools", "phiz"), "--out", os.path.join(folder, "g"))
+            with open(os.path.join(folder, "g.csv")) as f:
+                rows = [dict(row) for row in csv.DictReader(f)]
+            plot = xml.etree.ElementTree.parse(os.path.join(folder, "g.svg"))
+        self.assertEqual([(row["sweep"], row["series"], row["x"]) for row in rows],
+                         [("batch", "infer", "1"), ("batch", "infer", "2"), ("batch", "train", "1"),
+                          ("batch", "train", "2"), ("faces", "query", "1000"), ("faces", "query", "2000")])
+        self.assertTrue(all(float(row["ms"]) > 0 and float(row["peak_mib"]) > 1 for row in rows))
+        texts = [e.text for e in plot.iter("{http://www.w3.org/2000/svg}text")]
+        # Of two points the exponent is the binary logarithm of their ratio; CSV and text round.
+        for first, second in ((rows[0], rows[1]), (rows[4], rows[5])):
+            sweep, series = first["sweep"], first["series"]
+            k = math.log2(float(second["ms"]) / float(first["ms"]))
+            line = next(line for line in out.stdout.splitlines() if line.startswith(f"{sweep} {series}: time x^"))
+            self.assertAlmostEqual(float(re.search(r"time x\^(-?[\d.]+)", line).group(1)), k, delta=0.011)
+            self.assertTrue(any(t.startswith(f"{series}: x^") for t in texts))
+        tool("bench_growth", "--only", "colour", status=1)
 
 
 if __name__ == "__main__":
