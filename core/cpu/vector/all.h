@@ -5,3 +5,4 @@
 #include "core/cpu/vector/batch_norm_blocked.h"
 #include "core/cpu/vector/pool_blocked.h"
 #include "core/cpu/vector/depthwise.h"
+#include "core/cpu/vector/depthwise_blocked.h"

@@ -41,37 +41,44 @@ static size_t bnb_workspace(const struct phiz_call *call, bool backward, int thr
 	return (size_t)(dim[0] * dim[1]) * 2 * sizeof(double) + (size_t)dim[1] * 4 * sizeof(float);
 }
 
-INLINE void bnb_flush(double total[PHIZ_BLOCK], const lanes part[4])
+/* total[c] += the sums of a run, then they are 0 again */
+INLINE void bnb_flush(double total[PHIZ_BLOCK], vec part[PARTS])
 {
-	lanes all = (part[0] + part[1]) + (part[2] + part[3]);
+	float sum[PHIZ_BLOCK];
+	EACH_PART(v) {
+		vec_store(sum + v * VEC, part[v]);
+		part[v] = (vec){0};
+	}
 	for (int c = 0; c < PHIZ_BLOCK; c++)
-		total[c] += (double)all[c];
+		total[c] += (double)sum[c];
 }
 
-/* total[c] = sum over pixels of x, or of (x - mean[c])^2 */
+/* total[c] = sum over pixels of x, or of (x - mean[c])^2. Even and odd pixels are summed apart, for speed. */
 INLINE void bnb_sum(const float *x, int64_t area, const float *mean, double total[PHIZ_BLOCK])
 {
-	const lanes near = mean ? *(const lanes *)mean : (lanes){0};
+	vec near[PARTS], part[2][PARTS];
+	EACH_PART(v) {
+		near[v] = mean ? vec_load(mean + v * VEC) : (vec){0};
+		part[0][v] = part[1][v] = (vec){0};
+	}
 	for (int c = 0; c < PHIZ_BLOCK; c++)
 		total[c] = 0;
 	for (int64_t from = 0; from < area; from += BN_RUN) {
-		int64_t count = area - from < BN_RUN ? area - from : BN_RUN, i = 0;
-		const float *at = x + from * PHIZ_BLOCK;
-		lanes part[4] = {{0}};
-		for (; i + 4 <= count; i += 4)
-			for (int v = 0; v < 4; v++) {
-				lanes d = *(const lanes *)(at + (i + v) * PHIZ_BLOCK) - near;
-				if (mean)
-					d *= d;
-				part[v] += d;
+		int64_t end = area - from < BN_RUN ? area : from + BN_RUN, i = from;
+		for (; i + 2 <= end; i += 2)
+			UNROLL
+			for (int odd = 0; odd < 2; odd++)
+				EACH_PART(v) {
+					vec d = vec_load(x + (i + odd) * PHIZ_BLOCK + v * VEC) - near[v];
+					part[odd][v] += mean ? d * d : d;
+				}
+		if (i < end)
+			EACH_PART(v) {
+				vec d = vec_load(x + i * PHIZ_BLOCK + v * VEC) - near[v];
+				part[0][v] += mean ? d * d : d;
 			}
-		for (; i < count; i++) {
-			lanes d = *(const lanes *)(at + i * PHIZ_BLOCK) - near;
-			if (mean)
-				d *= d;
-			part[0] += d;
-		}
-		bnb_flush(total, part);
+		bnb_flush(total, part[0]);
+		bnb_flush(total, part[1]);
 	}
 }
 
@@ -118,15 +125,17 @@ static void bnb_join(const struct bnb *b, int64_t c, double *mean, double *var)
 INLINE void bnb_row(float *y, const float *x, int64_t area, const float *mean, const float *scale, const float *shift,
                     float slope, int act)
 {
-	const lanes m = *(const lanes *)mean, s = *(const lanes *)scale, t = *(const lanes *)shift;
-	for (int64_t i = 0; i < area * PHIZ_BLOCK; i += PHIZ_BLOCK) {
-		lanes v = (*(const lanes *)(x + i) - m) * s + t;
-		float out[PHIZ_BLOCK];
-		*(lanes *)out = v;
-		for (int c = 0; c < PHIZ_BLOCK; c++)
-			out[c] = act_apply(act, slope, out[c]);
-		*(lanes *)(y + i) = *(const lanes *)out;
+	vec m[PARTS], s[PARTS], t[PARTS];
+	EACH_PART(v) {
+		m[v] = vec_load(mean + v * VEC);
+		s[v] = vec_load(scale + v * VEC);
+		t[v] = vec_load(shift + v * VEC);
 	}
+	for (int64_t i = 0; i < area * PHIZ_BLOCK; i += PHIZ_BLOCK)
+		EACH_PART(v) {
+			vec at = (vec_load(x + i + v * VEC) - m[v]) * s[v] + t[v];
+			vec_store(y + i + v * VEC, vec_act(act, slope, at));
+		}
 }
 
 static void bnb_apply_pieces(void *arg, int64_t begin, int64_t end, int worker)
@@ -171,29 +180,32 @@ static enum phiz_status bnb_forward(struct phiz_call *call)
 
 /* --- Backward: e = dy * act'(y) --- */
 
-INLINE void bnb_e(float *e, const float *g, const float *y, float slope, int act)
+/* e; y is not read where nothing is fused */
+INLINE vec bnb_e(const float *g, const float *y, float slope, int act)
 {
-	for (int c = 0; c < PHIZ_BLOCK; c++)
-		e[c] = act_gradient(act, slope, act == PHIZ_ACT_NONE ? 0 : y[c], g[c]);
+	return act == PHIZ_ACT_NONE ? vec_load(g) : vec_act_gradient(act, slope, vec_load(y), vec_load(g));
 }
 
 /* Sums over pixels of e and of e * (x - mean); x NULL: the second is 0. */
 INLINE void bnb_sums(const float *g, const float *y, const float *x, int64_t area, const float *mean,
                      double first[PHIZ_BLOCK], double second[PHIZ_BLOCK], float slope, int act)
 {
-	const lanes near = *(const lanes *)mean;
+	vec near[PARTS], part[PARTS], dot[PARTS];
+	EACH_PART(v) {
+		near[v] = vec_load(mean + v * VEC);
+		part[v] = dot[v] = (vec){0};
+	}
 	for (int c = 0; c < PHIZ_BLOCK; c++)
 		first[c] = second[c] = 0;
 	for (int64_t from = 0; from < area; from += BN_RUN) {
 		int64_t end = (area - from < BN_RUN ? area : from + BN_RUN) * PHIZ_BLOCK;
-		lanes part[4] = {{0}}, dot[4] = {{0}};
-		for (int64_t i = from * PHIZ_BLOCK; i < end; i += PHIZ_BLOCK) {
-			float e[PHIZ_BLOCK];
-			bnb_e(e, g + i, y + i, slope, act);
-			part[0] += *(const lanes *)e;
-			if (x)
-				dot[0] += *(const lanes *)e * (*(const lanes *)(x + i) - near);
-		}
+		for (int64_t i = from * PHIZ_BLOCK; i < end; i += PHIZ_BLOCK)
+			EACH_PART(v) {
+				vec e = bnb_e(g + i + v * VEC, y + i + v * VEC, slope, act);
+				part[v] += e;
+				if (x)
+					dot[v] += e * (vec_load(x + i + v * VEC) - near[v]);
+			}
 		bnb_flush(first, part);
 		bnb_flush(second, dot);
 	}
@@ -216,18 +228,21 @@ static void bnb_sums_pieces(void *arg, int64_t begin, int64_t end, int worker)
 INLINE void bnb_back_row(float *d, const float *g, const float *y, const float *x, int64_t area, const float *mean,
                          const float *scale, const float *of_x, const float *shift, float slope, bool add, int act)
 {
-	const lanes m = *(const lanes *)mean, s = *(const lanes *)scale, t = *(const lanes *)shift;
-	const lanes o = x ? *(const lanes *)of_x : (lanes){0};
-	for (int64_t i = 0; i < area * PHIZ_BLOCK; i += PHIZ_BLOCK) {
-		float e[PHIZ_BLOCK];
-		bnb_e(e, g + i, y + i, slope, act);
-		lanes v = *(const lanes *)e * s;
-		if (x)
-			v -= (*(const lanes *)(x + i) - m) * o + t;
-		if (add)
-			v += *(const lanes *)(d + i);
-		*(lanes *)(d + i) = v;
+	vec m[PARTS], s[PARTS], o[PARTS], t[PARTS];
+	EACH_PART(v) {
+		m[v] = vec_load(mean + v * VEC);
+		s[v] = vec_load(scale + v * VEC);
+		o[v] = x ? vec_load(of_x + v * VEC) : (vec){0};
+		t[v] = vec_load(shift + v * VEC);
 	}
+	for (int64_t i = 0; i < area * PHIZ_BLOCK; i += PHIZ_BLOCK)
+		EACH_PART(v) {
+			float *to = d + i + v * VEC;
+			vec at = bnb_e(g + i + v * VEC, y + i + v * VEC, slope, act) * s[v];
+			if (x)
+				at -= (vec_load(x + i + v * VEC) - m[v]) * o[v] + t[v];
+			vec_store(to, add ? vec_load(to) + at : at);
+		}
 }
 
 static void bnb_back_pieces(void *arg, int64_t begin, int64_t end, int worker)

@@ -20,24 +20,25 @@ static struct pool blocked_pool_of(const struct phiz_call *call)
 INLINE void blocked_max_window(const float *x, int64_t width, int64_t top, int64_t bottom, int64_t left, int64_t right,
                                float *y, int32_t *choice)
 {
-	float best[PHIZ_BLOCK];
-	int32_t at[PHIZ_BLOCK];
-	memcpy(best, x + (top * width + left) * PHIZ_BLOCK, sizeof best);
-	for (int c = 0; c < PHIZ_BLOCK; c++)
-		at[c] = (int32_t)(top * width + left);
+	vec best[PARTS];
+	vec_mask at[PARTS];
+	EACH_PART(v) {
+		best[v] = vec_load(x + (top * width + left) * PHIZ_BLOCK + v * VEC);
+		at[v] = (vec_mask){0} + (int32_t)(top * width + left);
+	}
 	for (int64_t h = top; h < bottom; h++)
-		for (int64_t w = left; w < right; w++) {
-			const float *from = x + (h * width + w) * PHIZ_BLOCK;
-			const int32_t here = (int32_t)(h * width + w);
-			for (int c = 0; c < PHIZ_BLOCK; c++) {
-				int take = (from[c] > best[c]) | (from[c] != from[c]);
-				best[c] = take ? from[c] : best[c];
-				at[c] = take ? here : at[c];
+		for (int64_t w = left; w < right; w++)
+			EACH_PART(v) {
+				vec from = vec_load(x + (h * width + w) * PHIZ_BLOCK + v * VEC);
+				vec_mask take = (from > best[v]) | (from != from);
+				best[v] = vec_pick(take, from, best[v]);
+				at[v] = (take & (int32_t)(h * width + w)) | (~take & at[v]);
 			}
-		}
-	memcpy(y, best, sizeof best);
-	if (choice)
-		memcpy(choice, at, sizeof at);
+	EACH_PART(v) {
+		vec_store(y + v * VEC, best[v]);
+		if (choice)
+			*(vec_mask_memory *)(choice + v * VEC) = at[v];
+	}
 }
 
 static void blocked_max_pieces(void *arg, int64_t begin, int64_t end, int worker)
@@ -108,12 +109,14 @@ static void blocked_avg_pieces(void *arg, int64_t begin, int64_t end, int worker
 		avg_window(row % d.p, d.stride_h, d.pad_h, d.kernel_h, d.h, count_pad, &top, &bottom, &high);
 		for (int64_t q = 0; q < d.q; q++) {
 			float *y = (float *)call->out[0].data + (row * d.q + q) * PHIZ_BLOCK;
-			lanes sum = {0};
+			vec sum[PARTS] = {{0}};
 			avg_window(q, d.stride_w, d.pad_w, d.kernel_w, d.w, count_pad, &left, &right, &wide);
 			for (int64_t h = top; h < bottom; h++)
 				for (int64_t w = left; w < right; w++)
-					sum += *(const lanes *)(x + (h * d.w + w) * PHIZ_BLOCK);
-			*(lanes *)y = sum / (float)(high * wide);
+					EACH_PART(v)
+						sum[v] += vec_load(x + (h * d.w + w) * PHIZ_BLOCK + v * VEC);
+			EACH_PART(v)
+				vec_store(y + v * VEC, sum[v] / (float)(high * wide));
 		}
 	}
 }
@@ -140,10 +143,14 @@ static void blocked_avg_back_pieces(void *arg, int64_t begin, int64_t end, int w
 			int64_t top, bottom, high, left, right, wide;
 			avg_window(i / d.q, d.stride_h, d.pad_h, d.kernel_h, d.h, count_pad, &top, &bottom, &high);
 			avg_window(i % d.q, d.stride_w, d.pad_w, d.kernel_w, d.w, count_pad, &left, &right, &wide);
-			lanes share = *(const lanes *)(dy + (plane * d.p * d.q + i) * PHIZ_BLOCK) / (float)(high * wide);
-			for (int64_t h = top; h < bottom; h++)
-				for (int64_t w = left; w < right; w++)
-					*(lanes *)(dx + (h * d.w + w) * PHIZ_BLOCK) += share;
+			EACH_PART(v) {
+				vec share = vec_load(dy + (plane * d.p * d.q + i) * PHIZ_BLOCK + v * VEC) / (float)(high * wide);
+				for (int64_t h = top; h < bottom; h++)
+					for (int64_t w = left; w < right; w++) {
+						float *to = dx + (h * d.w + w) * PHIZ_BLOCK + v * VEC;
+						vec_store(to, vec_load(to) + share);
+					}
+			}
 		}
 	}
 }
@@ -183,13 +190,12 @@ static void blocked_global_back_pieces(void *arg, int64_t begin, int64_t end, in
 	(void)worker;
 	for (int64_t plane = begin; plane < end; plane++) {
 		float *dx = phiz_din(call, 0) + plane * area * PHIZ_BLOCK;
-		lanes share = *(const lanes *)((const float *)call->dout[0].data + plane * PHIZ_BLOCK) / (float)area;
-		for (int64_t i = 0; i < area * PHIZ_BLOCK; i += PHIZ_BLOCK) {
-			if (add)
-				*(lanes *)(dx + i) += share;
-			else
-				*(lanes *)(dx + i) = share;
-		}
+		vec share[PARTS];
+		EACH_PART(v)
+			share[v] = vec_load((const float *)call->dout[0].data + plane * PHIZ_BLOCK + v * VEC) / (float)area;
+		for (int64_t i = 0; i < area * PHIZ_BLOCK; i += PHIZ_BLOCK)
+			EACH_PART(v)
+				vec_store(dx + i + v * VEC, add ? vec_load(dx + i + v * VEC) + share[v] : share[v]);
 	}
 }
 

@@ -47,6 +47,45 @@
 /* 16 floats; lowered to what the processor has. */
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 
+/* A vector as wide as the processor's registers, which compilers keep there; PARTS of them are the 16 channels of a
+ * pixel of a blocked picture. */
+#if defined(__AVX512F__)
+enum { VEC = 16 };
+#elif defined(__AVX__)
+enum { VEC = 8 };
+#else
+enum { VEC = 4 };
+#endif
+enum { PARTS = PHIZ_BLOCK / VEC };
+typedef float vec __attribute__((vector_size(VEC * 4)));
+typedef int32_t vec_mask __attribute__((vector_size(VEC * 4)));
+typedef float vec_memory __attribute__((vector_size(VEC * 4), aligned(4), may_alias));
+typedef int32_t vec_mask_memory __attribute__((vector_size(VEC * 4), aligned(4), may_alias));
+
+/* Sums and the like in arrays come to lie in registers where the loops over them are unrolled early. */
+#if defined(__clang__) || __GNUC__ >= 8
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define UNROLL
+#endif
+#define EACH_PART(v) UNROLL for (int v = 0; v < PARTS; v++)
+
+INLINE vec vec_load(const float *p)
+{
+	return *(const vec_memory *)p;
+}
+
+INLINE void vec_store(float *p, vec v)
+{
+	*(vec_memory *)p = v;
+}
+
+/* where ? a : b, lane by lane */
+INLINE vec vec_pick(vec_mask where, vec a, vec b)
+{
+	return (vec)(((vec_mask)a & where) | ((vec_mask)b & ~where));
+}
+
 enum { SUM_LANES = 64 };
 
 /* Sums of 64 lanes, in double, always in this order. */
@@ -77,6 +116,22 @@ INLINE float act_apply(int act, float slope, float v)
 	if (act == PHIZ_ACT_LEAKY_RELU)
 		return v <= 0 ? v * slope : v;
 	return v;
+}
+
+INLINE vec vec_act(int act, float slope, vec v)
+{
+	if (act == PHIZ_ACT_NONE)
+		return v;
+	return vec_pick(v <= (vec){0}, act == PHIZ_ACT_RELU ? (vec){0} : v * slope, v);
+}
+
+INLINE vec vec_act_gradient(int act, float slope, vec y, vec g)
+{
+	if (act == PHIZ_ACT_RELU)
+		return vec_pick(y <= (vec){0}, (vec){0}, g);
+	if (act == PHIZ_ACT_LEAKY_RELU)
+		return vec_pick(y > (vec){0}, g, g * slope);
+	return g;
 }
 
 /* Calls f(..., act) with a constant act, so that the loop in it has no branch. */

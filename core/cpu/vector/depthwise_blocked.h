@@ -1,0 +1,329 @@
+/* conv2d of blocked pictures with a channel of its own for each filter, and prelu: each channel by itself, so that 16
+ * channels are one vector. The formulas stand in core/ops. */
+#include "core/cpu/vector/vector.h"
+
+enum { DWB_MAX_TAPS = 64 };
+
+struct dwb {
+	struct phiz_call *call;
+	int64_t n, blocks, h, w, p, q, r, s, stride_h, stride_w, top, left, dilation_h, dilation_w;
+	int act;
+	float slope;
+	float *filter; /* [block][tap][16] */
+};
+
+static void dwb_of(struct phiz_call *call, struct dwb *d)
+{
+	const int64_t *x = call->in[PHIZ_CONV2D_INPUT].shape.dim, *w = call->in[PHIZ_CONV2D_WEIGHT].shape.dim;
+	const int64_t *y = call->out[0].shape.dim;
+	const union phiz_attr *a = call->node->attr;
+	*d = (struct dwb){
+		.call = call, .n = x[0], .blocks = x[1] / PHIZ_BLOCK, .h = x[2], .w = x[3], .p = y[2], .q = y[3],
+		.r = w[2], .s = w[3],
+		.stride_h = a[PHIZ_CONV2D_STRIDE_H].i, .stride_w = a[PHIZ_CONV2D_STRIDE_W].i,
+		.top = a[PHIZ_CONV2D_PAD_TOP].i, .left = a[PHIZ_CONV2D_PAD_LEFT].i,
+		.dilation_h = a[PHIZ_CONV2D_DILATION_H].i, .dilation_w = a[PHIZ_CONV2D_DILATION_W].i,
+		.act = (int)a[PHIZ_CONV2D_ACT].i, .slope = (float)a[PHIZ_CONV2D_ACT_SLOPE].f,
+		.filter = call->workspace,
+	};
+}
+
+static size_t dwb_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	(void)backward;
+	(void)threads;
+	return (size_t)phiz_tensor_count(&call->in[PHIZ_CONV2D_WEIGHT]) * sizeof(float);
+}
+
+static void dwb_pack(const struct dwb *d)
+{
+	const float *w = phiz_in(d->call, PHIZ_CONV2D_WEIGHT);
+	const int64_t taps = d->r * d->s;
+	for (int64_t k = 0; k < d->blocks * PHIZ_BLOCK; k++)
+		for (int64_t t = 0; t < taps; t++)
+			d->filter[(k / PHIZ_BLOCK * taps + t) * PHIZ_BLOCK + k % PHIZ_BLOCK] = w[k * taps + t];
+}
+
+/* The taps from *begin up to *end whose place first + t * step lies in 0..size-1. */
+static void dwb_taps(int64_t first, int64_t step, int64_t taps, int64_t size, int64_t *begin, int64_t *end)
+{
+	*begin = first < 0 ? (-first + step - 1) / step : 0;
+	*end = first >= size ? 0 : smaller((size - 1 - first) / step + 1, taps);
+}
+
+static void dwb_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct dwb *d = arg;
+	const float *x = phiz_in(d->call, PHIZ_CONV2D_INPUT), *bias = phiz_in(d->call, PHIZ_CONV2D_BIAS);
+	const float *z = phiz_in(d->call, PHIZ_CONV2D_RESIDUAL);
+	(void)worker;
+	for (int64_t row = begin; row < end; row++) { /* of image, block, output row */
+		const int64_t plane = row / d->p, block = plane % d->blocks, y0 = row % d->p * d->stride_h - d->top;
+		const float *from = x + plane * d->h * d->w * PHIZ_BLOCK, *w = d->filter + block * d->r * d->s * PHIZ_BLOCK;
+		int64_t r0, r1, s0, s1;
+		dwb_taps(y0, d->dilation_h, d->r, d->h, &r0, &r1);
+		for (int64_t q = 0; q < d->q; q++) {
+			const int64_t x0 = q * d->stride_w - d->left, at = (row * d->q + q) * PHIZ_BLOCK;
+			vec sum[PARTS];
+			dwb_taps(x0, d->dilation_w, d->s, d->w, &s0, &s1);
+			EACH_PART(v)
+				sum[v] = bias ? vec_load(bias + block * PHIZ_BLOCK + v * VEC) : (vec){0};
+			for (int64_t r = r0; r < r1; r++)
+				for (int64_t s = s0; s < s1; s++) {
+					const float *under = from + ((y0 + r * d->dilation_h) * d->w + x0 + s * d->dilation_w) * PHIZ_BLOCK;
+					EACH_PART(v)
+						sum[v] += vec_load(under + v * VEC) * vec_load(w + (r * d->s + s) * PHIZ_BLOCK + v * VEC);
+				}
+			EACH_PART(v) {
+				if (z)
+					sum[v] += vec_load(z + at + v * VEC);
+				vec_store((float *)d->call->out[0].data + at + v * VEC, vec_act(d->act, d->slope, sum[v]));
+			}
+		}
+	}
+}
+
+static enum phiz_status dwb_forward(struct phiz_call *call)
+{
+	struct dwb d;
+	dwb_of(call, &d);
+	dwb_pack(&d);
+	phiz_parallel_for(call->ctx, d.n * d.blocks * d.p, larger(GRAIN / (d.q * PHIZ_BLOCK), 1), dwb_pieces, &d);
+	return PHIZ_OK;
+}
+
+/* The output that tap t takes from input place i: o * stride + t * dilation - pad = i; -1: none. */
+INLINE int64_t dwb_output(int64_t i, int64_t pad, int64_t t, int64_t dilation, int64_t stride, int64_t size)
+{
+	int64_t o = i + pad - t * dilation;
+	return o < 0 || o % stride || o / stride >= size ? -1 : o / stride;
+}
+
+static void dwb_din_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct dwb *d = arg;
+	const float *g = d->call->dout[0].data;
+	const bool add = phiz_adds(d->call, PHIZ_CONV2D_INPUT);
+	(void)worker;
+	for (int64_t row = begin; row < end; row++) { /* of image, block, input row */
+		const int64_t plane = row / d->h, y = row % d->h;
+		const float *from = g + plane * d->p * d->q * PHIZ_BLOCK;
+		const float *w = d->filter + plane % d->blocks * d->r * d->s * PHIZ_BLOCK;
+		float *dx = phiz_din(d->call, PHIZ_CONV2D_INPUT) + row * d->w * PHIZ_BLOCK;
+		for (int64_t x = 0; x < d->w; x++) {
+			vec sum[PARTS];
+			EACH_PART(v)
+				sum[v] = add ? vec_load(dx + x * PHIZ_BLOCK + v * VEC) : (vec){0};
+			for (int64_t r = 0; r < d->r; r++) {
+				const int64_t p = dwb_output(y, d->top, r, d->dilation_h, d->stride_h, d->p);
+				for (int64_t s = 0; p >= 0 && s < d->s; s++) {
+					const int64_t q = dwb_output(x, d->left, s, d->dilation_w, d->stride_w, d->q);
+					if (q < 0)
+						continue;
+					EACH_PART(v)
+						sum[v] += vec_load(from + (p * d->q + q) * PHIZ_BLOCK + v * VEC) *
+						          vec_load(w + (r * d->s + s) * PHIZ_BLOCK + v * VEC);
+				}
+			}
+			EACH_PART(v)
+				vec_store(dx + x * PHIZ_BLOCK + v * VEC, sum[v]);
+		}
+	}
+}
+
+static void dwb_dweight_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct dwb *d = arg;
+	const float *x = phiz_in(d->call, PHIZ_CONV2D_INPUT), *g = d->call->dout[0].data;
+	float *dw = phiz_din(d->call, PHIZ_CONV2D_WEIGHT), *db = phiz_din(d->call, PHIZ_CONV2D_BIAS);
+	const int64_t taps = d->r * d->s;
+	(void)worker;
+	for (int64_t block = begin; block < end; block++) {
+		double sum[DWB_MAX_TAPS][PHIZ_BLOCK] = {{0}}, total[PHIZ_BLOCK] = {0};
+		for (int64_t row = 0; row < d->n * d->p; row++) {
+			const int64_t plane = row / d->p * d->blocks + block, p = row % d->p;
+			const float *dy = g + (plane * d->p + p) * d->q * PHIZ_BLOCK;
+			vec part[PARTS] = {{0}};
+			for (int64_t q = 0; db && q < d->q; q++)
+				EACH_PART(v)
+					part[v] += vec_load(dy + q * PHIZ_BLOCK + v * VEC);
+			bnb_flush(total, part);
+			for (int64_t t = 0; dw && t < taps; t++) {
+				const int64_t y = p * d->stride_h - d->top + t / d->s * d->dilation_h;
+				const int64_t left = t % d->s * d->dilation_w - d->left;
+				int64_t q0 = left < 0 ? (-left + d->stride_w - 1) / d->stride_w : 0;
+				int64_t q1 = left >= d->w ? 0 : smaller((d->w - 1 - left) / d->stride_w + 1, d->q);
+				if (y < 0 || y >= d->h)
+					continue;
+				for (int64_t q = q0; q < q1; q++) {
+					const float *under = x + ((plane * d->h + y) * d->w + q * d->stride_w + left) * PHIZ_BLOCK;
+					EACH_PART(v)
+						part[v] += vec_load(dy + q * PHIZ_BLOCK + v * VEC) * vec_load(under + v * VEC);
+				}
+				bnb_flush(sum[t], part);
+			}
+		}
+		for (int c = 0; c < PHIZ_BLOCK; c++) {
+			const int64_t k = block * PHIZ_BLOCK + c;
+			for (int64_t t = 0; dw && t < taps; t++)
+				phiz_put(&dw[k * taps + t], phiz_adds(d->call, PHIZ_CONV2D_WEIGHT), (float)sum[t][c]);
+			if (db)
+				phiz_put(&db[k], phiz_adds(d->call, PHIZ_CONV2D_BIAS), (float)total[c]);
+		}
+	}
+}
+
+static enum phiz_status dwb_backward(struct phiz_call *call)
+{
+	struct dwb d;
+	if (!call->dout[0].data)
+		return PHIZ_OK;
+	dwb_of(call, &d);
+	dwb_pack(&d);
+	if (phiz_din(call, PHIZ_CONV2D_INPUT))
+		phiz_parallel_for(call->ctx, d.n * d.blocks * d.h, larger(GRAIN / (d.w * PHIZ_BLOCK), 1), dwb_din_pieces, &d);
+	if (phiz_din(call, PHIZ_CONV2D_WEIGHT) || phiz_din(call, PHIZ_CONV2D_BIAS))
+		phiz_parallel_for(call->ctx, d.blocks, 1, dwb_dweight_pieces, &d);
+	return PHIZ_OK;
+}
+
+static bool dwb_supports(const struct phiz_call *call)
+{
+	const struct phiz_tensor *x = &call->in[PHIZ_CONV2D_INPUT], *w = &call->in[PHIZ_CONV2D_WEIGHT];
+	const struct phiz_tensor *z = call->n_in > PHIZ_CONV2D_RESIDUAL ? &call->in[PHIZ_CONV2D_RESIDUAL] : NULL;
+	return x->layout == PHIZ_BLOCKED && call->out[0].layout == PHIZ_BLOCKED &&
+	       (!z || z->shape.ndim < 0 || z->layout == PHIZ_BLOCKED) && w->shape.dim[1] == 1 &&
+	       w->shape.dim[0] == x->shape.dim[1] && w->shape.dim[2] * w->shape.dim[3] <= DWB_MAX_TAPS;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(blocked_depthwise) = {
+	PHIZ_VECTOR_KERNEL_NAMED("conv2d", "blocked.depthwise"), .supports = dwb_supports, .workspace = dwb_workspace,
+	.forward = dwb_forward, .backward = dwb_backward, .blocked = true,
+};
+
+/* --- prelu --- */
+
+struct prelub {
+	struct phiz_call *call;
+	int64_t images, blocks, area;
+	bool one; /* a single weight */
+};
+
+static struct prelub prelub_of(struct phiz_call *call)
+{
+	const int64_t *dim = call->in[PHIZ_PRELU_INPUT].shape.dim;
+	struct prelub d = {call, dim[0], dim[1] / PHIZ_BLOCK, dim[2] * dim[3],
+	                   phiz_tensor_count(&call->in[PHIZ_PRELU_WEIGHT]) == 1};
+	return d;
+}
+
+static void prelub_slopes(const struct prelub *d, int64_t block, float slope[PHIZ_BLOCK])
+{
+	const float *w = phiz_in(d->call, PHIZ_PRELU_WEIGHT);
+	for (int c = 0; c < PHIZ_BLOCK; c++)
+		slope[c] = w[d->one ? 0 : block * PHIZ_BLOCK + c];
+}
+
+static void prelub_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct prelub *d = arg;
+	(void)worker;
+	for (int64_t plane = begin; plane < end; plane++) {
+		const int64_t at = plane * d->area * PHIZ_BLOCK;
+		const float *x = phiz_in(d->call, PHIZ_PRELU_INPUT) + at;
+		float *y = (float *)d->call->out[0].data + at, slope[PHIZ_BLOCK];
+		prelub_slopes(d, plane % d->blocks, slope);
+		vec s[PARTS];
+		EACH_PART(v)
+			s[v] = vec_load(slope + v * VEC);
+		for (int64_t i = 0; i < d->area * PHIZ_BLOCK; i += PHIZ_BLOCK)
+			EACH_PART(v) {
+				vec at_x = vec_load(x + i + v * VEC);
+				vec_store(y + i + v * VEC, vec_pick(at_x > (vec){0}, at_x, at_x * s[v]));
+			}
+	}
+}
+
+static int64_t prelub_grain(const struct prelub *d)
+{
+	return larger(GRAIN / (d->area * PHIZ_BLOCK), 1);
+}
+
+static enum phiz_status prelub_forward(struct phiz_call *call)
+{
+	struct prelub d = prelub_of(call);
+	phiz_parallel_for(call->ctx, d.images * d.blocks, prelub_grain(&d), prelub_pieces, &d);
+	return PHIZ_OK;
+}
+
+static void prelub_weight_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct prelub *d = arg;
+	const float *x = phiz_in(d->call, PHIZ_PRELU_INPUT), *g = d->call->dout[0].data;
+	float *dw = phiz_din(d->call, PHIZ_PRELU_WEIGHT);
+	(void)worker;
+	for (int64_t piece = begin; piece < end; piece++) { /* a block of channels, or all of them for a single weight */
+		const int64_t from = d->one ? 0 : piece, to = d->one ? d->blocks : piece + 1;
+		double sum[PHIZ_BLOCK] = {0}, total = 0;
+		for (int64_t plane = 0; plane < d->images * d->blocks; plane++) {
+			const int64_t at = plane * d->area * PHIZ_BLOCK;
+			if (plane % d->blocks < from || plane % d->blocks >= to)
+				continue;
+			for (int64_t i = at; i < at + d->area * PHIZ_BLOCK; i += PHIZ_BLOCK)
+				for (int c = 0; c < PHIZ_BLOCK; c++)
+					sum[c] += x[i + c] > 0 ? 0 : (double)x[i + c] * (double)g[i + c];
+		}
+		for (int c = 0; c < PHIZ_BLOCK; c++) {
+			total += sum[c];
+			if (!d->one)
+				phiz_put(&dw[piece * PHIZ_BLOCK + c], phiz_adds(d->call, PHIZ_PRELU_WEIGHT), (float)sum[c]);
+		}
+		if (d->one)
+			phiz_put(&dw[0], phiz_adds(d->call, PHIZ_PRELU_WEIGHT), (float)total);
+	}
+}
+
+static void prelub_input_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct prelub *d = arg;
+	const bool add = phiz_adds(d->call, PHIZ_PRELU_INPUT);
+	(void)worker;
+	for (int64_t plane = begin; plane < end; plane++) {
+		const int64_t at = plane * d->area * PHIZ_BLOCK;
+		const float *x = phiz_in(d->call, PHIZ_PRELU_INPUT) + at, *g = (const float *)d->call->dout[0].data + at;
+		float *dx = phiz_din(d->call, PHIZ_PRELU_INPUT) + at, slope[PHIZ_BLOCK];
+		prelub_slopes(d, plane % d->blocks, slope);
+		vec s[PARTS];
+		EACH_PART(v)
+			s[v] = vec_load(slope + v * VEC);
+		for (int64_t i = 0; i < d->area * PHIZ_BLOCK; i += PHIZ_BLOCK)
+			EACH_PART(v) {
+				vec at_g = vec_load(g + i + v * VEC);
+				vec d_x = vec_pick(vec_load(x + i + v * VEC) > (vec){0}, at_g, at_g * s[v]);
+				vec_store(dx + i + v * VEC, add ? vec_load(dx + i + v * VEC) + d_x : d_x);
+			}
+	}
+}
+
+/* dw first: dx may be dy. */
+static enum phiz_status prelub_backward(struct phiz_call *call)
+{
+	struct prelub d = prelub_of(call);
+	if (!call->dout[0].data)
+		return PHIZ_OK;
+	if (phiz_din(call, PHIZ_PRELU_WEIGHT))
+		phiz_parallel_for(call->ctx, d.one ? 1 : d.blocks, 1, prelub_weight_pieces, &d);
+	if (phiz_din(call, PHIZ_PRELU_INPUT))
+		phiz_parallel_for(call->ctx, d.images * d.blocks, prelub_grain(&d), prelub_input_pieces, &d);
+	return PHIZ_OK;
+}
+
+static bool prelub_supports(const struct phiz_call *call)
+{
+	return call->in[PHIZ_PRELU_INPUT].layout == PHIZ_BLOCKED && call->out[0].layout == PHIZ_BLOCKED;
+}
+
+const struct phiz_kernel PHIZ_VECTOR_ROW(blocked_prelu) = {
+	PHIZ_VECTOR_KERNEL_NAMED("prelu", "blocked"), .supports = prelub_supports, .forward = prelub_forward,
+	.backward = prelub_backward, .blocked = true,
+};
