@@ -18,8 +18,8 @@ bool kern_check(const struct phiz_kernel *kernel, const struct op_case *c, uint6
 /* kern_kernels --bench [--threads N] [--batch N] [--seconds S] [--all] [--json] [GROUP | WORD | CASE]...: times the
  * cases of kern_cases.h of these groups, or whose text holds the word, or a case as op_case_parse reads it (N: the
  * batch); without any, all. Forward, data gradient (of input 0 alone), weight gradient (of the others alone), backward
- * (all); of each the kernel that a plan would take, with --all every one that the processor has and PHIZ_CPU allows,
- * and the reference. Held against the machine's peak, measured first. Returns an exit status. */
+ * (all); of each the kernel and the layout that a plan would take, with --all every one that the processor has and
+ * PHIZ_CPU allows, and the reference. Held against the machine's peak, measured first. Returns an exit status. */
 int kern_bench(int n_words, char **words);
 
 /* Does this processor have what row i of the kernel table needs? */

@@ -24,6 +24,7 @@ struct bench {
 	int64_t threads, batch;
 	double seconds; /* for each kernel and pass */
 	bool all, json;
+	bool blocked[2]; /* of the case at hand: a plan would lay its tensors blocked, forward and backward */
 };
 
 enum pass { FORWARD, DATA_GRADIENT, WEIGHT_GRADIENT, BACKWARD, PASSES };
@@ -56,22 +57,24 @@ static double time_call(struct op_run *r, const struct phiz_kernel *kernel, bool
 	return times[n / 2];
 }
 
-static void report(const struct bench *b, const char *group, const char *text, const struct phiz_kernel *kernel,
-                   enum pass pass, double seconds, double flops, double bytes)
+static void report(const struct bench *b, const char *group, const struct op_case *c, const struct op_run *r,
+                   const struct phiz_kernel *kernel, enum pass pass, double seconds, double flops, double bytes)
 {
+	const char *layout = phiz_call_is_blocked(&r->call) ? "blocked" : "plain";
 	bool memory;
 	double share = phiz_peak_share(&b->peak, flops, bytes, seconds, &memory);
 	const char *bound = memory ? "memory" : "compute";
 
 	if (b->json)
-		printf("{\"group\":\"%s\",\"case\":\"%s\",\"kernel\":\"%s\",\"pass\":\"%s\",\"threads\":%d,\"ms\":%.5f,"
+		printf("{\"group\":\"%s\",\"case\":\"%s\",\"kernel\":\"%s\",\"layout\":\"%s\",\"pass\":\"%s\","
+		       "\"threads\":%d,\"ms\":%.5f,"
 		       "\"gflops\":%.3f,\"gbps\":%.3f,\"peak_gflops\":%.2f,\"peak_gbps\":%.2f,\"peak_share\":%.5f,"
 		       "\"bound\":\"%s\"}\n",
-		       group, text, kernel->name, pass_name[pass], b->peak.threads, seconds * 1e3, flops / seconds * 1e-9,
-		       bytes / seconds * 1e-9, b->peak.gflops, b->peak.gbps, share, bound);
+		       group, c->text, kernel->name, layout, pass_name[pass], b->peak.threads, seconds * 1e3,
+		       flops / seconds * 1e-9, bytes / seconds * 1e-9, b->peak.gflops, b->peak.gbps, share, bound);
 	else
-		printf("  %-15s %-32s %10.3f ms %8.1f GFLOP/s %7.1f GB/s %6.1f %% of peak (%s)\n", pass_name[pass],
-		       kernel->name, seconds * 1e3, flops / seconds * 1e-9, bytes / seconds * 1e-9, 100 * share, bound);
+		printf("  %-15s %-24s %-7s %10.3f ms %8.1f GFLOP/s %7.1f GB/s %6.1f %% of peak (%s)\n", pass_name[pass],
+		       kernel->name, layout, seconds * 1e3, flops / seconds * 1e-9, bytes / seconds * 1e-9, 100 * share, bound);
 	fflush(stdout);
 }
 
@@ -90,13 +93,43 @@ static unsigned pass_gradients(enum pass pass, const struct op_run *r)
 	}
 }
 
-/* The kernel that a plan would take, or all that the processor has and PHIZ_CPU allows. */
+static bool fits(const struct op_run *r, const struct phiz_kernel *kernel, bool backward)
+{
+	return (backward ? kernel->backward : kernel->forward) && (!backward || phiz_op_has_backward(&r->node)) &&
+	       (kernel->blocked || !phiz_call_is_blocked(&r->call)) && (!kernel->supports || kernel->supports(&r->call));
+}
+
+/* Is there a fast kernel for the call as it lies? */
+static bool has_fast(const struct bench *b, const struct op_run *r, bool backward)
+{
+	const struct phiz_kernel *found = phiz_backend_cpu()->find(b->ctx, &r->call, PHIZ_F32, backward);
+	return found && found != &r->node.op->reference_f32;
+}
+
+/* The kernel that a plan would take, which lays tensors blocked where there is a kernel for it, or all that the
+ * processor has and PHIZ_CPU allows, plain and blocked. */
 static bool wanted(const struct bench *b, const struct op_run *r, const struct phiz_kernel *kernel, bool backward)
 {
-	if (!(backward ? kernel->backward : kernel->forward) || (backward && !phiz_op_has_backward(&r->node)) ||
-	    (kernel->supports && !kernel->supports(&r->call)))
+	bool blocked = phiz_call_is_blocked(&r->call);
+
+	if (!fits(r, kernel, backward))
 		return false;
-	return b->all || phiz_backend_cpu()->find(b->ctx, &r->call, kernel->dtype, backward) == kernel;
+	if (b->all)
+		return true;
+	return blocked == b->blocked[backward] &&
+	       phiz_backend_cpu()->find(b->ctx, &r->call, kernel->dtype, backward) == kernel;
+}
+
+/* What a session makes of its parameters once and for all; training has none of it, nor has a backward. */
+static void prepare_constants(struct op_run *r, const struct phiz_kernel *kernel, enum pass pass)
+{
+	r->call.constants = NULL;
+	if (pass == FORWARD && kernel->constants && kernel->constants(&r->call)) {
+		void *constants = op_run_memory(r, kernel->constants(&r->call));
+
+		kernel->prepare(&r->call, constants);
+		r->call.constants = constants;
+	}
 }
 
 static void bench_pass(const struct bench *b, const char *group, const struct op_case *c, struct op_run *r,
@@ -120,18 +153,20 @@ static void bench_pass(const struct bench *b, const char *group, const struct op
 	}
 	phiz_node_cost(&r->node, c->in, out, pass != FORWARD, want, &flops, &bytes);
 	op_run_workspace(r, kernel, pass != FORWARD);
-	report(b, group, c->text, kernel, pass, time_call(r, kernel, pass != FORWARD, b->seconds), flops, bytes);
+	prepare_constants(r, kernel, pass);
+	report(b, group, c, r, kernel, pass, time_call(r, kernel, pass != FORWARD, b->seconds), flops, bytes);
 	for (int i = 0; i < PHIZ_MAX_INPUTS; i++)
 		r->call.din[i].data = kept[i];
 }
 
-static void bench_kernel(const struct bench *b, const char *group, const struct op_case *c,
+static void bench_kernel(const struct bench *b, const char *group, const struct op_case *c, enum op_blocks blocks,
                          const struct phiz_kernel *kernel)
 {
 	struct op_run r;
 
 	op_run_start(&r, b->ctx, c, kernel->dtype);
 	op_run_fill(&r, 1);
+	op_run_block(&r, blocks);
 	for (int pass = FORWARD; pass < PASSES; pass++)
 		bench_pass(b, group, c, &r, kernel, (enum pass)pass);
 	op_run_done(&r);
@@ -157,23 +192,44 @@ static void with_batch(const char *text, int64_t batch, char out[TEXT])
 	out[used] = 0;
 }
 
-static void bench_case(const struct bench *b, const char *group, const char *pattern)
+/* Finds out how a plan would lay the case's tensors; returns whether they can lie blocked at all. */
+static bool find_layout(struct bench *b, const struct op_case *c)
+{
+	struct op_run r;
+	bool can;
+
+	op_run_start(&r, b->ctx, c, PHIZ_F32);
+	op_run_fill(&r, 1);
+	op_run_block(&r, OP_BLOCK_ALL);
+	can = phiz_call_is_blocked(&r.call);
+	for (int backward = 0; backward < 2; backward++)
+		b->blocked[backward] = can && has_fast(b, &r, backward);
+	op_run_done(&r);
+	return can;
+}
+
+static void bench_case(struct bench *b, const char *group, const char *pattern)
 {
 	struct op_case c;
 	char text[TEXT];
+	bool can_block;
 
 	with_batch(pattern, b->batch, text);
 	op_case_parse(&c, text);
 	if (!b->json)
 		printf("%s\n", text);
+	can_block = find_layout(b, &c);
 	for (int i = b->cpu.reference_only ? phiz_cpu_kernel_count() : 0; i < phiz_cpu_kernel_count(); i++) {
 		const struct phiz_kernel *kernel = phiz_cpu_kernel_at(i);
 
-		if (strcmp(kernel->op, c.node.op->name) == 0 && !(kernel->features & ~b->cpu.features))
-			bench_kernel(b, group, &c, kernel);
+		if (strcmp(kernel->op, c.node.op->name) != 0 || kernel->features & ~b->cpu.features)
+			continue;
+		bench_kernel(b, group, &c, OP_BLOCK_NONE, kernel);
+		if (can_block && kernel->blocked)
+			bench_kernel(b, group, &c, OP_BLOCK_ALL, kernel);
 	}
 	if (is_small(&c) || !b->all)
-		bench_kernel(b, group, &c, &c.node.op->reference_f32);
+		bench_kernel(b, group, &c, OP_BLOCK_NONE, &c.node.op->reference_f32);
 }
 
 static bool is_case(const char *word)
