@@ -100,8 +100,10 @@ static void prepare_op(struct phiz_ctx *ctx, const char *text, struct op_job *o)
 	op_case_parse(&c, text);
 	op_run_start(&o->run, ctx, &c, PHIZ_F32);
 	op_run_fill(&o->run, 1);
+	op_run_block(&o->run, OP_BLOCK_ALL); /* as plans lay them */
 	for (int backward = 0; backward < 2; backward++) {
 		o->kernel[backward] = phiz_backend_cpu()->find(ctx, &o->run.call, PHIZ_F32, backward);
+		assert_true(o->kernel[backward] && o->kernel[backward]->blocked);
 		op_run_workspace(&o->run, o->kernel[backward], backward);
 		o->workspace[backward] = o->run.call.workspace;
 		o->workspace_bytes[backward] = o->run.call.workspace_bytes;

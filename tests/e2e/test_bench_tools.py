@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The scripts that time: that they run, and that their figures hang together. No speed is tested. (label: full)"""
 """The scripts that time: that they run, and that their figures hang together. No speed is tested.
 label: full; needs: train"""
+import csv
 import json
 import math
 import os
