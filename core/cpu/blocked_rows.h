@@ -1,5 +1,8 @@
 /* The rows of the kernel table for blocked convolution; the file that includes this has defined its `micro`,
  * PHIZ_BLOCKED_ROW(op), PHIZ_BLOCKED_TEXT and PHIZ_BLOCKED_FEATURES. */
+#if !defined(PHIZ_BLOCKED_ROW) || !defined(PHIZ_BLOCKED_TEXT) || !defined(PHIZ_BLOCKED_FEATURES)
+#error "define PHIZ_BLOCKED_ROW, PHIZ_BLOCKED_TEXT and PHIZ_BLOCKED_FEATURES"
+#endif
 
 static size_t conv2d_workspace(const struct phiz_call *call, bool backward, int threads)
 {

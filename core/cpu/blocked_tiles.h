@@ -9,6 +9,9 @@
  *   ACTIVATE(v, act, slope)
  *   PIXELS                of a tile: PIXELS * 16 / LANES sums (twice that in tiles of pairs) stay in registers
  */
+#if !defined(LANES) || !defined(VEC)
+#error "define LANES, VEC and the operations on it"
+#endif
 #include "core/cpu/blocked.h"
 
 #define PARTS (PHIZ_BLOCK / LANES)
