@@ -1,7 +1,7 @@
-/* Convolution as a matrix product whose second factor is never stored as a whole: 48 (AVX2: 24) output pixels at a time
- * are gathered from the image into a panel that stays in the cache. What the panel holds is said by `taps`: forward
- * reads the input through the filter's taps; the gradient of the input reads the gradient of the output through the
- * taps that reach one residue class of input pixels (all of them where the stride is 1).
+/* Convolution as a matrix product whose second factor is never stored as a whole: 48 (AVX2: 24, NEON: 12) output
+ * pixels at a time are gathered from the image into a panel that stays in the cache. What the panel holds is said by
+ * `taps`: forward reads the input through the filter's taps; the gradient of the input reads the gradient of the output
+ * through the taps that reach one residue class of input pixels (all of them where the stride is 1).
  *
  *   out[n][m][p][q] (+)= sum over c < channels, i < taps_y, j < taps_x of
  *                        a[m][(c * taps_y + i) * taps_x + j] *

@@ -60,8 +60,8 @@ struct phiz_weights_micro {
 	void (*turn)(const float *from, int64_t plane, int64_t pixels, int filters, int width, float *to);
 };
 
-/* x86/conv_weights_*.c */
-extern const struct phiz_weights_micro phiz_weights_avx2, phiz_weights_avx512;
+/* x86/conv_weights_*.c, arm/conv_weights_neon.c */
+extern const struct phiz_weights_micro phiz_weights_avx2, phiz_weights_avx512, phiz_weights_neon;
 
 size_t phiz_conv_weights_workspace(const struct phiz_conv_weights *w, const struct phiz_weights_micro *micro,
                                    int threads);

@@ -68,7 +68,8 @@ static void finds_kernels(void **state)
 	static const struct {
 		const char *word;
 		unsigned features;
-	} cpus[] = {{"reference", 0}, {"sse2", 0}, {"avx2", PHIZ_CPU_AVX2}, {"avx512", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512}};
+	} cpus[] = {{"reference", 0}, {"sse2", 0}, {"avx2", PHIZ_CPU_AVX2}, {"avx512", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512},
+	            {"neon", PHIZ_CPU_NEON}};
 	struct phiz_ctx *ctx = test_ctx(1);
 	const char *before = getenv("PHIZ_CPU");
 	struct phiz_rng rng;

@@ -21,16 +21,6 @@ static int64_t pool_grain(const struct pool *d)
 	return plane < GRAIN ? GRAIN / (plane < 1 ? 1 : plane) : 1;
 }
 
-INLINE int64_t larger(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-INLINE int64_t smaller(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Of each worker: a row of values and, for max, a row of where they came from. */
 static size_t pool_workspace(const struct phiz_call *call, bool backward, int threads)
 {

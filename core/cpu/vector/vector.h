@@ -99,6 +99,16 @@ INLINE double lanes_total(const lanes part[4])
 	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
+INLINE int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+INLINE int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* v before act's output y was made of it gets this gradient. */
 INLINE float act_gradient(int act, float slope, float y, float g)
 {

@@ -194,4 +194,4 @@ static const struct phiz_conv_inner inner = {&taps, &phiz_weights_avx2};
 #define PHIZ_CONV_SUFFIX(op) phiz_cpu_##op##_f32_avx2
 #define PHIZ_CONV_TEXT "implicit_gemm.avx2"
 #define PHIZ_CONV_FEATURES PHIZ_CPU_AVX2
-#include "core/cpu/x86/conv_rows.h"
+#include "core/cpu/conv_rows.h"
