@@ -75,6 +75,26 @@ struct phiz_blocked_outer {
 	float *sum;
 };
 
+/* Winograd's transforms of one tile (winograd.h), 16 channels at a time. */
+struct phiz_winograd_in {
+	const float *in;       /* the picture's first pixel */
+	int64_t in_row;        /* pixels are 16 floats apart */
+	int height, width, y, x; /* of the picture; of the tile's first pixel, which may lie outside */
+	float *v;              /* plane i goes to v + i * step */
+	int64_t step;
+};
+struct phiz_winograd_out {
+	const float *sum; /* plane i is at sum + i * step */
+	int64_t step;
+	float *out; /* of the tile's first pixel; pixels are 16 floats apart */
+	int64_t out_row;
+	int rows, cols;              /* that are written */
+	bool add;                    /* to what stands there */
+	const float *bias, *residual; /* as in struct phiz_blocked_tile */
+	int act;
+	float slope;
+};
+
 typedef void (*phiz_blocked_tile_fn)(const struct phiz_blocked_tile *t);
 typedef void (*phiz_blocked_outer_fn)(const struct phiz_blocked_outer *t);
 
@@ -86,6 +106,9 @@ struct phiz_blocked_micro {
 	phiz_blocked_tile_fn pair[PHIZ_BLOCKED_PIXELS], any_pair[PHIZ_BLOCKED_PIXELS];
 	int rows; /* of the depth that `outer` takes at a time, at most */
 	phiz_blocked_outer_fn outer[16]; /* [rows - 1] */
+	/* [0] for F(2x2, 3x3), [1] for F(4x4, 3x3) */
+	void (*winograd_in[2])(const struct phiz_winograd_in *t);
+	void (*winograd_out[2])(const struct phiz_winograd_out *t);
 };
 
 /* Bytes of scratch for so many threads, for any number of images. */

@@ -1,20 +1,26 @@
-/* conv2d with blocked input, blocked output or both, groups = 1. Filters are brought into blocked order first; so is a
- * plain input, and a plain output is taken out of it at last. A plain input of few channels (a photograph) becomes
- * rows [W][C] instead, and the taps of a filter's row with their channels are one depth. */
+/* conv2d with blocked input, blocked output or both, groups = 1, as the plain sum or by Winograd's algorithm. Filters
+ * are brought into blocked order first; so is a plain input, and a plain output is taken out of it at last. A plain
+ * input of few channels (a photograph) becomes rows [W][C] instead, and the taps of a filter's row with their channels
+ * are one depth. */
 #include <string.h>
 
 #include "core/base/thread.h"
 #include "core/cpu/blocked.h"
 #include "core/cpu/conv.h"
+#include "core/cpu/winograd.h"
 #include "core/ops/kernel.h"
 #include "core/ops/rule.h"
 
-enum { B = PHIZ_BLOCK, THIN_CHANNELS = 4 };
+/* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on: below, its transforms take what
+ * the products save. Where one picture has few tiles, its filters' planes, up to four times the filters, would be read
+ * for little; in training a batch shares them. */
+enum { B = PHIZ_BLOCK, THIN_CHANNELS = 4, WINOGRAD_BLOCKS = 2, WINOGRAD_TILES = 9, TRAIN_M = 2 };
 
 struct blocked {
 	struct phiz_conv d;
 	bool in_blocked, out_blocked;
 	bool thin;
+	int winograd;   /* m of F(m x m, 3 x 3), 0: the plain sum */
 	int cb, kb;     /* blocks of channels and of filters */
 	int thin_width; /* pixels of a packed row, padding included */
 	/* In the workspace, or the tensors themselves where those are blocked. */
@@ -33,6 +39,17 @@ static int blocks_of(int channels)
 	return (channels + B - 1) / B;
 }
 
+/* It must not depend on the batch, which may shrink while constants stay. */
+static int pick_winograd(const struct blocked *b, bool training)
+{
+	const struct phiz_conv *d = &b->d;
+	bool fits = d->r == 3 && d->s == 3 && d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 &&
+	            d->dilation_w == 1 && !b->thin && b->cb >= WINOGRAD_BLOCKS && b->kb >= WINOGRAD_BLOCKS;
+	if (!fits || (!training && ((d->p + 3) / 4) * ((d->q + 3) / 4) < WINOGRAD_TILES))
+		return 0;
+	return training ? TRAIN_M : 4;
+}
+
 static void describe(const struct phiz_call *call, struct blocked *b)
 {
 	memset(b, 0, sizeof *b);
@@ -43,6 +60,7 @@ static void describe(const struct phiz_call *call, struct blocked *b)
 	b->kb = blocks_of(b->d.k);
 	b->thin = !b->in_blocked && b->d.c <= THIN_CHANNELS && b->d.dilation_w == 1;
 	b->thin_width = (b->d.q - 1) * b->d.stride_w + b->d.s;
+	b->winograd = pick_winograd(b, call->training);
 }
 
 /* Memory that is given out from its begin on; only counted where there is none. */
@@ -75,6 +93,8 @@ static size_t out_floats(const struct blocked *b)
 
 static size_t filter_floats(const struct blocked *b)
 {
+	if (b->winograd)
+		return phiz_winograd_filter_floats(b->winograd, b->kb, b->cb);
 	return (size_t)(b->thin ? b->d.c : b->cb * B) * (size_t)b->kb * B * (size_t)(b->d.r * b->d.s);
 }
 
@@ -102,7 +122,8 @@ static size_t place_backward(struct blocked *b, char *workspace)
 	const struct phiz_conv *d = &b->d;
 	struct place place = {workspace, 0};
 	b->dout = b->out_blocked ? (float *)(uintptr_t)d->dout : take(&place, out_floats(b));
-	b->filters = take(&place, (size_t)b->cb * B * (size_t)b->kb * B * (size_t)(d->r * d->s));
+	size_t turned = (size_t)b->cb * B * (size_t)b->kb * B * (size_t)(d->r * d->s);
+	b->filters = take(&place, b->winograd ? filter_floats(b) : turned);
 	struct place other = place;
 	b->in = b->in_blocked ? (float *)(uintptr_t)d->in : take(&place, b->thin ? thin_floats(b) : image_floats(b));
 	b->din = b->in_blocked ? d->din : take(&other, image_floats(b));
@@ -207,10 +228,51 @@ static void filter_pieces(void *arg, int64_t begin, int64_t end, int worker)
 	}
 }
 
+/* Planes of the filters, for outputs `o` and depth `i` in blocks: [o][plane][i][16 of the depth][16 outputs]. Turned:
+ * for the gradient of the input, from K to C, with the taps the other way round. */
+struct planes {
+	const struct blocked *b;
+	bool turned;
+};
+
+static void plane_pieces(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct planes *p = arg;
+	const struct blocked *b = p->b;
+	const struct phiz_conv *d = &b->d;
+	const int inner = p->turned ? b->kb : b->cb, planes = phiz_winograd_planes(b->winograd);
+	(void)worker;
+	for (int64_t piece = begin; piece < end; piece++) {
+		const int o = (int)(piece / inner) * B, i = (int)(piece % inner) * B;
+		float plane[PHIZ_WINOGRAD_PLANES * B * B], g[9][B];
+		for (int depth = 0; depth < B; depth++) {
+			for (int l = 0; l < B; l++) {
+				int k = p->turned ? i + depth : o + l, c = p->turned ? o + l : i + depth;
+				const float *from = k < d->k && c < d->c ? d->weight + ((int64_t)k * d->c + c) * 9 : NULL;
+				for (int t = 0; t < 9; t++)
+					g[t][l] = from ? from[p->turned ? 8 - t : t] : 0;
+			}
+			phiz_winograd_filters(b->winograd, g, plane + depth * B, B * B);
+		}
+		for (int at = 0; at < planes; at++)
+			memcpy(b->filters + ((piece / inner * planes + at) * inner + piece % inner) * B * B, plane + at * B * B,
+			       sizeof(float) * B * B);
+	}
+}
+
+static void pack_planes(const struct blocked *b, bool turned)
+{
+	struct planes p = {b, turned};
+	phiz_parallel_for(b->d.ctx, (int64_t)b->kb * b->cb, 1, plane_pieces, &p);
+}
+
 static void pack_filters(const struct blocked *b)
 {
 	struct blocked copy = *b;
-	phiz_parallel_for(b->d.ctx, (int64_t)b->kb * (b->thin ? 1 : b->cb), 1, filter_pieces, &copy);
+	if (b->winograd)
+		pack_planes(b, false);
+	else
+		phiz_parallel_for(b->d.ctx, (int64_t)b->kb * (b->thin ? 1 : b->cb), 1, filter_pieces, &copy);
 	for (int k = 0; k < b->kb * B; k++)
 		b->bias[k] = b->d.bias && k < b->d.k ? b->d.bias[k] : 0;
 }
@@ -268,6 +330,21 @@ static void sum_of(const struct blocked *b, struct phiz_blocked_sum *s)
 	}
 }
 
+static void run_sum(const struct blocked *b, const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro)
+{
+	if (b->winograd)
+		phiz_winograd_run(b->d.ctx, s, b->winograd, micro, b->rest);
+	else
+		phiz_blocked_sum_run(b->d.ctx, s, micro, b->rest);
+}
+
+static size_t sum_workspace(const struct blocked *b, const struct phiz_blocked_sum *s,
+                            const struct phiz_blocked_micro *micro, int threads)
+{
+	return b->winograd ? phiz_winograd_workspace(s, b->winograd, micro, threads)
+	                   : phiz_blocked_sum_workspace(s, micro, threads);
+}
+
 /* The plain output, with what is fused into it. */
 static void finish_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
@@ -295,7 +372,7 @@ enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struc
 		pack_filters(&b);
 	pack_input(&b);
 	sum_of(&b, &s);
-	phiz_blocked_sum_run(call->ctx, &s, micro, b.rest);
+	run_sum(&b, &s, micro);
 	if (!b.out_blocked)
 		phiz_parallel_for(call->ctx, b.d.n * b.d.k, 4, finish_pieces, &b);
 	return PHIZ_OK;
@@ -423,8 +500,15 @@ static void backward_input(const struct blocked *b, const struct phiz_blocked_mi
 				phiz_parallel_for(d->ctx, d->n * b->cb, 1, zero_pieces, &r);
 			continue;
 		}
-		phiz_parallel_for(d->ctx, (int64_t)b->cb * b->kb, 1, turn_pieces, &r);
-		phiz_blocked_sum_run(d->ctx, &s, micro, b->rest);
+		if (b->winograd) { /* whose taps count upwards */
+			s.first_y += 2 * s.step_y;
+			s.first_x += 2 * s.step_x;
+			s.step_y = s.step_x = 1;
+			pack_planes(b, true);
+		} else {
+			phiz_parallel_for(d->ctx, (int64_t)b->cb * b->kb, 1, turn_pieces, &r);
+		}
+		run_sum(b, &s, micro);
 	}
 	if (!b->in_blocked) {
 		struct move m = {b, b->din, d->din, d->c, d->h, d->w, d->add_din};
@@ -522,13 +606,13 @@ size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward
 	if (!backward) {
 		bytes = place_forward(&b, NULL, NULL);
 		sum_of(&b, &s);
-		return bytes + phiz_blocked_sum_workspace(&s, micro, threads);
+		return bytes + sum_workspace(&b, &s, micro, threads);
 	}
 	struct residues r = {.b = &b};
 	for (int class = 0; class < b.d.stride_h * b.d.stride_w; class++) {
 		pick_class(&r, class / b.d.stride_w, class % b.d.stride_w);
 		gradient_sum_of(&r, &s);
-		bytes = phiz_blocked_sum_workspace(&s, micro, threads);
+		bytes = sum_workspace(&b, &s, micro, threads);
 		most = bytes > most ? bytes : most;
 	}
 	return place_backward(&b, NULL) + most;

@@ -5,7 +5,8 @@
  *   LOAD(p), STORE(p, v)  unaligned
  *   SPREAD(p)             *p in every lane
  *   FMA(a, b, c)          a * b + c, rounded once
- *   ADD(a, b), ZERO()
+ *   ADD(a, b), SUB(a, b), MUL(a, b), ZERO()
+ *   SPREAD_VALUE(x)       x in every lane
  *   ACTIVATE(v, act, slope)
  *   PIXELS                of a tile: PIXELS * 16 / LANES sums (twice that in tiles of pairs) stay in registers
  */
@@ -119,6 +120,110 @@ INLINE void outer(const struct phiz_blocked_outer *t, const int R)
 		for (int v = 0; v < PARTS; v++)
 			STORE(t->sum + r * PHIZ_BLOCK + v * LANES, ADD(LOAD(t->sum + r * PHIZ_BLOCK + v * LANES), sum[r][v]));
 }
+
+/* --- Winograd's transforms: first down the columns, then along the rows. --- */
+
+/* y = B^T x */
+INLINE void winograd_in_line(const int M, VEC y[6], const VEC x[6])
+{
+	if (M == 2) {
+		y[0] = SUB(x[0], x[2]);
+		y[1] = ADD(x[1], x[2]);
+		y[2] = SUB(x[2], x[1]);
+		y[3] = SUB(x[1], x[3]);
+	} else {
+		const VEC four = SPREAD_VALUE(4), five = SPREAD_VALUE(-5), two = SPREAD_VALUE(2);
+		VEC even = FMA(SPREAD_VALUE(-4), x[2], x[4]), odd = FMA(SPREAD_VALUE(-4), x[1], x[3]);
+		VEC near = SUB(x[4], x[2]), far = MUL(two, SUB(x[3], x[1]));
+		y[0] = FMA(four, x[0], FMA(five, x[2], x[4]));
+		y[1] = ADD(even, odd);
+		y[2] = SUB(even, odd);
+		y[3] = ADD(near, far);
+		y[4] = SUB(near, far);
+		y[5] = FMA(four, x[1], FMA(five, x[3], x[5]));
+	}
+}
+
+/* y = A^T x */
+INLINE void winograd_out_line(const int M, VEC y[4], const VEC x[6])
+{
+	VEC sum = ADD(x[1], x[2]), difference = SUB(x[1], x[2]);
+	if (M == 2) {
+		y[0] = ADD(x[0], sum);
+		y[1] = SUB(difference, x[3]);
+	} else {
+		VEC sum2 = ADD(x[3], x[4]), difference2 = SUB(x[3], x[4]);
+		y[0] = ADD(ADD(x[0], sum), sum2);
+		y[1] = FMA(SPREAD_VALUE(2), difference2, difference);
+		y[2] = FMA(SPREAD_VALUE(4), sum2, sum);
+		y[3] = ADD(FMA(SPREAD_VALUE(8), difference2, difference), x[5]);
+	}
+}
+
+INLINE void winograd_in(const struct phiz_winograd_in *t, const int M)
+{
+	const bool inside = t->y >= 0 && t->x >= 0 && t->y + M + 2 <= t->height && t->x + M + 2 <= t->width;
+	for (int part = 0; part < PARTS; part++) {
+		VEC middle[6][6];
+		for (int j = 0; j < M + 2; j++) {
+			VEC x[6], y[6];
+			UNROLL
+			for (int i = 0; i < M + 2; i++) {
+				int row = t->y + i, col = t->x + j;
+				bool here = inside || (row >= 0 && row < t->height && col >= 0 && col < t->width);
+				x[i] = here ? LOAD(t->in + row * t->in_row + col * PHIZ_BLOCK + part * LANES) : ZERO();
+			}
+			winograd_in_line(M, y, x);
+			UNROLL
+			for (int i = 0; i < M + 2; i++)
+				middle[i][j] = y[i];
+		}
+		for (int i = 0; i < M + 2; i++) {
+			VEC y[6];
+			winograd_in_line(M, y, middle[i]);
+			UNROLL
+			for (int j = 0; j < M + 2; j++)
+				STORE(t->v + (i * (M + 2) + j) * t->step + part * LANES, y[j]);
+		}
+	}
+}
+
+INLINE void winograd_out(const struct phiz_winograd_out *t, const int M)
+{
+	for (int part = 0; part < PARTS; part++) {
+		VEC middle[4][6];
+		for (int j = 0; j < M + 2; j++) {
+			VEC x[6], y[4];
+			UNROLL
+			for (int i = 0; i < M + 2; i++)
+				x[i] = LOAD(t->sum + (i * (M + 2) + j) * t->step + part * LANES);
+			winograd_out_line(M, y, x);
+			UNROLL
+			for (int i = 0; i < M; i++)
+				middle[i][j] = y[i];
+		}
+		for (int i = 0; i < M && i < t->rows; i++) {
+			VEC y[4];
+			winograd_out_line(M, y, middle[i]);
+			for (int j = 0; j < M && j < t->cols; j++) {
+				int64_t at = i * t->out_row + j * PHIZ_BLOCK + part * LANES;
+				VEC v = y[j];
+				if (t->add)
+					v = ADD(v, LOAD(t->out + at));
+				if (t->bias)
+					v = ADD(v, LOAD(t->bias + part * LANES));
+				if (t->residual)
+					v = ADD(v, LOAD(t->residual + at));
+				STORE(t->out + at, ACTIVATE(v, t->act, t->slope));
+			}
+		}
+	}
+}
+
+static void winograd_in_2(const struct phiz_winograd_in *t) { winograd_in(t, 2); }
+static void winograd_in_4(const struct phiz_winograd_in *t) { winograd_in(t, 4); }
+static void winograd_out_2(const struct phiz_winograd_out *t) { winograd_out(t, 2); }
+static void winograd_out_4(const struct phiz_winograd_out *t) { winograd_out(t, 4); }
 
 #define TILE(P)                                                                           \
 	static void tile_##P(const struct phiz_blocked_tile *t) { tile(t, P, 1, PHIZ_BLOCK); } \

@@ -72,12 +72,15 @@ static void draw_conv2d(struct draw *d)
 	int64_t cg = depthwise ? 1 : channels(d);
 	int64_t k = groups * (depthwise ? between(d, 1, 2) : channels(d)), v[8], r[2], extent[2], hw[2];
 
+	bool plain = d->wide && coin(d); /* 3 x 3, stride 1: what networks are made of, and Winograd's algorithm is for */
+
+	d->c->training = d->wide && coin(d);
 	for (int i = 0; i < 8; i++) {
-		v[i] = i < 4 ? between(d, 1, i < 2 ? 3 : 2) : between(d, 0, 2);
+		v[i] = i < 4 ? (plain ? 1 : between(d, 1, i < 2 ? 3 : 2)) : between(d, 0, 2);
 		op_case_attr(d->c, names[i], (double)v[i]);
 	}
 	for (int i = 0; i < 2; i++) {
-		r[i] = coin(d) ? between(d, 1, 2) * 2 - 1 : between(d, 1, 5);
+		r[i] = plain ? 3 : coin(d) ? between(d, 1, 2) * 2 - 1 : between(d, 1, 5);
 		extent[i] = v[2 + i] * (r[i] - 1) + 1 - v[4 + i] - v[6 + i];
 		hw[i] = (extent[i] > 1 ? extent[i] : 1) + between(d, 0, 2 * d->scale);
 	}

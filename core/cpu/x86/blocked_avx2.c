@@ -11,6 +11,9 @@
 #define SPREAD(p) _mm256_broadcast_ss(p)
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define ADD(a, b) _mm256_add_ps(a, b)
+#define SUB(a, b) _mm256_sub_ps(a, b)
+#define MUL(a, b) _mm256_mul_ps(a, b)
+#define SPREAD_VALUE(x) _mm256_set1_ps(x)
 #define ZERO() _mm256_setzero_ps()
 #define ACTIVATE(v, act, slope) activate(v, act, slope)
 #define PIXELS 6
@@ -36,6 +39,8 @@ static const struct phiz_blocked_micro micro = {
 	.any = {any_1, any_2, any_3, any_4, any_5, any_6},
 	.rows = 6,
 	.outer = {outer_1, outer_2, outer_3, outer_4, outer_5, outer_6},
+	.winograd_in = {winograd_in_2, winograd_in_4},
+	.winograd_out = {winograd_out_2, winograd_out_4},
 };
 
 #define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx2

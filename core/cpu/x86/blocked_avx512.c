@@ -12,6 +12,9 @@
 #define SPREAD(p) _mm512_set1_ps(*(p))
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define ADD(a, b) _mm512_add_ps(a, b)
+#define SUB(a, b) _mm512_sub_ps(a, b)
+#define MUL(a, b) _mm512_mul_ps(a, b)
+#define SPREAD_VALUE(x) _mm512_set1_ps(x)
 #define ZERO() _mm512_setzero_ps()
 #define ACTIVATE(v, act, slope) activate(v, act, slope)
 #define PIXELS 12
@@ -48,6 +51,8 @@ static const struct phiz_blocked_micro micro = {
 	.any_pair = {EACH_PIXELS(NAME_ANY_PAIR)},
 	.rows = 16,
 	.outer = {EACH_ROWS(NAME_OUTER)},
+	.winograd_in = {winograd_in_2, winograd_in_4},
+	.winograd_out = {winograd_out_2, winograd_out_4},
 };
 
 #define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx512
