@@ -11,10 +11,13 @@
 #include "core/ops/kernel.h"
 #include "core/ops/rule.h"
 
+enum { B = PHIZ_BLOCK, THIN_CHANNELS = 4 };
+
 /* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on: below, its transforms take what
- * the products save. Where one picture has few tiles, its filters' planes, up to four times the filters, would be read
- * for little; in training a batch shares them. */
-enum { B = PHIZ_BLOCK, THIN_CHANNELS = 4, WINOGRAD_BLOCKS = 2, WINOGRAD_TILES = 9, TRAIN_M = 2 };
+ * the products save. Its planes of filters are 4 or 1.8 times as large as the filters: in training a batch shares them,
+ * but a single picture has few tiles that read them, and a session that keeps them beside the model's own filters should
+ * stay small (ResNet-18 below 120 MiB in all). */
+enum { WINOGRAD_BLOCKS = 2, WINOGRAD_TILES = 9, MOST_PLANES = 2 << 20 };
 
 struct blocked {
 	struct phiz_conv d;
@@ -39,15 +42,23 @@ static int blocks_of(int channels)
 	return (channels + B - 1) / B;
 }
 
-/* It must not depend on the batch, which may shrink while constants stay. */
+static bool is_worth_planes(const struct blocked *b, int m)
+{
+	int64_t tiles = (int64_t)((b->d.p + m - 1) / m) * ((b->d.q + m - 1) / m);
+	return tiles >= WINOGRAD_TILES && sizeof(float) * phiz_winograd_filter_floats(m, b->kb, b->cb) <= MOST_PLANES;
+}
+
+/* m of F(m x m, 3 x 3), or 0. It must not depend on the batch, which may shrink while constants stay. */
 static int pick_winograd(const struct blocked *b, bool training)
 {
 	const struct phiz_conv *d = &b->d;
-	bool fits = d->r == 3 && d->s == 3 && d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 &&
-	            d->dilation_w == 1 && !b->thin && b->cb >= WINOGRAD_BLOCKS && b->kb >= WINOGRAD_BLOCKS;
-	if (!fits || (!training && ((d->p + 3) / 4) * ((d->q + 3) / 4) < WINOGRAD_TILES))
+	if (d->r != 3 || d->s != 3 || d->stride_h != 1 || d->stride_w != 1 || d->dilation_h != 1 || d->dilation_w != 1)
 		return 0;
-	return training ? TRAIN_M : 4;
+	if (b->thin || b->cb < WINOGRAD_BLOCKS || b->kb < WINOGRAD_BLOCKS)
+		return 0;
+	if (training)
+		return 2;
+	return is_worth_planes(b, 4) ? 4 : is_worth_planes(b, 2) ? 2 : 0;
 }
 
 static void describe(const struct phiz_call *call, struct blocked *b)

@@ -203,6 +203,9 @@ void phiz_winograd_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s, i
 		return;
 	run.workspace = workspace;
 	run.per_worker = scratch_bytes(&run, NULL, NULL);
+	/* As many pieces for one thread as for the other; a tile's sums do not depend on its piece. */
+	if (run.pieces > 1 && run.pieces < 8 * (int64_t)threads)
+		run.pieces = (run.pieces + threads - 1) / threads * threads;
 	/* Few tiles: then the filters are shared out too, and each part transforms the inputs for itself. */
 	int64_t wanted = threads > 1 ? 2 * (int64_t)threads : 1, split = (wanted + run.pieces - 1) / run.pieces;
 	run.filters_step = (int)((s->filters + split - 1) / split);
