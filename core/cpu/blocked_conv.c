@@ -14,8 +14,8 @@
 enum { B = PHIZ_BLOCK, THIN_CHANNELS = 4 };
 
 /* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on: below, its transforms take what
- * the products save. Its planes of filters are 4 or 1.8 times as large as the filters: in training a batch shares them,
- * but a single picture has few tiles that read them, and what a session keeps beside the model's own filters should stay
+ * the products save. Its planes of filters are 4 or 1.8 times as large as the filters. In training a batch shares them;
+ * but a single picture has few tiles that read them, and what a session keeps beside the model's own filters is to stay
  * small (ResNet-18 below 120 MiB in all). */
 enum { WINOGRAD_BLOCKS = 2, WINOGRAD_TILES = 9, MOST_PLANES = 2 << 20 };
 
