@@ -6,10 +6,31 @@
 
 #include "core/base/thread.h"
 
-enum { TILE = 1536 }; /* values of a source row that are added up at a time */
+/* TILE: values of a source row that are added up at a time. RESULTS: of a row that are made at a time. EXACT: the
+ * largest window whose sum of bytes float holds exactly; a quotient of two such numbers is the same in float as when it
+ * is rounded from double. */
+enum { TILE = 1536, RESULTS = 256, CHANNELS = 3, EXACT = (1 << 24) / 255 };
 
 static int first_of(int i, int from, int to) { return (int)((int64_t)i * from / to); }
 static int end_of(int i, int from, int to) { return (int)((((int64_t)i + 1) * from + to - 1) / to); }
+
+/* first_of and end_of of one result after the other, without dividing. */
+struct steps {
+	int to, whole, part; /* of the source for each result: whole + part / to */
+	int at, rest;        /* the place reached: at + rest / to */
+};
+
+static void next_step(struct steps *s, int *x0, int *x1)
+{
+	*x0 = s->at;
+	s->at += s->whole;
+	s->rest += s->part;
+	if (s->rest >= s->to) {
+		s->rest -= s->to;
+		s->at++;
+	}
+	*x1 = s->at + (s->rest > 0);
+}
 
 /* sum[k] = of `rows` rows at data[k], k < n <= TILE. */
 static void add_rows(const uint8_t *data, size_t stride, int rows, int n, uint32_t *sum)
@@ -24,7 +45,7 @@ static void add_rows(const uint8_t *data, size_t stride, int rows, int n, uint32
 }
 
 /* A window of any size, for results that are far smaller than the source. */
-static uint64_t add_window(const struct phiz_view *from, int x0, int x1, int y0, int y1, int c)
+static double window_mean(const struct phiz_view *from, int x0, int x1, int y0, int y1, int c)
 {
 	uint64_t sum = 0;
 
@@ -33,37 +54,84 @@ static uint64_t add_window(const struct phiz_view *from, int x0, int x1, int y0,
 		for (int x = x0; x < x1; x++)
 			sum += row[x * from->channels + c];
 	}
-	return sum;
+	return (double)sum / ((double)(x1 - x0) * (y1 - y0));
+}
+
+/* Some results of a row: their windows, and the sums over them. */
+struct piece {
+	int n, x0[RESULTS], x1[RESULTS];
+	uint32_t column[TILE + CHANNELS]; /* of the source from x0[0] on, channels side by side; then zeros */
+	int32_t sum[CHANNELS][RESULTS];
+	float count[RESULTS];
+};
+
+/* Results from s on, at most `n`, as far as their windows fit into a tile; 0 if not even one does. */
+static void find_windows(struct piece *p, struct steps *s, int n, int tile)
+{
+	p->n = 0;
+	while (p->n < n && p->n < RESULTS) {
+		struct steps before = *s;
+		next_step(s, &p->x0[p->n], &p->x1[p->n]);
+		if (p->x1[p->n] - p->x0[0] > tile) {
+			*s = before;
+			return;
+		}
+		p->n++;
+	}
+}
+
+/* The sums, of windows that are `least` wide or one more. */
+static void add_columns(struct piece *p, int channels, int least)
+{
+	for (int i = 0; i < p->n; i++) {
+		const uint32_t *at = p->column + (p->x0[i] - p->x0[0]) * channels;
+		uint32_t wider = p->x1[i] - p->x0[i] > least;
+		for (int c = 0; c < channels; c++) {
+			uint32_t sum = wider * at[least * channels + c];
+			for (int k = 0; k < least; k++)
+				sum += at[k * channels + c];
+			p->sum[c][i] = (int32_t)sum;
+		}
+	}
+}
+
+static void write_means(const struct piece *p, int channels, float shift, float scale, float *out, size_t plane)
+{
+	for (int c = 0; c < channels; c++, out += plane)
+		for (int i = 0; i < p->n; i++)
+			out[i] = ((float)p->sum[c][i] / p->count[i] - shift) * scale;
 }
 
 /* One row of the result; y0, y1: the source rows. out: channel 0 of it, planes are `plane` apart. */
 static void area_row(const struct phiz_view *from, int width, int y0, int y1, float shift, float scale, float *out,
                      size_t plane)
 {
-	uint32_t column[TILE];
 	int channels = from->channels, tile = TILE / channels;
+	struct steps s = {width, from->width / width, from->width % width, 0, 0};
+	int least = s.whole + (s.part > 0); /* windows are as wide as this or one wider */
+	struct piece p;
 
-	for (int x = 0; x < width;) {
-		int left = first_of(x, from->width, width), right = end_of(x, from->width, width), last = x + 1;
-		bool fits = right - left <= tile;
-		for (; fits && last < width && end_of(last, from->width, width) - left <= tile; last++)
-			right = end_of(last, from->width, width);
-		if (fits)
-			add_rows(from->data + (size_t)y0 * from->stride + (size_t)left * (size_t)channels, from->stride, y1 - y0,
-			         (right - left) * channels, column);
-		for (; x < last; x++) {
-			int x0 = first_of(x, from->width, width), x1 = end_of(x, from->width, width);
-			double count = (double)(x1 - x0) * (y1 - y0);
-			for (int c = 0; c < channels; c++) {
-				uint64_t sum = 0;
-				if (fits)
-					for (int k = x0 - left; k < x1 - left; k++)
-						sum += column[k * channels + c];
-				else
-					sum = add_window(from, x0, x1, y0, y1, c);
-				out[(size_t)c * plane + (size_t)x] = ((float)((double)sum / count) - shift) * scale;
-			}
+	if ((int64_t)(least + 1) * (y1 - y0) > EXACT)
+		tile = 0;
+	for (int x = 0; x < width; x += p.n) {
+		find_windows(&p, &s, width - x, tile);
+		if (p.n == 0) {
+			p.n = 1;
+			next_step(&s, p.x0, p.x1);
+			for (int c = 0; c < channels; c++)
+				out[(size_t)c * plane + (size_t)x] =
+					((float)window_mean(from, p.x0[0], p.x1[0], y0, y1, c) - shift) * scale;
+			continue;
 		}
+		int columns = (p.x1[p.n - 1] - p.x0[0]) * channels;
+		add_rows(from->data + (size_t)y0 * from->stride + (size_t)p.x0[0] * (size_t)channels, from->stride, y1 - y0,
+		         columns, p.column);
+		for (int c = 0; c < channels; c++)
+			p.column[columns + c] = 0;
+		add_columns(&p, channels, least);
+		for (int i = 0; i < p.n; i++)
+			p.count[i] = (float)((p.x1[i] - p.x0[i]) * (y1 - y0));
+		write_means(&p, channels, shift, scale, out + x, plane);
 	}
 }
 

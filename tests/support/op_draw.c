@@ -68,7 +68,8 @@ static void draw_conv2d(struct draw *d)
 	static const char *const names[] = {"stride_h", "stride_w", "dilation_h", "dilation_w",
 	                                    "pad_top",  "pad_left", "pad_bottom", "pad_right"};
 	bool depthwise = between(d, 0, 3) == 0;
-	int64_t groups = depthwise ? channels(d) : d->wide || coin(d) ? 1 : between(d, 2, 3);
+	bool bare = !depthwise && !d->wide && between(d, 0, 3) == 0; /* over wide rows: some kernels take nothing else */
+	int64_t groups = depthwise ? channels(d) : bare || d->wide || coin(d) ? 1 : between(d, 2, 3);
 	int64_t cg = depthwise ? 1 : channels(d);
 	int64_t k = groups * (depthwise ? between(d, 1, 2) : channels(d)), v[8], r[2], extent[2], hw[2];
 
@@ -76,13 +77,13 @@ static void draw_conv2d(struct draw *d)
 
 	d->c->training = d->wide && coin(d);
 	for (int i = 0; i < 8; i++) {
-		v[i] = i < 4 ? (plain ? 1 : between(d, 1, i < 2 ? 3 : 2)) : between(d, 0, 2);
+		v[i] = bare ? i < 4 : i < 4 ? (plain ? 1 : between(d, 1, i < 2 ? 3 : 2)) : between(d, 0, 2);
 		op_case_attr(d->c, names[i], (double)v[i]);
 	}
 	for (int i = 0; i < 2; i++) {
 		r[i] = plain ? 3 : coin(d) ? between(d, 1, 2) * 2 - 1 : between(d, 1, 5);
 		extent[i] = v[2 + i] * (r[i] - 1) + 1 - v[4 + i] - v[6 + i];
-		hw[i] = (extent[i] > 1 ? extent[i] : 1) + between(d, 0, 2 * d->scale);
+		hw[i] = (extent[i] > 1 ? extent[i] : 1) + between(d, 0, 2 * d->scale) + (bare && i == 1 ? 18 : 0);
 	}
 	op_case_attr(d->c, "groups", (double)groups);
 	real_input(d, PHIZ_CONV2D_INPUT, phiz_shape_4d(between(d, 1, 3), groups * cg, hw[0], hw[1]));

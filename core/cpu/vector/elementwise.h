@@ -279,6 +279,47 @@ static struct phiz_lines prelu_lines(const struct phiz_call *call)
 	return phiz_lines_along(&call->in[PHIZ_PRELU_INPUT].shape, 1);
 }
 
+/* In vectors by hand: compilers keep a product that only some lanes make apart from the others, as it might trap. (If
+ * they are told that nothing traps, gcc 12 makes wrong code of such loops for AVX2.) */
+INLINE void prelu_row(float *y, const float *x, int64_t n, float slope)
+{
+	int64_t i = 0;
+	for (; i + VEC <= n; i += VEC) {
+		vec v = vec_load(x + i);
+		vec_store(y + i, vec_pick(v > (vec){0}, v, v * slope));
+	}
+	for (; i < n; i++)
+		y[i] = x[i] > 0 ? x[i] : x[i] * slope;
+}
+
+/* Elements begin..end-1 of [outer, channels], each channel with a slope of its own. */
+INLINE void prelu_columns(float *y, const float *x, const float *w, int64_t channels, int64_t begin, int64_t end)
+{
+	for (int64_t i = begin; i < end;) {
+		int64_t c = i % channels, k = 0, n = channels - c < end - i ? channels - c : end - i;
+		for (; k + VEC <= n; k += VEC) {
+			vec v = vec_load(x + i + k);
+			vec_store(y + i + k, vec_pick(v > (vec){0}, v, v * vec_load(w + c + k)));
+		}
+		for (; k < n; k++)
+			y[i + k] = x[i + k] > 0 ? x[i + k] : x[i + k] * w[c + k];
+		i += n;
+	}
+}
+
+INLINE void prelu_back_row(float *d, const float *x, const float *g, int64_t n, float slope, bool add)
+{
+	int64_t i = 0;
+	for (; i + VEC <= n; i += VEC) {
+		vec at_g = vec_load(g + i), to = vec_pick(vec_load(x + i) > (vec){0}, at_g, at_g * slope);
+		vec_store(d + i, add ? vec_load(d + i) + to : to);
+	}
+	for (; i < n; i++) {
+		float to = x[i] > 0 ? g[i] : g[i] * slope;
+		d[i] = add ? d[i] + to : to;
+	}
+}
+
 static void prelu_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct phiz_call *call = arg;
@@ -286,12 +327,14 @@ static void prelu_pieces(void *arg, int64_t begin, int64_t end, int worker)
 	struct phiz_lines l = prelu_lines(call);
 	float *y = call->out[0].data;
 	(void)worker;
+	if (l.inner == 1) {
+		prelu_columns(y, x, w, l.n, begin, end);
+		return;
+	}
 	for (int64_t i = begin; i < end;) {
 		int64_t line = i / l.inner, stop = (line + 1) * l.inner < end ? (line + 1) * l.inner : end;
-		float slope = w[line % l.n];
-		IN_PLACE
-		for (; i < stop; i++)
-			y[i] = x[i] > 0 ? x[i] : x[i] * slope;
+		prelu_row(y + i, x + i, stop - i, w[line % l.n]);
+		i = stop;
 	}
 }
 
@@ -328,15 +371,8 @@ static void prelu_input_pieces(void *arg, int64_t begin, int64_t end, int worker
 	(void)worker;
 	for (int64_t i = begin; i < end;) {
 		int64_t line = i / l.inner, stop = (line + 1) * l.inner < end ? (line + 1) * l.inner : end;
-		float slope = w[line % l.n];
-		if (add)
-			IN_PLACE
-			for (; i < stop; i++)
-				dx[i] += x[i] > 0 ? g[i] : g[i] * slope;
-		else
-			IN_PLACE
-			for (; i < stop; i++)
-				dx[i] = x[i] > 0 ? g[i] : g[i] * slope;
+		prelu_back_row(dx + i, x + i, g + i, stop - i, w[line % l.n], add);
+		i = stop;
 	}
 }
 

@@ -125,65 +125,122 @@ INLINE float max_of(float a, float b)
 	return b > a || b != b ? b : a;
 }
 
-INLINE void max_values_inside(const struct pool *d, const float *best, float *y, int64_t q0, int64_t q1,
-                              const int64_t stride)
+/* The maxima of the windows at VEC places side by side, rows x kernel pixels each, row after row: of equals the first
+ * stays, of NaNs the last. */
+INLINE void max_lanes(const float *from, int64_t w, int64_t rows, const int64_t kernel, float *to)
 {
-	const float *from = best + q0 * stride - d->pad_w;
-	const int64_t n = q1 - q0;
-	y += q0;
-	for (int64_t q = 0; q < n; q++)
-		y[q] = from[q * stride];
-	for (int64_t s = 1; s < d->kernel_w; s++)
-		for (int64_t q = 0; q < n; q++)
-			y[q] = max_of(y[q], from[q * stride + s]);
+	vec best = vec_load(from);
+	for (int64_t h = 0; h < rows; h++)
+		for (int64_t s = 0; s < kernel; s++) {
+			vec v = vec_load(from + h * w + s);
+			best = vec_pick((v > best) | (v != v), v, best);
+		}
+	vec_store(to, best);
 }
 
-static void max_value_at(const struct pool *d, const float *best, float *y, int64_t q)
+static float max_window(const float *from, int64_t w, int64_t rows, int64_t kernel)
+{
+	float best = from[0];
+	for (int64_t h = 0; h < rows; h++)
+		for (int64_t s = 0; s < kernel; s++)
+			best = max_of(best, from[h * w + s]);
+	return best;
+}
+
+/* At fewer than VEC places; where it can, it looks at what lies behind them. end: of the input. */
+static void max_few(const float *from, const float *end, int64_t w, int64_t rows, int64_t kernel, int64_t n, float *to)
+{
+	float values[VEC];
+	if (end - from >= (rows - 1) * w + kernel + VEC - 1) {
+		max_lanes(from, w, rows, kernel, values);
+		memcpy(to, values, (size_t)n * sizeof(*to));
+		return;
+	}
+	for (int64_t i = 0; i < n; i++)
+		to[i] = max_window(from + i, w, rows, kernel);
+}
+
+/* At n places; the last lanes are done twice where n is no multiple of them. */
+INLINE void max_places(const float *from, const float *end, int64_t w, int64_t rows, const int64_t kernel, int64_t n,
+                       float *to)
+{
+	int64_t i = 0;
+	for (; i + VEC <= n; i += VEC)
+		max_lanes(from + i, w, rows, kernel, to + i);
+	if (i < n && i > 0)
+		max_lanes(from + n - VEC, w, rows, kernel, to + n - VEC);
+	else if (i < n)
+		max_few(from, end, w, rows, kernel, n, to);
+}
+
+INLINE void take_each(float *y, const float *from, int64_t n, const int64_t stride)
+{
+	for (int64_t q = 0; q < n; q++)
+		y[q] = from[q * stride];
+}
+
+/* n windows that lie inside, the first at from: the maxima at all places, of which one in `stride` is taken. */
+INLINE void max_inside_values(const struct pool *d, const float *from, const float *end, int64_t rows, float *all,
+                              float *y, int64_t n)
+{
+	int64_t places = (n - 1) * d->stride_w + 1;
+	if (n <= 0)
+		return;
+	float *to = d->stride_w == 1 ? y : all;
+	if (d->kernel_w == 2)
+		max_places(from, end, d->w, rows, 2, places, to);
+	else if (d->kernel_w == 3)
+		max_places(from, end, d->w, rows, 3, places, to);
+	else
+		max_places(from, end, d->w, rows, d->kernel_w, places, to);
+	if (d->stride_w == 2)
+		take_each(y, all, n, 2);
+	else if (d->stride_w > 2)
+		take_each(y, all, n, d->stride_w);
+}
+
+/* A window that may reach outside of the row. */
+static float max_value_at(const struct pool *d, const float *x, const float *end, int64_t rows, int64_t q)
 {
 	int64_t left = larger(q * d->stride_w - d->pad_w, 0);
 	int64_t right = smaller(q * d->stride_w - d->pad_w + d->kernel_w, d->w);
-	y[q] = best[left];
-	for (int64_t i = left + 1; i < right; i++)
-		y[q] = max_of(y[q], best[i]);
+	float y;
+	max_few(x + left, end, d->w, rows, right - left, 1, &y);
+	return y;
 }
 
-static void max_values(const struct pool *d, const float *x, int64_t top, int64_t bottom, float *best, float *y)
+/* One row of outputs, of x's first `rows` rows; q0, q1: those whose windows lie inside. all: room for a row. */
+static void max_values(const struct pool *d, const float *x, const float *end, int64_t rows, int64_t q0, int64_t q1,
+                       float *all, float *y)
 {
-	int64_t q0, q1;
-	memcpy(best, x + top * d->w, (size_t)d->w * sizeof(*best));
-	for (int64_t h = top + 1; h < bottom; h++)
-		for (int64_t i = 0; i < d->w; i++)
-			best[i] = max_of(best[i], x[h * d->w + i]);
-	whole_windows(d, &q0, &q1);
 	for (int64_t q = 0; q < q0; q++)
-		max_value_at(d, best, y, q);
-	if (d->stride_w == 1)
-		max_values_inside(d, best, y, q0, q1, 1);
-	else if (d->stride_w == 2)
-		max_values_inside(d, best, y, q0, q1, 2);
-	else
-		max_values_inside(d, best, y, q0, q1, d->stride_w);
+		y[q] = max_value_at(d, x, end, rows, q);
+	max_inside_values(d, x + q0 * d->stride_w - d->pad_w, end, rows, all, y + q0, q1 - q0);
 	for (int64_t q = q1; q < d->q; q++)
-		max_value_at(d, best, y, q);
+		y[q] = max_value_at(d, x, end, rows, q);
 }
 
-static void max_pool_pieces(void *arg, int64_t begin, int64_t end, int worker)
+static void max_pool_pieces(void *arg, int64_t begin, int64_t stop, int worker)
 {
 	const struct phiz_call *call = arg;
 	struct pool d = pool_of(call);
 	float *best = (float *)call->workspace + (int64_t)worker * d.w * 2;
 	int32_t *row = (int32_t *)(void *)(best + d.w), *choice = call->saved[0].data;
-	for (int64_t i = begin * d.p; i < end * d.p; i++) {
-		int64_t top = i % d.p * d.stride_h - d.pad_h, bottom = smaller(top + d.kernel_h, d.h);
-		const float *x = phiz_in(call, 0) + i / d.p * d.h * d.w;
-		float *y = (float *)call->out[0].data + i * d.q;
-		if (choice) {
-			max_columns(&d, x, larger(top, 0), bottom, best, row);
-			max_row(&d, best, row, y, choice + i * d.q);
-		} else {
-			max_values(&d, x, larger(top, 0), bottom, best, y);
+	const float *end = phiz_in(call, 0) + d.planes * d.h * d.w;
+	int64_t q0, q1;
+	whole_windows(&d, &q0, &q1);
+	for (int64_t plane = begin; plane < stop; plane++)
+		for (int64_t p = 0; p < d.p; p++) {
+			int64_t first = p * d.stride_h - d.pad_h, bottom = smaller(first + d.kernel_h, d.h), top = larger(first, 0);
+			const float *x = phiz_in(call, 0) + plane * d.h * d.w;
+			float *y = (float *)call->out[0].data + (plane * d.p + p) * d.q;
+			if (choice) {
+				max_columns(&d, x, top, bottom, best, row);
+				max_row(&d, best, row, y, choice + (plane * d.p + p) * d.q);
+			} else {
+				max_values(&d, x + top * d.w, end, bottom - top, q0, q1, best, y);
+			}
 		}
-	}
 }
 
 static enum phiz_status max_pool_forward(struct phiz_call *call)
