@@ -383,6 +383,7 @@ const struct phiz_verb phiz_verb_bench = {
 	"how near it comes to the machine's peak: the time that the FLOPs (\"compute\") or the\n"
 	"bytes (\"memory\") need at the measured peak, whichever is longer, over the time taken.\n"
 	"What lies in the caches moves faster than memory, so that small steps may come out\n"
-	"above 100 %. The last two rows are the sum of the steps, and the whole run.",
+	"above 100 %; so may convolutions, whose FLOPs are counted as plain sums also where\n"
+	"Winograd's algorithm needs fewer. The last two rows are the sum of the steps, and the whole run.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 0, 1, run,
 };

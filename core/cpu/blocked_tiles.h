@@ -14,17 +14,10 @@
 #error "define LANES, VEC and the operations on it"
 #endif
 #include "core/cpu/blocked.h"
+#include "core/cpu/unroll.h"
 
 #define PARTS (PHIZ_BLOCK / LANES)
 #define INLINE static inline __attribute__((always_inline))
-/* Sums in arrays come to lie in registers only where the loops over them are unrolled early. */
-#if defined(__clang__) || __GNUC__ >= 8
-#define UNROLL _Pragma("GCC unroll 16")
-#define UNROLL_4 _Pragma("GCC unroll 4")
-#else
-#define UNROLL
-#define UNROLL_4
-#endif
 
 INLINE void finish(const struct phiz_blocked_tile *t, VEC sum, int pixel, int filters, int part)
 {

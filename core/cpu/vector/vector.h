@@ -17,6 +17,7 @@
 #include "core/base/thread.h"
 #include "core/cpu/features.h"
 #include "core/cpu/kernels.h"
+#include "core/cpu/unroll.h"
 #include "core/ops/kernel.h"
 #include "core/ops/rule.h"
 
@@ -62,12 +63,6 @@ typedef int32_t vec_mask __attribute__((vector_size(VEC * 4)));
 typedef float vec_memory __attribute__((vector_size(VEC * 4), aligned(4), may_alias));
 typedef int32_t vec_mask_memory __attribute__((vector_size(VEC * 4), aligned(4), may_alias));
 
-/* Sums and the like in arrays come to lie in registers where the loops over them are unrolled early. */
-#if defined(__clang__) || __GNUC__ >= 8
-#define UNROLL _Pragma("GCC unroll 16")
-#else
-#define UNROLL
-#endif
 #define EACH_PART(v) UNROLL for (int v = 0; v < PARTS; v++)
 
 INLINE vec vec_load(const float *p)
