@@ -54,6 +54,6 @@ static void *alloc(struct phiz_ctx *ctx, size_t bytes)
 
 const struct phiz_backend *phiz_backend_cpu(void)
 {
-	static const struct phiz_backend backend = {"cpu", find, alloc, phiz_free};
+	static const struct phiz_backend backend = {"cpu", PHIZ_BLOCKED, find, alloc, phiz_free};
 	return &backend;
 }

@@ -1,27 +1,34 @@
-/* Which values lie blocked. All that may are proposed to; where a step then finds no kernel, what it touches is taken
- * back, until each step has one. So an operator whose kernels know plain tensors only keeps its neighbours' side of it
- * plain, and no more. */
+/* Which values lie as the backend likes its pictures. All that may are proposed to; where a step then finds no kernel,
+ * what it touches is taken back, until each step has one. So an operator whose kernels know plain tensors only keeps
+ * its neighbours' side of it plain, and no more. */
 #include "core/graph/plan.h"
 
 enum { SAME_BYTES = 2 }; /* bit of phiz_op.alias_mask */
 
-static bool is_picture(const struct phiz_type *type)
+static bool may_lie(const struct phiz_type *type, enum phiz_layout layout)
 {
 	const struct phiz_shape *s = &type->shape;
-	return type->dtype == PHIZ_F32 && s->ndim == 4 && s->dim[1] % PHIZ_BLOCK == 0 && s->dim[2] * s->dim[3] > 1;
+	bool fits = s->ndim == 4 && s->dim[2] * s->dim[3] > 1;
+
+	if (layout == PHIZ_BLOCKED)
+		return fits && type->dtype != PHIZ_F64 && s->dim[1] % phiz_block(type->dtype) == 0;
+	return fits && layout != PHIZ_PLAIN;
 }
 
 void phiz_plan_propose_layouts(struct phiz_plan *p)
 {
 	const struct phiz_graph *g = p->graph;
+	enum phiz_layout want = p->options.backend->picture_layout;
 
-	for (size_t i = 0; i < g->n_values; i++)
-		p->blocked[i] = p->live[i] && g->value[i].kind == PHIZ_VALUE_ACTIVATION && is_picture(&p->type[i]);
+	for (size_t i = 0; i < g->n_values; i++) {
+		bool may = p->live[i] && g->value[i].kind == PHIZ_VALUE_ACTIVATION && may_lie(&p->type[i], want);
+		p->layout[i] = may ? want : PHIZ_PLAIN;
+	}
 	for (size_t i = 0; i < g->n_outputs; i++)
-		p->blocked[g->output[i]] = false;
+		p->layout[g->output[i]] = PHIZ_PLAIN;
 	for (size_t n = 0; n < g->n_nodes; n++)
 		if (g->node[n].op->alias_mask & SAME_BYTES) /* another shape of the same bytes */
-			p->blocked[g->node[n].input[0]] = p->blocked[g->node[n].output[0]] = false;
+			p->layout[g->node[n].input[0]] = p->layout[g->node[n].output[0]] = PHIZ_PLAIN;
 }
 
 bool phiz_plan_take_back_layouts(struct phiz_plan *p, int node)
@@ -31,9 +38,9 @@ bool phiz_plan_take_back_layouts(struct phiz_plan *p, int node)
 
 	for (int i = 0; i < n->n_inputs + n->n_outputs; i++) {
 		int v = i < n->n_inputs ? n->input[i] : n->output[i - n->n_inputs];
-		if (v == PHIZ_NONE || !p->blocked[v])
+		if (v == PHIZ_NONE || p->layout[v] == PHIZ_PLAIN)
 			continue;
-		p->blocked[v] = false;
+		p->layout[v] = PHIZ_PLAIN;
 		any = true;
 	}
 	return any;

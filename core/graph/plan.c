@@ -17,7 +17,8 @@ static enum phiz_status allocate_tables(struct phiz_plan *p)
 	p->value_slot = phiz_calloc(ctx, values, sizeof *p->value_slot);
 	p->gradient_slot = phiz_calloc(ctx, values, sizeof *p->gradient_slot);
 	p->live = phiz_calloc(ctx, values, sizeof *p->live);
-	p->blocked = phiz_calloc(ctx, values, sizeof *p->blocked);
+	p->low = phiz_calloc(ctx, values, sizeof *p->low);
+	p->layout = phiz_calloc(ctx, values, sizeof *p->layout);
 	p->gradient = phiz_calloc(ctx, values, sizeof *p->gradient);
 	p->param_offset = phiz_calloc(ctx, values, sizeof *p->param_offset);
 	p->tensor = phiz_calloc(ctx, values, sizeof *p->tensor);
@@ -27,15 +28,10 @@ static enum phiz_status allocate_tables(struct phiz_plan *p)
 	p->saved_slot = phiz_calloc(ctx, nodes, sizeof *p->saved_slot);
 	p->alias_gradient = phiz_calloc(ctx, nodes, sizeof *p->alias_gradient);
 	p->step = phiz_calloc(ctx, 2 * nodes, sizeof *p->step);
-	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->blocked || !p->gradient ||
+	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->low || !p->layout || !p->gradient ||
 	    !p->param_offset || !p->tensor || !p->gradient_tensor || !p->live_node || !p->want || !p->saved_slot ||
 	    !p->alias_gradient || !p->step)
 		return PHIZ_E_NOMEM;
-	for (size_t i = 0; i < values; i++)
-		p->value_slot[i] = p->gradient_slot[i] = PHIZ_NONE;
-	for (size_t i = 0; i < nodes; i++)
-		for (int s = 0; s < PHIZ_MAX_SAVED; s++)
-			p->saved_slot[i][s] = PHIZ_NONE;
 	return PHIZ_OK;
 }
 
@@ -131,7 +127,7 @@ static void bind_values(struct phiz_plan *p)
 		const struct phiz_type *t = &p->type[i];
 		void *data = v->tensor ? v->tensor->data : slot_memory(p, p->value_slot[i]);
 		phiz_tensor_view(&p->tensor[i], t->dtype, &t->shape, data);
-		p->tensor[i].layout = p->blocked[i] ? PHIZ_BLOCKED : PHIZ_PLAIN;
+		p->tensor[i].layout = p->layout[i];
 		data = NULL;
 		if (p->gradient[i] && v->kind == PHIZ_VALUE_PARAM)
 			data = p->gradients ? p->gradients + p->param_offset[i] : NULL;
@@ -245,27 +241,78 @@ static enum phiz_status no_kernel(struct phiz_plan *p, const struct phiz_step *s
 	                 phiz_dtype_name(step->call.in[0].dtype));
 }
 
-/* Binds the steps and gives each a kernel, with as many values blocked as there are kernels for. */
-static enum phiz_status choose_kernels(struct phiz_plan *p)
+/* The dtype that a kernel is looked for under (struct phiz_backend). */
+static enum phiz_dtype step_dtype(const struct phiz_plan *p, const struct phiz_step *step)
+{
+	const struct phiz_node *node = step->call.node;
+
+	for (int i = 0; i < node->n_inputs; i++)
+		if (node->input[i] != PHIZ_NONE && p->low[node->input[i]])
+			return p->options.precision;
+	for (int o = 0; o < node->n_outputs; o++)
+		if (p->low[node->output[o]])
+			return p->options.precision;
+	return step->call.in[0].dtype;
+}
+
+/* Binds the steps and gives each a kernel, with as many values lying as the backend likes them as there are kernels
+ * for. *widened: some values had to leave the plan's precision, so that the steps are to be laid out anew. */
+static enum phiz_status choose_kernels(struct phiz_plan *p, bool *widened)
 {
 	const struct phiz_backend *backend = p->options.backend;
 	bool again = true;
 
+	*widened = false;
 	phiz_plan_propose_layouts(p);
-	while (again) {
+	while (again && !*widened) {
 		again = false;
 		bind(p);
 		for (size_t s = 0; s < p->n_steps; s++) {
 			struct phiz_step *step = &p->step[s];
-			step->kernel = backend->find(p->ctx, &step->call, step->call.in[0].dtype, step->backward);
+			step->kernel = backend->find(p->ctx, &step->call, step_dtype(p, step), step->backward);
 			if (step->kernel)
 				continue;
-			if (!phiz_plan_take_back_layouts(p, step->node) && !again)
+			if (phiz_plan_take_back_precision(p, step->node))
+				*widened = true;
+			else if (!phiz_plan_take_back_layouts(p, step->node) && !again && !*widened)
 				return no_kernel(p, step);
 			again = true;
 		}
 	}
 	return PHIZ_OK;
+}
+
+/* Lifetimes, memory and steps for the types as they are. */
+static enum phiz_status lay_out_steps(struct phiz_plan *p)
+{
+	for (size_t i = 0; i < p->graph->n_values; i++)
+		p->value_slot[i] = p->gradient_slot[i] = PHIZ_NONE;
+	for (size_t n = 0; n < p->graph->n_nodes; n++)
+		for (int s = 0; s < PHIZ_MAX_SAVED; s++)
+			p->saved_slot[n][s] = PHIZ_NONE;
+	memset(p->alias_gradient, 0, p->graph->n_nodes * sizeof *p->alias_gradient);
+	p->n_slots = p->n_steps = 0;
+	phiz_plan_lower_types(p);
+	enum phiz_status status = phiz_plan_slots(p);
+	if (!status)
+		status = phiz_arena_layout(p->ctx, p->slot, p->n_slots, &p->arena_bytes);
+	if (status)
+		return status;
+	list_steps(p);
+	return mark_accumulation(p);
+}
+
+static enum phiz_status choose_all(struct phiz_plan *p)
+{
+	enum phiz_status status = PHIZ_OK;
+
+	phiz_plan_propose_precision(p);
+	for (bool widened = true; widened && !status;) {
+		status = lay_out_steps(p);
+		if (!status)
+			status = choose_kernels(p, &widened);
+	}
+	return status;
 }
 
 static void measure_kernels(struct phiz_plan *p)
@@ -320,6 +367,9 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 		return phiz_fail(ctx, PHIZ_E_ARG, "a plan needs a backend");
 	if (o->batch < 0 || o->height < 0 || o->width < 0)
 		return phiz_fail(ctx, PHIZ_E_ARG, "a plan's batch and picture size cannot be negative");
+	if (o->precision != PHIZ_F32 && o->precision != PHIZ_BF16 && o->precision != PHIZ_F16)
+		return phiz_fail(ctx, PHIZ_E_ARG, "a plan's precision is f32, bf16 or f16, not %s",
+		                 phiz_dtype_name(o->precision));
 	if (o->loss != PHIZ_NONE && (o->loss < 0 || o->loss >= (int)g->n_values))
 		return phiz_fail(ctx, PHIZ_E_ARG, "the loss is not a value of the graph");
 	if (o->loss != PHIZ_NONE && phiz_shape_count(&g->value[o->loss].type.shape) != 1)
@@ -349,16 +399,7 @@ enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph 
 		goto fail;
 	phiz_plan_mark(p);
 	place_parameter_gradients(p);
-	status = phiz_plan_slots(p);
-	if (!status)
-		status = phiz_arena_layout(ctx, p->slot, p->n_slots, &p->arena_bytes);
-	if (status)
-		goto fail;
-	list_steps(p);
-	status = mark_accumulation(p);
-	if (status)
-		goto fail;
-	status = choose_kernels(p);
+	status = choose_all(p);
 	if (!status) {
 		measure_kernels(p);
 		status = allocate_memory(p);
@@ -394,7 +435,8 @@ void phiz_plan_free(struct phiz_plan **plan)
 	phiz_free(ctx, p->value_slot);
 	phiz_free(ctx, p->gradient_slot);
 	phiz_free(ctx, p->live);
-	phiz_free(ctx, p->blocked);
+	phiz_free(ctx, p->low);
+	phiz_free(ctx, p->layout);
 	phiz_free(ctx, p->gradient);
 	phiz_free(ctx, p->param_offset);
 	phiz_free(ctx, p->tensor);
@@ -418,6 +460,7 @@ enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 		return PHIZ_OK;
 	enum phiz_status status = phiz_graph_infer(plan->ctx, plan->graph, n, plan->options.height, plan->options.width,
 	                                           plan->type);
+	phiz_plan_lower_types(plan);
 	plan->batch = n;
 	bind(plan);
 	return status;

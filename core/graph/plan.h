@@ -37,7 +37,8 @@ struct phiz_plan {
 	int *value_slot, *gradient_slot; /* PHIZ_NONE: none in the arena */
 	bool *live;                      /* needed by an output or the loss */
 	bool *gradient;                  /* gets a gradient */
-	bool *blocked;                   /* its tensor and its gradient lie blocked */
+	bool *low;                       /* its tensor and its gradient are of the plan's precision */
+	enum phiz_layout *layout;        /* of its tensor and its gradient */
 	size_t *param_offset;            /* of its gradient in `gradients`; only where gradient and kind is PARAM */
 	struct phiz_tensor *tensor, *gradient_tensor;
 
@@ -60,8 +61,12 @@ struct phiz_plan {
 void phiz_plan_mark(struct phiz_plan *p);
 /* lifetime.c: slots of values, saved values and gradients, and which of them share. */
 enum phiz_status phiz_plan_slots(struct phiz_plan *p);
-/* layout.c: sets `blocked` for all that may lie so; and clears it for what a node touches, false where nothing was
- * set. */
+/* precision.c: sets `low` for all that may be; clears it for what a node touches, false where nothing was set; and
+ * gives the activations' types their dtypes. */
+void phiz_plan_propose_precision(struct phiz_plan *p);
+bool phiz_plan_take_back_precision(struct phiz_plan *p, int node);
+void phiz_plan_lower_types(struct phiz_plan *p);
+/* layout.c: sets `layout` for all that may lie so; and makes plain what a node touches, false where all of it was. */
 void phiz_plan_propose_layouts(struct phiz_plan *p);
 bool phiz_plan_take_back_layouts(struct phiz_plan *p, int node);
 /* arena.c: an offset for each slot such that no two that live at the same time overlap. */

@@ -23,6 +23,11 @@ size_t phiz_dtype_size(enum phiz_dtype dtype)
 	return known(dtype) ? dtypes[dtype].size : 0;
 }
 
+int64_t phiz_block(enum phiz_dtype dtype)
+{
+	return known(dtype) ? PHIZ_BLOCK_BYTES / (int64_t)dtypes[dtype].size : 1;
+}
+
 const char *phiz_dtype_name(enum phiz_dtype dtype)
 {
 	return known(dtype) ? dtypes[dtype].name : "unknown";

@@ -177,17 +177,17 @@ static void only_what_can_lies_blocked(void **state)
 	(void)state;
 	build(&n, ctx);
 	plan = make_plan(&n, phiz_backend_cpu(), PHIZ_PLAN_TRAIN, false);
-	assert_false(plan->blocked[n.image]);
-	assert_false(plan->blocked[n.grouped]);
-	assert_false(plan->blocked[n.odd]);
-	assert_false(plan->blocked[n.logits]);
-	assert_int_equal(plan->blocked[n.first], plan->blocked[n.pooled]);
-	if (!plan->blocked[n.pooled])
+	assert_int_equal(plan->layout[n.image], PHIZ_PLAIN);
+	assert_int_equal(plan->layout[n.grouped], PHIZ_PLAIN);
+	assert_int_equal(plan->layout[n.odd], PHIZ_PLAIN);
+	assert_int_equal(plan->layout[n.logits], PHIZ_PLAIN);
+	assert_int_equal(plan->layout[n.first], plan->layout[n.pooled]);
+	if (plan->layout[n.pooled] == PHIZ_PLAIN)
 		print_message("           no blocked convolution on this processor\n");
 	phiz_plan_free(&plan);
 	plan = make_plan(&n, phiz_backend_reference(), PHIZ_PLAN_TRAIN, false);
 	for (int v = 0; v < phiz_graph_n_values(n.g); v++)
-		assert_false(plan->blocked[v]);
+		assert_int_equal(plan->layout[v], PHIZ_PLAIN);
 	phiz_plan_free(&plan);
 	done(&n);
 	test_ctx_done(&ctx);

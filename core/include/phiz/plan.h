@@ -15,7 +15,9 @@ struct phiz_bytes;
 /* A device's memory and kernels. */
 struct phiz_backend {
 	const char *name; /* "cpu" */
-	/* The best kernel for the call's node, dtype and shapes in this direction, or NULL. */
+	enum phiz_layout picture_layout; /* how pictures lie best, where kernels and shapes allow it */
+	/* The best kernel for the call's node, dtype and shapes in this direction, or NULL. dtype is the plan's precision
+	 * if one of the node's inputs and outputs has it (others may be f32), else that of input 0. */
 	const struct phiz_kernel *(*find)(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
 	                                  bool backward);
 	/* Memory that kernels read and write, 64-byte aligned at least. NULL on failure, error set. */
@@ -41,6 +43,9 @@ struct phiz_plan_options {
 	uint64_t seed;         /* for dropout */
 	size_t memory_limit;   /* bytes of arena, gradients, workspace and constants together; 0: none. LIMIT if more is
 	                          needed */
+	/* Of activations and their gradients where the backend has kernels for it: F32 (the graph's own), BF16 or F16.
+	 * Parameters, their gradients and what is read off a plan (its outputs, the loss) keep the graph's dtype. */
+	enum phiz_dtype precision;
 	bool fixed;            /* INFER: parameters and buffers keep their values while the plan lives, so that kernels may
 	                          keep what they make of them */
 };
@@ -71,7 +76,8 @@ PHIZ_API enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 PHIZ_API void phiz_plan_set_step(struct phiz_plan *plan, uint64_t step);
 
 /* The tensor of a value with the shapes of the current batch, or NULL if the plan has none (pruned, fused). Inputs:
- * write them before a run. Outputs: valid until the next run. Both are plain; what lies between may be blocked. */
+ * write them before a run. Outputs: valid until the next run. Both are plain and of the graph's dtype; what lies
+ * between may be of the plan's precision, and lie otherwise. */
 PHIZ_API struct phiz_tensor *phiz_plan_tensor(struct phiz_plan *plan, int value);
 /* The gradient of a trainable parameter (or of an input, with input_gradient), or NULL. Owned by the plan. */
 PHIZ_API struct phiz_tensor *phiz_plan_gradient(struct phiz_plan *plan, int value);

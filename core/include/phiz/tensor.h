@@ -35,14 +35,16 @@ struct phiz_type {
 	struct phiz_shape shape;
 };
 
-/* How the elements lie in memory. Within a plan, pictures may be blocked: [N, C / 16, H, W, 16], so that the channels
- * of a pixel stand side by side. Blocked tensors have four dims, and C is a multiple of PHIZ_BLOCK; where H = W = 1 the
- * two are the same bytes. */
+/* How the elements lie in memory. Within a plan, pictures (four dims) may lie so that the channels of a pixel stand
+ * side by side: blocked, [N, C / B, H, W, B], where a block of B channels is one cache line and C a multiple of B; or
+ * with channels last, [N, H, W, C]. Where H = W = 1 all of them are the same bytes. */
 enum phiz_layout {
 	PHIZ_PLAIN = 0, /* in the order of the dims */
-	PHIZ_BLOCKED
+	PHIZ_BLOCKED,
+	PHIZ_CHANNELS_LAST
 };
-#define PHIZ_BLOCK 16
+#define PHIZ_BLOCK_BYTES 64
+#define PHIZ_BLOCK 16 /* floats of a block */
 
 /* Counted memory; the only counted thing in phiz. */
 struct phiz_buffer;
@@ -60,6 +62,8 @@ struct phiz_tensor {
 
 /* Bytes of one element; 0 for an unknown dtype. */
 PHIZ_API size_t phiz_dtype_size(enum phiz_dtype dtype);
+/* Elements of a block: 16 for f32, 32 for bf16 and f16, 64 for i8 and u8. */
+PHIZ_API int64_t phiz_block(enum phiz_dtype dtype);
 /* "f32", "bf16" ...; never NULL. */
 PHIZ_API const char *phiz_dtype_name(enum phiz_dtype dtype);
 /* false if no dtype has this name. */
