@@ -75,6 +75,18 @@ struct phiz_blocked_outer {
 	float *sum;
 };
 
+/* out[f][p][16] = sum over b, d of v[b][p][d] * w[f][b][d][16]: a few pixels, 64 bytes apart, times one or two blocks of
+ * filters. */
+struct phiz_blocked_product {
+	const float *v;
+	int64_t v_block; /* from block to block of the depth, which are 16 deep */
+	int blocks;
+	const float *w;
+	int64_t w_filters; /* to the next block of filters */
+	float *out;
+	int64_t out_filters;
+};
+
 /* Winograd's transforms of one tile (winograd.h), 16 channels at a time. */
 struct phiz_winograd_in {
 	const float *in;       /* the picture's first pixel */
@@ -96,6 +108,7 @@ struct phiz_winograd_out {
 };
 
 typedef void (*phiz_blocked_tile_fn)(const struct phiz_blocked_tile *t);
+typedef void (*phiz_blocked_product_fn)(const struct phiz_blocked_product *t);
 typedef void (*phiz_blocked_outer_fn)(const struct phiz_blocked_outer *t);
 
 struct phiz_blocked_micro {
@@ -104,6 +117,7 @@ struct phiz_blocked_micro {
 	/* [pixels - 1], for a depth of 16 and for any */
 	phiz_blocked_tile_fn tile[PHIZ_BLOCKED_PIXELS], any[PHIZ_BLOCKED_PIXELS];
 	phiz_blocked_tile_fn pair[PHIZ_BLOCKED_PIXELS], any_pair[PHIZ_BLOCKED_PIXELS];
+	phiz_blocked_product_fn product[PHIZ_BLOCKED_PIXELS], product_pair[PHIZ_BLOCKED_PIXELS];
 	int rows; /* of the depth that `outer` takes at a time, at most */
 	phiz_blocked_outer_fn outer[16]; /* [rows - 1] */
 	/* [0] for F(2x2, 3x3), [1] for F(4x4, 3x3) */

@@ -13,16 +13,14 @@
 
 enum { B = PHIZ_BLOCK, THIN_CHANNELS = 4 };
 
-/* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on: below, its transforms take what
- * the products save. Its planes of filters are 4 or 1.8 times as large as the filters. In training a batch shares them;
- * but a single picture has few tiles that read them, and what a session keeps beside the model's own filters is to stay
- * small (ResNet-18 below 120 MiB in all). */
-enum { WINOGRAD_BLOCKS = 2, WINOGRAD_TILES = 9, MOST_PLANES = 2 << 20 };
+/* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on; MOST_PLANES bounds what a session
+ * keeps of a layer beside the model's own filters. */
+enum { WINOGRAD_BLOCKS = 2, MOST_PLANES = 20 << 20 };
 
 struct blocked {
 	struct phiz_conv d;
 	bool in_blocked, out_blocked;
-	bool thin;
+	bool thin, training;
 	int winograd;   /* m of F(m x m, 3 x 3), 0: the plain sum */
 	int cb, kb;     /* blocks of channels and of filters */
 	int thin_width; /* pixels of a packed row, padding included */
@@ -30,6 +28,11 @@ struct blocked {
 	float *in, *out, *din, *dout;
 	float *filters, *bias;
 	void *rest;
+};
+
+/* Before the constants. */
+struct kept {
+	int winograd;
 };
 
 static bool is_blocked(const struct phiz_tensor *t)
@@ -42,23 +45,35 @@ static int blocks_of(int channels)
 	return (channels + B - 1) / B;
 }
 
-static bool is_worth_planes(const struct blocked *b, int m)
-{
-	int64_t tiles = (int64_t)((b->d.p + m - 1) / m) * ((b->d.q + m - 1) / m);
-	return tiles >= WINOGRAD_TILES && sizeof(float) * phiz_winograd_filter_floats(m, b->kb, b->cb) <= MOST_PLANES;
-}
-
-/* m of F(m x m, 3 x 3), or 0. It must not depend on the batch, which may shrink while constants stay. */
-static int pick_winograd(const struct blocked *b, bool training)
+/* What F(m x m, 3 x 3), or the plain sum (m = 0), takes for so many pictures, in multiply-adds: its own, those that the
+ * transforms (6 for each number that they move) and the reading of the filters (6 a byte; each piece of the work reads
+ * them from the third-level cache or from memory) take the time of. */
+static double cost_of(const struct blocked *b, int m, int64_t images)
 {
 	const struct phiz_conv *d = &b->d;
+	const double pairs = (double)b->cb * B * b->kb * B;
+	if (!m)
+		return (double)images * d->p * d->q * 9 * pairs + 6 * 4 * 9 * pairs;
+	double tiles = (double)images * ((d->p + m - 1) / m) * ((d->q + m - 1) / m), planes = phiz_winograd_planes(m);
+	return tiles * planes * pairs + tiles * planes * B * (b->cb + b->kb) * 6 + 6 * 4 * planes * pairs;
+}
+
+/* The m of F(m x m, 3 x 3) that is fastest, 0 for the plain sum; one with more filters to keep has to be worth it. */
+static int pick_winograd(const struct blocked *b, int64_t images, bool training)
+{
+	const struct phiz_conv *d = &b->d;
+	int best = 0;
 	if (d->r != 3 || d->s != 3 || d->stride_h != 1 || d->stride_w != 1 || d->dilation_h != 1 || d->dilation_w != 1)
 		return 0;
 	if (b->thin || b->cb < WINOGRAD_BLOCKS || b->kb < WINOGRAD_BLOCKS)
 		return 0;
 	if (training)
 		return 2;
-	return is_worth_planes(b, 4) ? 4 : is_worth_planes(b, 2) ? 2 : 0;
+	for (int m = 2; m <= 4; m += 2)
+		if (sizeof(float) * phiz_winograd_filter_floats(m, b->kb, b->cb) <= MOST_PLANES &&
+		    cost_of(b, m, images) < 0.9 * cost_of(b, best, images))
+			best = m;
+	return best;
 }
 
 static void describe(const struct phiz_call *call, struct blocked *b)
@@ -71,7 +86,10 @@ static void describe(const struct phiz_call *call, struct blocked *b)
 	b->kb = blocks_of(b->d.k);
 	b->thin = !b->in_blocked && b->d.c <= THIN_CHANNELS && b->d.dilation_w == 1;
 	b->thin_width = (b->d.q - 1) * b->d.stride_w + b->d.s;
-	b->winograd = pick_winograd(b, call->training);
+	b->training = call->training;
+	/* A batch may shrink, and then neither what is kept nor the workspace may become another. */
+	b->winograd = call->constants ? ((const struct kept *)call->constants)->winograd
+	                              : pick_winograd(b, 1, b->training);
 }
 
 /* Memory that is given out from its begin on; only counted where there is none. */
@@ -111,6 +129,7 @@ static size_t filter_floats(const struct blocked *b)
 
 static void place_constants(struct blocked *b, struct place *place)
 {
+	(void)take(place, (sizeof(struct kept) + sizeof(float) - 1) / sizeof(float));
 	b->filters = take(place, filter_floats(b));
 	b->bias = take(place, (size_t)(b->kb * B));
 }
@@ -394,6 +413,7 @@ size_t phiz_blocked_conv2d_constants(const struct phiz_call *call)
 	struct place place = {NULL, 0};
 	struct blocked b;
 	describe(call, &b);
+	b.winograd = pick_winograd(&b, b.d.n, false);
 	place_constants(&b, &place);
 	return place.used;
 }
@@ -403,6 +423,8 @@ void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants)
 	struct place place = {constants, 0};
 	struct blocked b;
 	describe(call, &b);
+	b.winograd = pick_winograd(&b, b.d.n, false);
+	*(struct kept *)constants = (struct kept){b.winograd};
 	place_constants(&b, &place);
 	pack_filters(&b);
 }
@@ -615,9 +637,15 @@ size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward
 	size_t most = 0, bytes;
 	describe(call, &b);
 	if (!backward) {
-		bytes = place_forward(&b, NULL, NULL);
-		sum_of(&b, &s);
-		return bytes + sum_workspace(&b, &s, micro, threads);
+		int each[2] = {b.winograd, pick_winograd(&b, b.d.n, b.training)};
+		for (int i = 0; i < 2; i++) {
+			b.winograd = each[i];
+			bytes = place_forward(&b, NULL, NULL);
+			sum_of(&b, &s);
+			bytes += sum_workspace(&b, &s, micro, threads);
+			most = bytes > most ? bytes : most;
+		}
+		return most;
 	}
 	struct residues r = {.b = &b};
 	for (int class = 0; class < b.d.stride_h * b.d.stride_w; class++) {

@@ -80,6 +80,38 @@ INLINE void tile(const struct phiz_blocked_tile *t, const int P, const int F, co
 			finish(t, done[p][v], p, v / PARTS, v % PARTS);
 }
 
+/* P pixels, F blocks of filters. */
+INLINE void product(const struct phiz_blocked_product *t, const int P, const int F)
+{
+	VEC sum[PIXELS][2 * PARTS];
+	const float *w = t->w, *in = t->v;
+	UNROLL
+	for (int p = 0; p < P; p++)
+		UNROLL
+		for (int v = 0; v < F * PARTS; v++)
+			sum[p][v] = ZERO();
+	for (int b = 0; b < t->blocks; b++, in += t->v_block, w += PHIZ_BLOCK * PHIZ_BLOCK)
+		UNROLL_4
+		for (int d = 0; d < PHIZ_BLOCK; d++) {
+			VEC filter[2 * PARTS];
+			UNROLL
+			for (int v = 0; v < F * PARTS; v++)
+				filter[v] = LOAD(w + v / PARTS * t->w_filters + d * PHIZ_BLOCK + v % PARTS * LANES);
+			UNROLL
+			for (int p = 0; p < P; p++) {
+				VEC pixel = SPREAD(in + p * PHIZ_BLOCK + d);
+				UNROLL
+				for (int v = 0; v < F * PARTS; v++)
+					sum[p][v] = FMA(pixel, filter[v], sum[p][v]);
+			}
+		}
+	UNROLL
+	for (int p = 0; p < P; p++)
+		UNROLL
+		for (int v = 0; v < F * PARTS; v++)
+			STORE(t->out + v / PARTS * t->out_filters + p * PHIZ_BLOCK + v % PARTS * LANES, sum[p][v]);
+}
+
 /* R rows of the depth times 16 filters. */
 INLINE void outer(const struct phiz_blocked_outer *t, const int R)
 {
@@ -224,5 +256,9 @@ static void winograd_out_4(const struct phiz_winograd_out *t) { winograd_out(t, 
 #define PAIR(P)                                                                           \
 	static void pair_##P(const struct phiz_blocked_tile *t) { tile(t, P, 2, PHIZ_BLOCK); } \
 	static void any_pair_##P(const struct phiz_blocked_tile *t) { tile(t, P, 2, 0); }
+#define PRODUCT(P) \
+	static void product_##P(const struct phiz_blocked_product *t) { product(t, P, 1); }
+#define PRODUCT_PAIR(P) \
+	static void product_pair_##P(const struct phiz_blocked_product *t) { product(t, P, 2); }
 #define OUTER(R) \
 	static void outer_##R(const struct phiz_blocked_outer *t) { outer(t, R); }

@@ -48,6 +48,7 @@ struct run {
 	int m, planes;
 	int tiles_y, tiles_x;   /* of a picture */
 	int most;               /* tiles of a piece */
+	int64_t v_plane, sum_plane; /* floats from plane to plane */
 	int64_t tiles, pieces;
 	int parts, filters_step; /* pieces that the filters are cut into */
 	char *workspace;
@@ -56,9 +57,8 @@ struct run {
 
 /* Scratch of a worker. */
 struct scratch {
-	float *v;        /* [plane][block][tile][16] */
-	float *sum;      /* [plane][filters: 1 or 2 blocks][tile][16] */
-	int32_t *offset; /* of tiles of `micro` in a plane */
+	float *v;        /* [plane][block][tile][16], planes v_plane apart */
+	float *sum;      /* [plane][filters: 1 or 2 blocks][tile][16], planes sum_plane apart */
 };
 
 static size_t line_up(size_t bytes)
@@ -68,15 +68,21 @@ static size_t line_up(size_t bytes)
 
 static size_t scratch_bytes(const struct run *run, char *memory, struct scratch *out)
 {
-	size_t planes = (size_t)run->planes, tiles = (size_t)run->most;
-	size_t v = line_up(sizeof(float) * planes * (size_t)run->s->blocks * tiles * PHIZ_BLOCK);
-	size_t sum = line_up(sizeof(float) * planes * 2 * tiles * PHIZ_BLOCK);
+	size_t planes = (size_t)run->planes;
+	size_t v = line_up(sizeof(float) * planes * (size_t)run->v_plane);
+	size_t sum = line_up(sizeof(float) * planes * (size_t)run->sum_plane);
 	if (out) {
 		out->v = (float *)(void *)memory;
 		out->sum = (float *)(void *)(memory + v);
-		out->offset = (int32_t *)(void *)(memory + v + sum);
 	}
-	return v + sum + line_up(sizeof(int32_t) * PHIZ_BLOCKED_PIXELS);
+	return v + sum;
+}
+
+/* Planes of so many cache lines, and an odd one: a transform writes one line of each plane, and these must not all fall
+ * into one set of the cache. */
+static int64_t plane_floats(int64_t lines)
+{
+	return (lines | 1) * PHIZ_BLOCK;
 }
 
 static void describe(const struct phiz_blocked_sum *s, int m, const struct phiz_blocked_micro *micro, struct run *run)
@@ -86,6 +92,8 @@ static void describe(const struct phiz_blocked_sum *s, int m, const struct phiz_
 	int64_t tile = (int64_t)sizeof(float) * run->planes * s->blocks * PHIZ_BLOCK, most = PLANE_BYTES / tile;
 	run->most = most < LEAST_TILES ? LEAST_TILES : most > MOST_TILES ? MOST_TILES : (int)most;
 	run->most = (run->most + micro->pixels - 1) / micro->pixels * micro->pixels;
+	run->v_plane = plane_floats((int64_t)s->blocks * run->most);
+	run->sum_plane = plane_floats((int64_t)2 * run->most);
 	run->tiles = s->images * run->tiles_y * run->tiles_x;
 	run->pieces = (run->tiles + run->most - 1) / run->most;
 }
@@ -115,7 +123,7 @@ static void transform_inputs(const struct run *run, const struct scratch *scratc
 {
 	const struct phiz_blocked_sum *s = run->s;
 	struct phiz_winograd_in t = {.in_row = s->in_row, .height = s->height, .width = s->width,
-	                             .step = (int64_t)s->blocks * run->most * PHIZ_BLOCK};
+	                             .step = run->v_plane};
 	for (int i = 0; i < count; i++) {
 		struct place at = locate(run, first + i);
 		t.y = at.y + s->first_y;
@@ -133,18 +141,17 @@ static void multiply(const struct run *run, const struct scratch *scratch, int c
 {
 	const struct phiz_blocked_sum *s = run->s;
 	const int64_t per_plane = (int64_t)s->blocks * PHIZ_BLOCK * PHIZ_BLOCK;
-	const int64_t v_plane = (int64_t)s->blocks * run->most * PHIZ_BLOCK;
-	const phiz_blocked_tile_fn *fn = pair ? run->micro->pair : run->micro->tile;
+	const phiz_blocked_product_fn *fn = pair ? run->micro->product_pair : run->micro->product;
 	const int groups = (count + run->micro->pixels - 1) / run->micro->pixels;
-	struct phiz_blocked_tile t = {.in_block = (int64_t)run->most * PHIZ_BLOCK, .blocks = s->blocks, .taps = 1,
-	                              .depth = PHIZ_BLOCK, .offset = scratch->offset, .to = scratch->offset,
-	                              .w_filters = run->planes * per_plane, .out_filters = (int64_t)run->most * PHIZ_BLOCK};
+	struct phiz_blocked_product t = {.v_block = (int64_t)run->most * PHIZ_BLOCK, .blocks = s->blocks,
+	                                 .w_filters = run->planes * per_plane,
+	                                 .out_filters = (int64_t)run->most * PHIZ_BLOCK};
 	for (int plane = 0; plane < run->planes; plane++) {
 		t.w = s->w + ((int64_t)m * run->planes + plane) * per_plane;
 		for (int g = 0; g < groups; g++) {
 			int from = count * g / groups, end = count * (g + 1) / groups;
-			t.in = scratch->v + plane * v_plane + (int64_t)from * PHIZ_BLOCK;
-			t.out = scratch->sum + ((int64_t)plane * 2 * run->most + from) * PHIZ_BLOCK;
+			t.v = scratch->v + plane * run->v_plane + (int64_t)from * PHIZ_BLOCK;
+			t.out = scratch->sum + plane * run->sum_plane + (int64_t)from * PHIZ_BLOCK;
 			fn[end - from - 1](&t);
 		}
 	}
@@ -154,7 +161,7 @@ static void transform_outputs(const struct run *run, const struct scratch *scrat
                               int f)
 {
 	const struct phiz_blocked_sum *s = run->s;
-	struct phiz_winograd_out t = {.step = (int64_t)2 * run->most * PHIZ_BLOCK, .out_row = s->out_row, .add = s->add,
+	struct phiz_winograd_out t = {.step = run->sum_plane, .out_row = s->out_row, .add = s->add,
 	                              .act = s->act, .slope = s->slope};
 	t.bias = s->bias ? s->bias + (m + f) * PHIZ_BLOCK : NULL;
 	for (int i = 0; i < count; i++) {
@@ -174,8 +181,6 @@ static void pieces(void *arg, int64_t begin, int64_t end, int worker)
 	const struct run *run = arg;
 	struct scratch scratch;
 	scratch_bytes(run, run->workspace + (size_t)worker * run->per_worker, &scratch);
-	for (int i = 0; i < run->micro->pixels; i++)
-		scratch.offset[i] = i * PHIZ_BLOCK;
 	for (int64_t piece = begin; piece < end; piece++) {
 		int64_t first = run->tiles * (piece / run->parts) / run->pieces;
 		int count = (int)(run->tiles * (piece / run->parts + 1) / run->pieces - first);
@@ -203,14 +208,13 @@ void phiz_winograd_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s, i
 		return;
 	run.workspace = workspace;
 	run.per_worker = scratch_bytes(&run, NULL, NULL);
-	/* As many pieces for one thread as for the other; a tile's sums do not depend on its piece. */
-	if (run.pieces > 1 && run.pieces < 8 * (int64_t)threads)
-		run.pieces = (run.pieces + threads - 1) / threads * threads;
-	/* Few tiles: then the filters are shared out too, and each part transforms the inputs for itself. */
-	int64_t wanted = threads > 1 ? 2 * (int64_t)threads : 1, split = (wanted + run.pieces - 1) / run.pieces;
-	run.filters_step = (int)((s->filters + split - 1) / split);
-	if (micro->pairs && run.filters_step % 2)
-		run.filters_step++;
+	/* Few pieces: then the filters are shared out too, and each part transforms the inputs for itself. Parts are cut so
+	 * that the threads have as much to do each; a tile's sums do not depend on its piece. */
+	const int step = micro->pairs ? 2 : 1, most_parts = (s->filters + step - 1) / step;
+	run.parts = 1;
+	while (run.pieces * run.parts < 8 * (int64_t)threads && run.pieces * run.parts % threads && run.parts < most_parts)
+		run.parts++;
+	run.filters_step = (int)((s->filters + run.parts - 1) / run.parts + step - 1) / step * step;
 	run.parts = (s->filters + run.filters_step - 1) / run.filters_step;
 	phiz_parallel_for(ctx, run.pieces * run.parts, 1, pieces, &run);
 }

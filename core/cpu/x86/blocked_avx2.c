@@ -31,12 +31,14 @@ static inline __m256 activate(__m256 v, int act, float slope)
 #include "core/cpu/blocked_tiles.h"
 
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+PRODUCT(1) PRODUCT(2) PRODUCT(3) PRODUCT(4) PRODUCT(5) PRODUCT(6)
 OUTER(1) OUTER(2) OUTER(3) OUTER(4) OUTER(5) OUTER(6)
 
 static const struct phiz_blocked_micro micro = {
 	.pixels = PIXELS,
 	.tile = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6},
 	.any = {any_1, any_2, any_3, any_4, any_5, any_6},
+	.product = {product_1, product_2, product_3, product_4, product_5, product_6},
 	.rows = 6,
 	.outer = {outer_1, outer_2, outer_3, outer_4, outer_5, outer_6},
 	.winograd_in = {winograd_in_2, winograd_in_4},

@@ -35,12 +35,16 @@ static inline __m512 activate(__m512 v, int act, float slope)
 #define EACH_ROWS(M) EACH_PIXELS(M) M(13) M(14) M(15) M(16)
 EACH_PIXELS(TILE)
 EACH_PIXELS(PAIR)
+EACH_PIXELS(PRODUCT)
+EACH_PIXELS(PRODUCT_PAIR)
 EACH_ROWS(OUTER)
 
 #define NAME_TILE(P) tile_##P,
 #define NAME_ANY(P) any_##P,
 #define NAME_PAIR(P) pair_##P,
 #define NAME_ANY_PAIR(P) any_pair_##P,
+#define NAME_PRODUCT(P) product_##P,
+#define NAME_PRODUCT_PAIR(P) product_pair_##P,
 #define NAME_OUTER(R) outer_##R,
 static const struct phiz_blocked_micro micro = {
 	.pixels = PIXELS,
@@ -49,6 +53,8 @@ static const struct phiz_blocked_micro micro = {
 	.any = {EACH_PIXELS(NAME_ANY)},
 	.pair = {EACH_PIXELS(NAME_PAIR)},
 	.any_pair = {EACH_PIXELS(NAME_ANY_PAIR)},
+	.product = {EACH_PIXELS(NAME_PRODUCT)},
+	.product_pair = {EACH_PIXELS(NAME_PRODUCT_PAIR)},
 	.rows = 16,
 	.outer = {EACH_ROWS(NAME_OUTER)},
 	.winograd_in = {winograd_in_2, winograd_in_4},
