@@ -117,6 +117,7 @@ static void sum_filters(const struct run *run, const struct tables *tables, int 
 		for (int i = 0; i < tiles; i++) {
 			t.offset = tables->offset + (int64_t)i * micro->pixels * taps;
 			t.to = tables->to + (int64_t)i * micro->pixels;
+			t.ahead = i ? 0 : t.blocks * per_block;
 			fn[tables->count[i] - 1](&t);
 		}
 	}

@@ -56,6 +56,7 @@ struct phiz_blocked_tile {
 	const int32_t *offset; /* [tap][pixel], `pixels` of the instruction set a row: from in; -1: outside */
 	const float *w;
 	int64_t w_filters; /* to the next block of filters */
+	int64_t ahead;     /* from a filter to one that the next tiles read: it is fetched into the cache; 0: none */
 	float *out;
 	int64_t out_filters;
 	const int32_t *to;     /* [pixel], from out */
@@ -75,8 +76,8 @@ struct phiz_blocked_outer {
 	float *sum;
 };
 
-/* out[f][p][16] = sum over b, d of v[b][p][d] * w[f][b][d][16]: a few pixels, 64 bytes apart, times one or two blocks of
- * filters. */
+/* out[f][p][16] = sum over b, d of v[b][p][d] * w[f][b][d][16]: a few pixels, 64 bytes apart, times one or two blocks
+ * of filters. */
 struct phiz_blocked_product {
 	const float *v;
 	int64_t v_block; /* from block to block of the depth, which are 16 deep */
@@ -107,6 +108,15 @@ struct phiz_winograd_out {
 	float slope;
 };
 
+/* m = A dY A^T of F(4x4, 3x3), for the gradient of the filters. */
+struct phiz_winograd_dout {
+	const float *dout; /* of the tile's first pixel; pixels are 16 floats apart */
+	int64_t row;
+	int rows, cols; /* that are there; the others count 0 */
+	float *m;       /* plane i goes to m + i * step */
+	int64_t step;
+};
+
 typedef void (*phiz_blocked_tile_fn)(const struct phiz_blocked_tile *t);
 typedef void (*phiz_blocked_product_fn)(const struct phiz_blocked_product *t);
 typedef void (*phiz_blocked_outer_fn)(const struct phiz_blocked_outer *t);
@@ -123,6 +133,7 @@ struct phiz_blocked_micro {
 	/* [0] for F(2x2, 3x3), [1] for F(4x4, 3x3) */
 	void (*winograd_in[2])(const struct phiz_winograd_in *t);
 	void (*winograd_out[2])(const struct phiz_winograd_out *t);
+	void (*winograd_dout)(const struct phiz_winograd_dout *t);
 };
 
 /* Bytes of scratch for so many threads, for any number of images. */

@@ -13,14 +13,14 @@
 
 enum { B = PHIZ_BLOCK, THIN_CHANNELS = 4 };
 
-/* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on; MOST_PLANES bounds what a session
- * keeps of a layer beside the model's own filters. */
+/* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on; MOST_PLANES bounds what a
+ * session keeps of a layer beside the model's own filters. */
 enum { WINOGRAD_BLOCKS = 2, MOST_PLANES = 20 << 20 };
 
 struct blocked {
 	struct phiz_conv d;
 	bool in_blocked, out_blocked;
-	bool thin, training;
+	bool thin;
 	int winograd;   /* m of F(m x m, 3 x 3), 0: the plain sum */
 	int cb, kb;     /* blocks of channels and of filters */
 	int thin_width; /* pixels of a packed row, padding included */
@@ -28,11 +28,6 @@ struct blocked {
 	float *in, *out, *din, *dout;
 	float *filters, *bias;
 	void *rest;
-};
-
-/* Before the constants. */
-struct kept {
-	int winograd;
 };
 
 static bool is_blocked(const struct phiz_tensor *t)
@@ -45,21 +40,22 @@ static int blocks_of(int channels)
 	return (channels + B - 1) / B;
 }
 
-/* What F(m x m, 3 x 3), or the plain sum (m = 0), takes for so many pictures, in multiply-adds: its own, those that the
- * transforms (6 for each number that they move) and the reading of the filters (6 a byte; each piece of the work reads
- * them from the third-level cache or from memory) take the time of. */
-static double cost_of(const struct blocked *b, int m, int64_t images)
+/* What F(m x m, 3 x 3), or the plain sum (m = 0), takes for one picture, in multiply-adds: its own (the plain sum's,
+ * which look for the picture's border, a tenth more), those that the transforms (6 for each number that they move) and
+ * the reading of the filters (6 a byte, from memory) take the time of. */
+static double cost_of(const struct blocked *b, int m)
 {
 	const struct phiz_conv *d = &b->d;
 	const double pairs = (double)b->cb * B * b->kb * B;
 	if (!m)
-		return (double)images * d->p * d->q * 9 * pairs + 6 * 4 * 9 * pairs;
-	double tiles = (double)images * ((d->p + m - 1) / m) * ((d->q + m - 1) / m), planes = phiz_winograd_planes(m);
-	return tiles * planes * pairs + tiles * planes * B * (b->cb + b->kb) * 6 + 6 * 4 * planes * pairs;
+		return 1.1 * d->p * d->q * 9 * pairs + 6 * 4 * 9 * pairs;
+	double tiles = (double)((d->p + m - 1) / m) * ((d->q + m - 1) / m), planes = phiz_winograd_planes(m);
+	return tiles * planes * (pairs + 6 * B * (b->cb + b->kb)) + 6 * 4 * planes * pairs;
 }
 
-/* The m of F(m x m, 3 x 3) that is fastest, 0 for the plain sum; one with more filters to keep has to be worth it. */
-static int pick_winograd(const struct blocked *b, int64_t images, bool training)
+/* The m of F(m x m, 3 x 3) that is fastest, 0 for the plain sum. Chosen for one picture, whatever the batch: the same
+ * picture gives the same numbers in any. */
+static int pick_winograd(const struct blocked *b, bool training)
 {
 	const struct phiz_conv *d = &b->d;
 	int best = 0;
@@ -71,7 +67,7 @@ static int pick_winograd(const struct blocked *b, int64_t images, bool training)
 		return 2;
 	for (int m = 2; m <= 4; m += 2)
 		if (sizeof(float) * phiz_winograd_filter_floats(m, b->kb, b->cb) <= MOST_PLANES &&
-		    cost_of(b, m, images) < 0.9 * cost_of(b, best, images))
+		    cost_of(b, m) < cost_of(b, best))
 			best = m;
 	return best;
 }
@@ -86,10 +82,16 @@ static void describe(const struct phiz_call *call, struct blocked *b)
 	b->kb = blocks_of(b->d.k);
 	b->thin = !b->in_blocked && b->d.c <= THIN_CHANNELS && b->d.dilation_w == 1;
 	b->thin_width = (b->d.q - 1) * b->d.stride_w + b->d.s;
-	b->training = call->training;
-	/* A batch may shrink, and then neither what is kept nor the workspace may become another. */
-	b->winograd = call->constants ? ((const struct kept *)call->constants)->winograd
-	                              : pick_winograd(b, 1, b->training);
+	b->winograd = pick_winograd(b, call->training);
+}
+
+/* Rounding in a gradient goes no further than one step, so that F(4x4) serves there; in the forward pass of training it
+ * grows with the layers. */
+static void describe_backward(const struct phiz_call *call, struct blocked *b)
+{
+	describe(call, b);
+	if (b->winograd)
+		b->winograd = 4;
 }
 
 /* Memory that is given out from its begin on; only counted where there is none. */
@@ -129,7 +131,6 @@ static size_t filter_floats(const struct blocked *b)
 
 static void place_constants(struct blocked *b, struct place *place)
 {
-	(void)take(place, (sizeof(struct kept) + sizeof(float) - 1) / sizeof(float));
 	b->filters = take(place, filter_floats(b));
 	b->bias = take(place, (size_t)(b->kb * B));
 }
@@ -413,7 +414,6 @@ size_t phiz_blocked_conv2d_constants(const struct phiz_call *call)
 	struct place place = {NULL, 0};
 	struct blocked b;
 	describe(call, &b);
-	b.winograd = pick_winograd(&b, b.d.n, false);
 	place_constants(&b, &place);
 	return place.used;
 }
@@ -423,8 +423,6 @@ void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants)
 	struct place place = {constants, 0};
 	struct blocked b;
 	describe(call, &b);
-	b.winograd = pick_winograd(&b, b.d.n, false);
-	*(struct kept *)constants = (struct kept){b.winograd};
 	place_constants(&b, &place);
 	pack_filters(&b);
 }
@@ -582,7 +580,10 @@ static void backward_weights(struct blocked *b, const struct phiz_blocked_micro 
 		.dout = b->dout, .images = d->n, .dout_image = s.out_image, .dout_block = s.out_block,
 		.p = d->p, .q = d->q, .filters = b->kb, .dw = b->filters,
 	};
-	phiz_blocked_weights_run(d->ctx, &w, micro);
+	if (b->winograd)
+		phiz_winograd_weights_run(d->ctx, &w, micro, b->rest);
+	else
+		phiz_blocked_weights_run(d->ctx, &w, micro);
 	phiz_parallel_for(d->ctx, (int64_t)b->kb * (b->thin ? 1 : b->cb), 1, give_pieces, b);
 }
 
@@ -608,7 +609,7 @@ static void bias_pieces(void *arg, int64_t begin, int64_t end, int worker)
 enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const struct phiz_blocked_micro *micro)
 {
 	struct blocked b;
-	describe(call, &b);
+	describe_backward(call, &b);
 	if (!b.d.dout)
 		return PHIZ_OK;
 	place_backward(&b, call->workspace);
@@ -637,16 +638,13 @@ size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward
 	size_t most = 0, bytes;
 	describe(call, &b);
 	if (!backward) {
-		int each[2] = {b.winograd, pick_winograd(&b, b.d.n, b.training)};
-		for (int i = 0; i < 2; i++) {
-			b.winograd = each[i];
-			bytes = place_forward(&b, NULL, NULL);
-			sum_of(&b, &s);
-			bytes += sum_workspace(&b, &s, micro, threads);
-			most = bytes > most ? bytes : most;
-		}
-		return most;
+		bytes = place_forward(&b, NULL, NULL);
+		sum_of(&b, &s);
+		return bytes + sum_workspace(&b, &s, micro, threads);
 	}
+	describe_backward(call, &b);
+	if (b.winograd)
+		most = phiz_winograd_weights_workspace(threads);
 	struct residues r = {.b = &b};
 	for (int class = 0; class < b.d.stride_h * b.d.stride_w; class++) {
 		pick_class(&r, class / b.d.stride_w, class % b.d.stride_w);

@@ -17,6 +17,7 @@
 #include "core/cpu/unroll.h"
 
 #define PARTS (PHIZ_BLOCK / LANES)
+#define PRODUCT_AHEAD 1024 /* floats of filters; the planes follow each other in memory */
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE void finish(const struct phiz_blocked_tile *t, VEC sum, int pixel, int filters, int part)
@@ -56,6 +57,9 @@ INLINE void tile(const struct phiz_blocked_tile *t, const int P, const int F, co
 			for (int d = 0; d < depth; d++, w += PHIZ_BLOCK) {
 				VEC filter[2 * PARTS];
 				UNROLL
+				for (int f = 0; f < F; f++)
+					__builtin_prefetch(w + f * t->w_filters + t->ahead, 0, 2);
+				UNROLL
 				for (int v = 0; v < F * PARTS; v++)
 					filter[v] = LOAD(w + v / PARTS * t->w_filters + v % PARTS * LANES);
 				UNROLL
@@ -94,6 +98,9 @@ INLINE void product(const struct phiz_blocked_product *t, const int P, const int
 		UNROLL_4
 		for (int d = 0; d < PHIZ_BLOCK; d++) {
 			VEC filter[2 * PARTS];
+			UNROLL
+			for (int f = 0; f < F; f++)
+				__builtin_prefetch(w + f * t->w_filters + d * PHIZ_BLOCK + PRODUCT_AHEAD, 0, 2);
 			UNROLL
 			for (int v = 0; v < F * PARTS; v++)
 				filter[v] = LOAD(w + v / PARTS * t->w_filters + d * PHIZ_BLOCK + v % PARTS * LANES);
@@ -241,6 +248,43 @@ INLINE void winograd_out(const struct phiz_winograd_out *t, const int M)
 					v = ADD(v, LOAD(t->residual + at));
 				STORE(t->out + at, ACTIVATE(v, t->act, t->slope));
 			}
+		}
+	}
+}
+
+/* y = A x */
+INLINE void winograd_dout_line(VEC y[6], const VEC x[4])
+{
+	VEC even = ADD(x[0], x[2]), odd = ADD(x[1], x[3]);
+	VEC even2 = FMA(SPREAD_VALUE(4), x[2], x[0]), odd2 = FMA(SPREAD_VALUE(8), x[3], ADD(x[1], x[1]));
+	y[0] = x[0];
+	y[1] = ADD(even, odd);
+	y[2] = SUB(even, odd);
+	y[3] = ADD(even2, odd2);
+	y[4] = SUB(even2, odd2);
+	y[5] = x[3];
+}
+
+static void winograd_dout(const struct phiz_winograd_dout *t)
+{
+	for (int part = 0; part < PARTS; part++) {
+		VEC middle[6][4];
+		for (int j = 0; j < 4; j++) {
+			VEC x[4], y[6];
+			UNROLL
+			for (int i = 0; i < 4; i++)
+				x[i] = i < t->rows && j < t->cols ? LOAD(t->dout + i * t->row + j * PHIZ_BLOCK + part * LANES) : ZERO();
+			winograd_dout_line(y, x);
+			UNROLL
+			for (int i = 0; i < 6; i++)
+				middle[i][j] = y[i];
+		}
+		for (int i = 0; i < 6; i++) {
+			VEC y[6];
+			winograd_dout_line(y, middle[i]);
+			UNROLL
+			for (int j = 0; j < 6; j++)
+				STORE(t->m + (i * 6 + j) * t->step + part * LANES, y[j]);
 		}
 	}
 }

@@ -33,4 +33,9 @@ size_t phiz_winograd_workspace(const struct phiz_blocked_sum *s, int m, const st
 void phiz_winograd_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s, int m,
                        const struct phiz_blocked_micro *micro, void *workspace);
 
+/* winograd_weights.c: the same gradients as phiz_blocked_weights_run, of 3 x 3 taps with strides and steps of 1. */
+size_t phiz_winograd_weights_workspace(int threads);
+void phiz_winograd_weights_run(struct phiz_ctx *ctx, const struct phiz_blocked_weights *w,
+                               const struct phiz_blocked_micro *micro, void *workspace);
+
 #endif

@@ -43,6 +43,7 @@ static const struct phiz_blocked_micro micro = {
 	.outer = {outer_1, outer_2, outer_3, outer_4, outer_5, outer_6},
 	.winograd_in = {winograd_in_2, winograd_in_4},
 	.winograd_out = {winograd_out_2, winograd_out_4},
+	.winograd_dout = winograd_dout,
 };
 
 #define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx2
