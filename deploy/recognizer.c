@@ -70,7 +70,8 @@ static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, 
                                    const struct phiz_recognizer_options *options)
 {
 	bool names = options && options->names;
-	struct phiz_session_options o = {.batch = batch, .embed = !names, .flip = options && options->flip};
+	struct phiz_session_options o = {.batch = batch, .embed = !names, .sole = true,
+	                                 .flip = options && options->flip};
 	struct phiz_model *model;
 	enum phiz_status status = phiz_model_read(r->ctx, path, &model);
 

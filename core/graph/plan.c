@@ -333,11 +333,41 @@ static void measure_kernels(struct phiz_plan *p)
 	}
 }
 
+static bool is_read_by_others(const struct phiz_plan *p, int value, int node)
+{
+	const struct phiz_graph *g = p->graph;
+
+	for (int n = 0; n < (int)g->n_nodes; n++)
+		for (int i = 0; n != node && p->live_node[n] && i < g->node[n].n_inputs; i++)
+			if (g->node[n].input[i] == value)
+				return true;
+	return false;
+}
+
+static void consume_parameters(struct phiz_plan *p, int node)
+{
+	const struct phiz_node *n = &p->graph->node[node];
+
+	for (int i = 0; i < n->n_inputs; i++) {
+		const struct phiz_value *v = n->input[i] == PHIZ_NONE ? NULL : &p->graph->value[n->input[i]];
+		if (v && v->kind == PHIZ_VALUE_PARAM && !is_read_by_others(p, n->input[i], node))
+			phiz_tensor_release(p->ctx, v->tensor);
+	}
+}
+
+/* One after the other, so that no more than one layer's parameters are there twice. */
 static void prepare_constants(struct phiz_plan *p)
 {
-	for (size_t s = 0; s < p->n_steps; s++)
-		if (p->step[s].constant_bytes)
-			p->step[s].kernel->prepare(&p->step[s].call, p->constants + p->step[s].constant_offset);
+	for (size_t s = 0; s < p->n_steps; s++) {
+		struct phiz_step *step = &p->step[s];
+		if (!step->constant_bytes)
+			continue;
+		step->kernel->prepare(&step->call, p->constants + step->constant_offset);
+		if (p->options.consume)
+			consume_parameters(p, step->node);
+	}
+	if (p->options.consume)
+		bind(p);
 }
 
 static enum phiz_status allocate_memory(struct phiz_plan *p)
@@ -374,6 +404,13 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 		return phiz_fail(ctx, PHIZ_E_ARG, "the loss is not a value of the graph");
 	if (o->loss != PHIZ_NONE && phiz_shape_count(&g->value[o->loss].type.shape) != 1)
 		return phiz_fail(ctx, PHIZ_E_SHAPE, "the loss '%s' is not a scalar", g->value[o->loss].name);
+	if (o->consume && !o->fixed)
+		return phiz_fail(ctx, PHIZ_E_ARG, "a plan consumes parameters only where they are fixed");
+	for (size_t i = 0; i < g->n_values; i++)
+		if (g->value[i].kind == PHIZ_VALUE_PARAM && !g->value[i].tensor->data &&
+		    phiz_shape_count(&g->value[i].type.shape))
+			return phiz_fail(ctx, PHIZ_E_ARG, "'%s' is no longer in memory: another plan has consumed the parameters",
+			                 g->value[i].name);
 	return PHIZ_OK;
 }
 

@@ -75,6 +75,13 @@ void phiz_tensor_free(struct phiz_ctx *ctx, struct phiz_tensor **tensor)
 	*tensor = NULL;
 }
 
+void phiz_tensor_release(struct phiz_ctx *ctx, struct phiz_tensor *tensor)
+{
+	drop_buffer(ctx, tensor->buffer);
+	tensor->buffer = NULL;
+	tensor->data = NULL;
+}
+
 void phiz_tensor_view(struct phiz_tensor *t, enum phiz_dtype dtype, const struct phiz_shape *shape, void *data)
 {
 	uint64_t stride = 1;

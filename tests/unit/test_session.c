@@ -53,6 +53,48 @@ static void reference_logits(struct phiz_ctx *ctx, const struct phiz_model *m, c
 	phiz_plan_free(&plan);
 }
 
+/* A sole session holds weights once, answers bit by bit as another does, and leaves nothing to make a second one of. */
+static void a_sole_session_consumes(void **state)
+{
+	(void)state;
+	struct phiz_session_options sole = {.sole = true};
+	struct phiz_ctx *ctx = test_ctx(2);
+	struct phiz_model *m = make_model(ctx);
+	struct phiz_runtime *runtime[2];
+	struct phiz_session *session[2], *third;
+	struct phiz_memory_stats stats[2];
+	struct phiz_image image;
+
+	make_picture(ctx, 64, 64, 8, &image);
+	for (int i = 0; i < 2; i++) {
+		struct phiz_memory_stats before;
+		struct phiz_model *copy;
+		assert_ok(ctx, phiz_model_clone(m, &copy));
+		phiz_ctx_memory(ctx, &before);
+		assert_ok(ctx, phiz_runtime_adopt(ctx, copy, &runtime[i]));
+		assert_ok(ctx, phiz_session_create(runtime[i], ctx, i ? &sole : NULL, &session[i]));
+		phiz_ctx_memory(ctx, &stats[i]);
+		stats[i].live_bytes -= before.live_bytes;
+		for (int again = 0; again < 2; again++)
+			assert_ok(ctx, phiz_session_run(session[i], image.data, 64, 64, 192));
+	}
+	assert_memory_equal(phiz_session_result(session[0])->logits, phiz_session_result(session[1])->logits,
+	                    10 * sizeof(float));
+	if (stats[1].live_bytes < stats[0].live_bytes) /* kernels of this processor keep weights in their own form */
+		assert_fails(ctx, PHIZ_E_ARG, phiz_session_create(runtime[1], ctx, NULL, &third));
+	else
+		print_message("           no kernel here keeps weights\n");
+	assert_ok(ctx, phiz_session_create(runtime[0], ctx, NULL, &third));
+	phiz_session_free(&third);
+	phiz_image_free(ctx, &image);
+	for (int i = 0; i < 2; i++) {
+		phiz_session_free(&session[i]);
+		phiz_runtime_close(&runtime[i]);
+	}
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
 static void answers_are_the_networks(void **state)
 {
 	(void)state;
@@ -417,6 +459,7 @@ static void memory_may_run_out_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_sole_session_consumes),
 		cmocka_unit_test(answers_are_the_networks), cmocka_unit_test(below_the_threshold_is_unknown),
 		cmocka_unit_test(runs_allocate_nothing),    cmocka_unit_test(threads_share_a_model),
 		cmocka_unit_test(exports_are_proved),       cmocka_unit_test(embedders_are_proved),

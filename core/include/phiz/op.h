@@ -61,7 +61,7 @@ struct phiz_kernel {
 	bool blocked; /* takes blocked tensors, in any mixture that supports() lets pass; others see plain ones only */
 	/* Forward only: bytes of what can be made of the call's parameters once and for all (filters in another order), for
 	 * plans whose parameters do not change; and that making, into 64-byte aligned memory. forward does without where
-	 * call->constants is NULL. NULL: nothing. */
+	 * call->constants is NULL, and does not look at the parameters where it is not. NULL: nothing. */
 	size_t (*constants)(const struct phiz_call *call);
 	void (*prepare)(const struct phiz_call *call, void *constants);
 };

@@ -48,6 +48,8 @@ struct phiz_plan_options {
 	enum phiz_dtype precision;
 	bool fixed;            /* INFER: parameters and buffers keep their values while the plan lives, so that kernels may
 	                          keep what they make of them */
+	bool consume;          /* fixed: and what was made into something else is given up (phiz_tensor_release), so that it
+	                          is in memory once. The graph's parameters then serve this plan alone */
 };
 
 struct phiz_plan;
@@ -65,7 +67,8 @@ struct phiz_plan_info {
 
 /* Plans the outputs (and the loss) of the graph, which must outlive the plan and must not change while it lives;
  * several threads may plan one graph, each with its own context.
- * Errors: UNSUPPORTED (names node, dtype and backend), SHAPE, LIMIT, NOMEM, ARG. */
+ * Errors: UNSUPPORTED (names node, dtype and backend), SHAPE, LIMIT, NOMEM, ARG (also where another plan has consumed
+ * the parameters). */
 PHIZ_API enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph *graph,
                                            const struct phiz_plan_options *options, struct phiz_plan **out);
 PHIZ_API void phiz_plan_free(struct phiz_plan **plan);

@@ -89,6 +89,8 @@ PHIZ_API enum phiz_status phiz_tensor_create(struct phiz_ctx *ctx, enum phiz_dty
 PHIZ_API enum phiz_status phiz_tensor_share(struct phiz_ctx *ctx, const struct phiz_tensor *tensor,
                                             struct phiz_tensor **out);
 PHIZ_API void phiz_tensor_free(struct phiz_ctx *ctx, struct phiz_tensor **tensor);
+/* Gives the elements up (their memory goes back once no other view is left): data becomes NULL, the shape stays. */
+PHIZ_API void phiz_tensor_release(struct phiz_ctx *ctx, struct phiz_tensor *tensor);
 /* Fills *t as a contiguous borrowed view of data. */
 PHIZ_API void phiz_tensor_view(struct phiz_tensor *t, enum phiz_dtype dtype, const struct phiz_shape *shape,
                                void *data);

@@ -26,6 +26,8 @@ struct phiz_session_options {
 	size_t memory_limit; /* bytes of the plan; 0: none. LIMIT where it does not fit */
 	bool embed;          /* give embeddings: of a model of task EMBED its output (there it is the only way), of a
 	                        classifier what its last linear layer reads */
+	bool sole;           /* the runtime's only session: weights that it keeps in another form are given up, which saves
+	                        about half of the memory. No further session can be made of the runtime then (ARG) */
 	bool flip;           /* embed: the sum of the embeddings of the picture and of its mirror image */
 };
 
