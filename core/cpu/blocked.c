@@ -4,15 +4,19 @@
 
 #include "core/base/thread.h"
 
-/* A piece of the work is BLOCK_PIXELS output pixels (of one or more images) times some blocks of filters. CHUNK_BYTES
- * of a block of filters stay in the first-level cache while all tiles of the piece pass over them; the sums rest in the
- * output, and the next chunk adds to them. */
-enum { BLOCK_PIXELS = 84, CHUNK_BYTES = 18 << 10 };
+/* A piece of the work is some rows of output pixels (of one or more images), BLOCK_PIXELS or one row, times some blocks
+ * of filters. CHUNK_BYTES of a block of filters stay in the first-level cache while all tiles of the piece pass over
+ * them; the sums rest in the output, and the next chunk adds to them. Tiles are parts of rows, so that under most taps
+ * their pixels lie side by side; where rows are shorter than LEAST_ROW, a tile takes pixels of several. */
+enum { BLOCK_PIXELS = 84, CHUNK_BYTES = 18 << 10, LEAST_ROW = 4 };
 
 struct run {
 	const struct phiz_blocked_sum *s;
 	const struct phiz_blocked_micro *micro;
-	int64_t pixels, pieces;    /* output pixels of all images, pieces that they are cut into */
+	int row;                   /* pixels of a row: q, or those of an image where rows are short */
+	int tiles;                 /* of a row */
+	int64_t rows, pieces;      /* rows of all images, pieces that they are cut into */
+	int64_t piece_rows;        /* at most */
 	int parts, filters_step;   /* pieces that the filters are cut into */
 	int chunk;                 /* blocks of the depth in a chunk */
 	char *workspace;
@@ -23,6 +27,7 @@ struct run {
 struct tables {
 	float *zeros;
 	int32_t *count, *to, *offset;
+	uint8_t *kind;
 };
 
 static int tile_taps(const struct phiz_blocked_sum *s)
@@ -35,11 +40,20 @@ static size_t line_up(size_t bytes)
 	return (bytes + 63) & ~(size_t)63;
 }
 
-static size_t table_bytes(const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro, char *memory,
-                          struct tables *out)
+static void describe(const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro, struct run *run)
 {
-	/* Tiles have nearly the same size; a piece has as few of them as it can. */
-	size_t tiles = (size_t)(BLOCK_PIXELS / micro->pixels + 1), pixels = (size_t)micro->pixels;
+	*run = (struct run){.s = s, .micro = micro};
+	run->row = s->q >= LEAST_ROW ? s->q : s->p * s->q;
+	run->rows = s->q >= LEAST_ROW ? s->images * s->p : s->images;
+	run->tiles = (run->row + micro->pixels - 1) / micro->pixels;
+	run->piece_rows = run->row < BLOCK_PIXELS && run->row > 0 ? BLOCK_PIXELS / run->row : 1;
+	run->pieces = (run->rows + run->piece_rows - 1) / run->piece_rows;
+}
+
+static size_t table_bytes(const struct run *run, char *memory, struct tables *out)
+{
+	const struct phiz_blocked_sum *s = run->s;
+	size_t tiles = (size_t)run->piece_rows * (size_t)run->tiles, pixels = (size_t)run->micro->pixels;
 	size_t zeros = line_up(sizeof(float) * (size_t)s->depth), count = line_up(sizeof(int32_t) * tiles);
 	size_t to = line_up(sizeof(int32_t) * tiles * pixels);
 	size_t offset = line_up(sizeof(int32_t) * tiles * pixels * (size_t)tile_taps(s));
@@ -48,14 +62,17 @@ static size_t table_bytes(const struct phiz_blocked_sum *s, const struct phiz_bl
 		out->count = (int32_t *)(void *)(memory + zeros);
 		out->to = (int32_t *)(void *)(memory + zeros + count);
 		out->offset = (int32_t *)(void *)(memory + zeros + count + to);
+		out->kind = (uint8_t *)memory + zeros + count + to + offset;
 	}
-	return zeros + count + to + offset;
+	return zeros + count + to + offset + line_up(tiles * (size_t)tile_taps(s));
 }
 
 size_t phiz_blocked_sum_workspace(const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro,
                                   int threads)
 {
-	return table_bytes(s, micro, NULL, NULL) * (size_t)threads;
+	struct run run;
+	describe(s, micro, &run);
+	return table_bytes(&run, NULL, NULL) * (size_t)threads;
 }
 
 bool phiz_blocked_sum_fits(const struct phiz_blocked_sum *s)
@@ -66,6 +83,27 @@ bool phiz_blocked_sum_fits(const struct phiz_blocked_sum *s)
 	       (int64_t)s->taps_x * s->step_x <= limit / 2;
 }
 
+/* Where the pixels of a tile lie under one tap: `count` of them from pixel (p, q) of image n, a part of a row. */
+static enum phiz_tap describe_tap(const struct phiz_blocked_sum *s, int64_t n, int p, int q, int count, int tap,
+                                  int32_t *offset)
+{
+	const int y = p * s->stride_y + s->first_y + tap / s->taps_x * s->step_y;
+	const int first = q * s->stride_x + s->first_x + tap % s->taps_x * s->step_x;
+	const int last = first + (count - 1) * s->stride_x;
+	const int64_t row = n * s->in_image + y * s->in_row;
+	if (y < 0 || y >= s->height || last < 0 || first >= s->width)
+		return PHIZ_TAP_NONE;
+	if (first >= 0 && last < s->width) {
+		*offset = (int32_t)(row + first * s->in_col);
+		return PHIZ_TAP_RUN;
+	}
+	for (int i = 0; i < count; i++) {
+		int x = first + i * s->stride_x;
+		offset[i] = x >= 0 && x < s->width ? (int32_t)(row + x * s->in_col) : -1;
+	}
+	return PHIZ_TAP_ANY;
+}
+
 /* The tables of one tile: `count` pixels from output pixel `first`; offsets count from the piece's first image. */
 static void describe_tile(const struct run *run, const struct tables *t, int tile, int64_t first, int count,
                           int64_t image)
@@ -73,25 +111,24 @@ static void describe_tile(const struct run *run, const struct tables *t, int til
 	const struct phiz_blocked_sum *s = run->s;
 	const int pixels = run->micro->pixels, taps = tile_taps(s);
 	int32_t *to = t->to + (int64_t)tile * pixels, *offset = t->offset + (int64_t)tile * pixels * taps;
-	int64_t n = first / ((int64_t)s->p * s->q), rest = first % ((int64_t)s->p * s->q);
+	int64_t n = first / ((int64_t)s->p * s->q) - image, rest = first % ((int64_t)s->p * s->q);
 	int p = (int)(rest / s->q), q = (int)(rest % s->q);
+	uint8_t *kind = t->kind + (int64_t)tile * taps;
 	t->count[tile] = count;
-	for (int i = 0; i < count; i++) {
-		int64_t in_image = (n - image) * s->in_image;
-		to[i] = (int32_t)((n - image) * s->out_image + p * s->out_row + q * s->out_col);
+	memset(kind, PHIZ_TAP_ANY, (size_t)taps);
+	for (int done = 0, some; done < count; done += some, q = 0, p++) { /* row by row, mostly one */
+		some = count - done < s->q - q ? count - done : s->q - q;
+		for (int i = 0; i < some; i++)
+			to[done + i] = (int32_t)(n * s->out_image + p * s->out_row + (q + i) * s->out_col);
 		for (int tap = 0; tap < taps; tap++) {
-			int y = p * s->stride_y + s->first_y + tap / s->taps_x * s->step_y;
-			int x = q * s->stride_x + s->first_x + tap % s->taps_x * s->step_x;
-			bool inside = y >= 0 && y < s->height && x >= 0 && x < s->width;
-			offset[tap * pixels + i] = inside ? (int32_t)(in_image + y * s->in_row + x * s->in_col) : -1;
+			int32_t *at = offset + tap * pixels + done;
+			enum phiz_tap tap_kind = describe_tap(s, n, p, q, some, tap, at);
+			if (some == count)
+				kind[tap] = (uint8_t)tap_kind;
+			else
+				for (int i = 0; tap_kind != PHIZ_TAP_ANY && i < some; i++)
+					at[i] = tap_kind == PHIZ_TAP_RUN ? at[0] + (int32_t)(i * s->stride_x * s->in_col) : -1;
 		}
-		if (++q < s->q)
-			continue;
-		q = 0;
-		if (++p < s->p)
-			continue;
-		p = 0;
-		n++;
 	}
 }
 
@@ -105,7 +142,7 @@ static void sum_filters(const struct run *run, const struct tables *tables, int 
 	const int64_t at = image * s->out_image + m * s->out_block, per_block = (int64_t)taps * s->depth * PHIZ_BLOCK;
 	struct phiz_blocked_tile t = {.zeros = tables->zeros, .in_block = s->in_block, .taps = taps, .depth = s->depth,
 	                              .w_filters = s->blocks * per_block, .out = s->out + at, .out_filters = s->out_block,
-	                              .act = s->act, .slope = s->slope};
+	                              .step = s->stride_x * s->in_col, .act = s->act, .slope = s->slope};
 	t.residual = s->residual ? s->residual + at : NULL;
 	for (int b = 0; b < s->blocks; b += run->chunk) {
 		t.blocks = s->blocks - b < run->chunk ? s->blocks - b : run->chunk;
@@ -116,6 +153,7 @@ static void sum_filters(const struct run *run, const struct tables *tables, int 
 		t.finish = b + t.blocks == s->blocks && (s->bias || s->residual || s->act);
 		for (int i = 0; i < tiles; i++) {
 			t.offset = tables->offset + (int64_t)i * micro->pixels * taps;
+			t.kind = tables->kind + (int64_t)i * taps;
 			t.to = tables->to + (int64_t)i * micro->pixels;
 			t.ahead = i ? 0 : t.blocks * per_block;
 			fn[tables->count[i] - 1](&t);
@@ -128,21 +166,21 @@ static void sum_pieces(void *arg, int64_t begin, int64_t end, int worker)
 	const struct run *run = arg;
 	const struct phiz_blocked_sum *s = run->s;
 	struct tables tables;
-	table_bytes(s, run->micro, run->workspace + (size_t)worker * run->per_worker, &tables);
+	table_bytes(run, run->workspace + (size_t)worker * run->per_worker, &tables);
 	memset(tables.zeros, 0, sizeof(float) * (size_t)s->depth);
 	for (int64_t piece = begin; piece < end; piece++) {
-		int64_t block = piece / run->parts, from = run->pixels * block / run->pieces;
-		int64_t count = run->pixels * (block + 1) / run->pieces - from, image = from / ((int64_t)s->p * s->q);
+		int64_t block = piece / run->parts, row = run->rows * block / run->pieces;
+		int rows = (int)(run->rows * (block + 1) / run->pieces - row);
+		int64_t image = row * run->row / ((int64_t)s->p * s->q);
 		int m = (int)(piece % run->parts) * run->filters_step;
 		int last = m + run->filters_step < s->filters ? m + run->filters_step : s->filters;
-		int tiles = (int)((count + run->micro->pixels - 1) / run->micro->pixels);
-		for (int i = 0; i < tiles; i++) {
-			int64_t a = count * i / tiles, b = count * (i + 1) / tiles;
-			describe_tile(run, &tables, i, from + a, (int)(b - a), image);
+		for (int i = 0; i < rows * run->tiles; i++) {
+			int a = run->row * (i % run->tiles) / run->tiles, b = run->row * (i % run->tiles + 1) / run->tiles;
+			describe_tile(run, &tables, i, (row + i / run->tiles) * run->row + a, b - a, image);
 		}
 		while (m < last) {
 			bool pair = run->micro->pairs && m + 1 < last;
-			sum_filters(run, &tables, tiles, m, pair, image);
+			sum_filters(run, &tables, rows * run->tiles, m, pair, image);
 			m += pair ? 2 : 1;
 		}
 	}
@@ -151,13 +189,13 @@ static void sum_pieces(void *arg, int64_t begin, int64_t end, int worker)
 void phiz_blocked_sum_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s,
                           const struct phiz_blocked_micro *micro, void *workspace)
 {
-	const int threads = phiz_ctx_threads(ctx);
-	struct run run = {.s = s, .micro = micro, .pixels = s->images * s->p * s->q, .workspace = workspace,
-	                  .per_worker = table_bytes(s, micro, NULL, NULL)};
-	const int per_block = (int)sizeof(float) * tile_taps(s) * s->depth * PHIZ_BLOCK;
-	if (run.pixels == 0)
+	const int threads = phiz_ctx_threads(ctx), per_block = (int)sizeof(float) * tile_taps(s) * s->depth * PHIZ_BLOCK;
+	struct run run;
+	describe(s, micro, &run);
+	run.workspace = workspace;
+	run.per_worker = table_bytes(&run, NULL, NULL);
+	if (run.rows * run.row == 0)
 		return;
-	run.pieces = (run.pixels + BLOCK_PIXELS - 1) / BLOCK_PIXELS;
 	run.chunk = CHUNK_BYTES / per_block > 1 ? CHUNK_BYTES / per_block : 1;
 	/* Few pixels, as in the last layers of one image: then the filters are shared out too. */
 	int64_t wanted = threads > 1 ? 4 * (int64_t)threads : 1, split = (wanted + run.pieces - 1) / run.pieces;

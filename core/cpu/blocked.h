@@ -48,12 +48,18 @@ struct phiz_blocked_weights {
 
 #define PHIZ_BLOCKED_PIXELS 12 /* of a tile, at most */
 
+/* How a tile's pixels lie under a tap: anyhow, some of them perhaps outside of the image; `step` apart, all inside; all
+ * outside. */
+enum phiz_tap { PHIZ_TAP_ANY, PHIZ_TAP_RUN, PHIZ_TAP_NONE };
+
 /* Sums of a tile: some pixels times one or two blocks of filters. */
 struct phiz_blocked_tile {
 	const float *in, *zeros; /* zeros: `depth` of them */
 	int64_t in_block;
 	int blocks, taps, depth;
 	const int32_t *offset; /* [tap][pixel], `pixels` of the instruction set a row: from in; -1: outside */
+	const uint8_t *kind;   /* [tap]: enum phiz_tap */
+	int64_t step;
 	const float *w;
 	int64_t w_filters; /* to the next block of filters */
 	int64_t ahead;     /* from a filter to one that the next tiles read: it is fetched into the cache; 0: none */

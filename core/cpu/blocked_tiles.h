@@ -35,6 +35,28 @@ INLINE void finish(const struct phiz_blocked_tile *t, VEC sum, int pixel, int fi
 	STORE(t->out + at, sum);
 }
 
+/* sum[p] += pixel p * filters, over the depth of one tap. X(p): where pixel p lies. */
+#define ADD_TAP(X)                                                                                    \
+	UNROLL_4                                                                                          \
+	for (int d = 0; d < depth; d++, w += PHIZ_BLOCK) {                                                \
+		VEC filter[2 * PARTS];                                                                        \
+		UNROLL                                                                                        \
+		for (int f = 0; f < F; f++)                                                                   \
+			__builtin_prefetch(w + f * t->w_filters + t->ahead, 0, 2);                                \
+		UNROLL                                                                                        \
+		for (int v = 0; v < F * PARTS; v++)                                                           \
+			filter[v] = LOAD(w + v / PARTS * t->w_filters + v % PARTS * LANES);                       \
+		UNROLL                                                                                        \
+		for (int p = 0; p < P; p++) {                                                                 \
+			VEC pixel = SPREAD(X(p) + d);                                                             \
+			UNROLL                                                                                    \
+			for (int v = 0; v < F * PARTS; v++)                                                       \
+				sum[p][v] = FMA(pixel, filter[v], sum[p][v]);                                         \
+		}                                                                                             \
+	}
+#define ANY_PIXEL(p) x[p]
+#define RUN_PIXEL(p) (x[(p) / 3] + (p) % 3 * t->step) /* three pixels a register: 1 and 2 steps are its index */
+
 /* P pixels, F blocks of filters, D channels a tap (0: t->depth). */
 INLINE void tile(const struct phiz_blocked_tile *t, const int P, const int F, const int D)
 {
@@ -50,25 +72,18 @@ INLINE void tile(const struct phiz_blocked_tile *t, const int P, const int F, co
 		const int32_t *offset = t->offset;
 		for (int tap = 0; tap < t->taps; tap++, offset += PIXELS) {
 			const float *x[PIXELS];
-			UNROLL
-			for (int p = 0; p < P; p++)
-				x[p] = offset[p] < 0 ? t->zeros : in + offset[p];
-			UNROLL_4
-			for (int d = 0; d < depth; d++, w += PHIZ_BLOCK) {
-				VEC filter[2 * PARTS];
+			if (t->kind[tap] == PHIZ_TAP_NONE) {
+				w += depth * PHIZ_BLOCK;
+			} else if (t->kind[tap] == PHIZ_TAP_RUN) {
 				UNROLL
-				for (int f = 0; f < F; f++)
-					__builtin_prefetch(w + f * t->w_filters + t->ahead, 0, 2);
+				for (int p = 0; p < P; p += 3)
+					x[p / 3] = in + offset[0] + p * t->step;
+				ADD_TAP(RUN_PIXEL)
+			} else {
 				UNROLL
-				for (int v = 0; v < F * PARTS; v++)
-					filter[v] = LOAD(w + v / PARTS * t->w_filters + v % PARTS * LANES);
-				UNROLL
-				for (int p = 0; p < P; p++) {
-					VEC pixel = SPREAD(x[p] + d);
-					UNROLL
-					for (int v = 0; v < F * PARTS; v++)
-						sum[p][v] = FMA(pixel, filter[v], sum[p][v]);
-				}
+				for (int p = 0; p < P; p++)
+					x[p] = offset[p] < 0 ? t->zeros : in + offset[p];
+				ADD_TAP(ANY_PIXEL)
 			}
 		}
 	}
