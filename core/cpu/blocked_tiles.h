@@ -149,6 +149,7 @@ INLINE void outer(const struct phiz_blocked_outer *t, const int R)
 			const float *g = t->dout + n * t->dout_image + row * t->dout_row;
 			for (int64_t q = 0; q < t->cols; q++, x += t->in_col, g += PHIZ_BLOCK) {
 				VEC filter[PARTS];
+				__builtin_prefetch(x + t->in_row); /* with strides, more than the processor foresees */
 				UNROLL
 				for (int v = 0; v < PARTS; v++)
 					filter[v] = LOAD(g + v * LANES);
