@@ -208,71 +208,20 @@ enum phiz_status REF(phiz_conv2d_backward)(struct phiz_call *call)
 }
 
 #ifndef PHIZ_REAL_F64
-static enum phiz_status output_size(struct phiz_ctx *ctx, const char *what, int64_t padded, int64_t taps,
-                                    int64_t dilation, int64_t stride, int64_t *out)
+static enum phiz_status infer(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
+                              struct phiz_type *out)
 {
-	int64_t extent = dilation * (taps - 1) + 1;
-
-	if (padded < extent)
-		return phiz_fail(ctx, PHIZ_E_SHAPE, "%s: want a padded input of at least the filter's %lld, got %lld", what,
-		                 (long long)extent, (long long)padded);
-	*out = (padded - extent) / stride + 1;
-	return PHIZ_OK;
-}
-
-static enum phiz_status check_channels(struct phiz_ctx *ctx, int64_t c, int64_t k, int64_t cg, int64_t groups)
-{
-	if (c % groups)
-		return phiz_fail(ctx, PHIZ_E_SHAPE, "want input channels in multiples of %lld groups, got %lld",
-		                 (long long)groups, (long long)c);
-	if (k % groups)
-		return phiz_fail(ctx, PHIZ_E_SHAPE, "want filters in multiples of %lld groups, got %lld", (long long)groups,
-		                 (long long)k);
-	if (c != cg * groups)
-		return phiz_fail(ctx, PHIZ_E_SHAPE, "want %lld input channels, got %lld", (long long)(cg * groups),
-		                 (long long)c);
-	return PHIZ_OK;
-}
-
-static enum phiz_status check_inputs(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in)
-{
-	const int64_t *x = in[PHIZ_CONV2D_INPUT].shape.dim, *w = in[PHIZ_CONV2D_WEIGHT].shape.dim;
+	struct phiz_shape shape;
 	enum phiz_status status = phiz_rule_begin(ctx, node, in);
 
 	if (status == PHIZ_OK)
 		status = phiz_rule_float(ctx, node, in, PHIZ_CONV2D_INPUT);
 	if (status == PHIZ_OK)
-		status = phiz_rule_ndim(ctx, node, in, PHIZ_CONV2D_INPUT, 4, "[N, C, H, W]");
-	if (status == PHIZ_OK)
 		status = phiz_rule_param(ctx, node, in, PHIZ_CONV2D_WEIGHT);
 	if (status == PHIZ_OK)
-		status = phiz_rule_ndim(ctx, node, in, PHIZ_CONV2D_WEIGHT, 4, "[K, C/groups, R, S]");
+		status = phiz_rule_conv2d(ctx, node, in, &shape);
 	if (status == PHIZ_OK)
-		status = check_channels(ctx, x[1], w[0], w[1], node->attr[PHIZ_CONV2D_GROUPS].i);
-	if (status == PHIZ_OK && (w[2] > PHIZ_RULE_WINDOW_MAX || w[3] > PHIZ_RULE_WINDOW_MAX))
-		status = phiz_fail(ctx, PHIZ_E_SHAPE, "weight: want filters of at most %d by %d, got %lld by %lld",
-		                   PHIZ_RULE_WINDOW_MAX, PHIZ_RULE_WINDOW_MAX, (long long)w[2], (long long)w[3]);
-	if (status == PHIZ_OK)
-		status = phiz_rule_vector(ctx, node, in, PHIZ_CONV2D_BIAS, w[0]);
-	return status;
-}
-
-static enum phiz_status infer(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
-                              struct phiz_type *out)
-{
-	const int64_t *x = in[PHIZ_CONV2D_INPUT].shape.dim, *w = in[PHIZ_CONV2D_WEIGHT].shape.dim;
-	const union phiz_attr *a = node->attr;
-	struct phiz_shape shape;
-	enum phiz_status status = check_inputs(ctx, node, in);
-
-	if (status != PHIZ_OK)
-		return status;
-	shape = phiz_shape_4d(x[0], w[0], 0, 0);
-	status = output_size(ctx, "height", x[2] + a[PHIZ_CONV2D_PAD_TOP].i + a[PHIZ_CONV2D_PAD_BOTTOM].i, w[2],
-	                     a[PHIZ_CONV2D_DILATION_H].i, a[PHIZ_CONV2D_STRIDE_H].i, &shape.dim[2]);
-	if (status == PHIZ_OK)
-		status = output_size(ctx, "width", x[3] + a[PHIZ_CONV2D_PAD_LEFT].i + a[PHIZ_CONV2D_PAD_RIGHT].i, w[3],
-		                     a[PHIZ_CONV2D_DILATION_W].i, a[PHIZ_CONV2D_STRIDE_W].i, &shape.dim[3]);
+		status = phiz_rule_vector(ctx, node, in, PHIZ_CONV2D_BIAS, shape.dim[1]);
 	if (status == PHIZ_OK)
 		status = phiz_rule_output(ctx, in[PHIZ_CONV2D_INPUT].dtype, &shape, out);
 	if (status == PHIZ_OK && phiz_rule_has(node, in, PHIZ_CONV2D_RESIDUAL)) {

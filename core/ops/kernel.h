@@ -12,7 +12,8 @@
 	enum phiz_status phiz_##name##_forward_f32(struct phiz_call *call);   \
 	enum phiz_status phiz_##name##_backward_f32(struct phiz_call *call);  \
 	enum phiz_status phiz_##name##_forward_f64(struct phiz_call *call);   \
-	enum phiz_status phiz_##name##_backward_f64(struct phiz_call *call);
+	enum phiz_status phiz_##name##_backward_f64(struct phiz_call *call);  \
+	enum phiz_status phiz_##name##_forward_u8(struct phiz_call *call);
 #include "core/ops/ops.def"
 #undef PHIZ_OP
 
@@ -24,6 +25,10 @@
 	.reference_f64 = {.op = #op_name, .name = "reference", .dtype = PHIZ_F64,                   \
 	                  .forward = phiz_##op_name##_forward_f64,                                  \
 	                  .backward = phiz_##op_name##_backward_f64}
+
+/* The row of an operator on quantised values. */
+#define PHIZ_REFERENCE_U8(op_name) \
+	.reference_u8 = {.op = #op_name, .name = "reference", .dtype = PHIZ_U8, .forward = phiz_##op_name##_forward_u8}
 
 /* Data of input i and of its gradient; NULL if absent or not wanted. */
 static inline const real *phiz_in(const struct phiz_call *call, int i)

@@ -1,6 +1,6 @@
 /* max_pool2d: y[n,c,p,q] = max of x[n,c,h,w] over the window at (p*stride_h - pad_h, q*stride_w - pad_w), cut to
  * the input. Saved: h*W + w of the chosen element, the first of equals; a NaN is chosen over any number. dx sums
- * dy over the windows that chose the element. */
+ * dy over the windows that chose the element. Quantised values (u8) keep scale and zero, and have forward only. */
 #include "core/base/error.h"
 #include "core/ops/kernel.h"
 
@@ -72,6 +72,27 @@ enum phiz_status REF(phiz_max_pool2d_backward)(struct phiz_call *call)
 }
 
 #ifndef PHIZ_REAL_F64
+enum phiz_status phiz_max_pool2d_forward_u8(struct phiz_call *call)
+{
+	const uint8_t *x = call->in[0].data;
+	const union phiz_attr *a = call->node->attr;
+	const int64_t *in = call->in[0].shape.dim, *out = call->out[0].shape.dim;
+	uint8_t *y = call->out[0].data;
+
+	for (int64_t o = 0; o < out[0] * out[1] * out[2] * out[3]; o++) {
+		const uint8_t *plane = x + o / (out[2] * out[3]) * in[2] * in[3];
+		int64_t top = o / out[3] % out[2] * a[PHIZ_POOL_STRIDE_H].i - a[PHIZ_POOL_PAD_H].i;
+		int64_t left = o % out[3] * a[PHIZ_POOL_STRIDE_W].i - a[PHIZ_POOL_PAD_W].i;
+
+		y[o] = 0;
+		for (int64_t i = larger(top, 0); i < smaller(top + a[PHIZ_POOL_KERNEL_H].i, in[2]); i++)
+			for (int64_t j = larger(left, 0); j < smaller(left + a[PHIZ_POOL_KERNEL_W].i, in[3]); j++)
+				if (plane[i * in[3] + j] > y[o])
+					y[o] = plane[i * in[3] + j];
+	}
+	return PHIZ_OK;
+}
+
 static enum phiz_status infer(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
                               struct phiz_type *out)
 {
@@ -128,5 +149,6 @@ const struct phiz_op phiz_op_max_pool2d = {
 	.saved = saved,
 	.cost = cost,
 	PHIZ_REFERENCE(max_pool2d),
+	PHIZ_REFERENCE_U8(max_pool2d),
 };
 #endif

@@ -127,6 +127,29 @@ enum { PHIZ_CENTER_RATE };
 enum { PHIZ_DISTILL_STUDENT, PHIZ_DISTILL_TEACHER, PHIZ_DISTILL_INPUTS };
 enum { PHIZ_DISTILL_SIMILARITY };
 
+/* --- Quantised values: u8 q stands for the number scale * (q - zero). What has passed a ReLU has zero 0, the rest lies
+ * around its zero. Each reader's node says what its inputs stand for. max_pool2d takes them as they are. --- */
+
+/* quantize: f32 of any shape -> u8. dequantize: u8 -> f32. */
+enum { PHIZ_QUANTIZE_SCALE, PHIZ_QUANTIZE_ZERO, PHIZ_QUANTIZE_ATTRS };
+/* quantized_conv2d: input u8 [N,C,H,W], weight i8 [K,C/groups,R,S], scale f32 [K], bias f32 [K], residual u8 [N,K,P,Q]
+ * or absent, slope f32 [K] or absent -> u8 [N,K,P,Q]. The first attributes are conv2d's. In units of the output's
+ * scale:
+ *   t = scale[k] * sum (input - input_zero) * weight + bias[k] + residual_scale * (residual - residual_zero)
+ *   y = to_u8(act(t)) + output_zero,  act(t) = t, or slope[k] * t where t <= 0; then max(t, 0) with relu
+ * so scale[k] is the input's scale times the filter's through the output's. Padding stands for 0. C/groups*R*S is at
+ * most PHIZ_QUANTIZED_TERMS, which keeps the sum in 32 bits. */
+enum { PHIZ_QUANTIZED_INPUT, PHIZ_QUANTIZED_WEIGHT, PHIZ_QUANTIZED_SCALE, PHIZ_QUANTIZED_BIAS, PHIZ_QUANTIZED_RESIDUAL,
+       PHIZ_QUANTIZED_SLOPE, PHIZ_QUANTIZED_CONV2D_INPUTS };
+enum { PHIZ_QUANTIZED_CONV2D_INPUT_ZERO = PHIZ_CONV2D_GROUPS + 1, PHIZ_QUANTIZED_CONV2D_RESIDUAL_SCALE,
+       PHIZ_QUANTIZED_CONV2D_RESIDUAL_ZERO, PHIZ_QUANTIZED_CONV2D_OUTPUT_ZERO, PHIZ_QUANTIZED_CONV2D_RELU,
+       PHIZ_QUANTIZED_CONV2D_ATTRS };
+#define PHIZ_QUANTIZED_TERMS 65536
+/* quantized_linear: input u8 [N,F], weight i8 [G,F], scale f32 [G], bias f32 [G] -> f32 [N,G],
+ * scale[g] * sum (input - input_zero) * weight + bias[g]. F is at most PHIZ_QUANTIZED_TERMS. */
+enum { PHIZ_QUANTIZED_LINEAR_INPUT_ZERO, PHIZ_QUANTIZED_LINEAR_ATTRS };
+/* quantized_global_avg_pool: u8 [N,C,H,W] -> f32 [N,C,1,1]; attributes as quantize. */
+
 /* The function of ops.def's rows: conv2d etc. each define `const struct phiz_op phiz_op_conv2d`. */
 #define PHIZ_OP(name) extern const struct phiz_op phiz_op_##name;
 #include "core/ops/ops.def"

@@ -4,16 +4,14 @@
 #include "core/base/alloc.h"
 #include "core/ops/rule.h"
 
-/* Kernels have both directions, but conv2d with something fused into it has no backward. */
+/* Kernels have both directions where the operator has, but conv2d with something fused into it has no backward. */
 static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
                                       bool backward)
 {
-	const struct phiz_op *op = call->node->op;
-
 	(void)ctx;
 	if ((backward && !phiz_op_has_backward(call->node)) || phiz_call_is_blocked(call))
 		return NULL;
-	return dtype == PHIZ_F32 ? &op->reference_f32 : dtype == PHIZ_F64 ? &op->reference_f64 : NULL;
+	return phiz_op_reference(call->node->op, dtype);
 }
 
 static void *reference_alloc(struct phiz_ctx *ctx, size_t bytes)

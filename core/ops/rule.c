@@ -121,6 +121,18 @@ enum phiz_status phiz_rule_vector(struct phiz_ctx *ctx, const struct phiz_node *
 	return phiz_rule_shape(ctx, node, in, i, &want);
 }
 
+enum phiz_status phiz_rule_floats(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in, int i,
+                                  int64_t n)
+{
+	struct phiz_shape want = phiz_shape_1d(n);
+
+	if (!phiz_rule_has(node, in, i))
+		return PHIZ_OK;
+	if (phiz_rule_dtype(ctx, node, in, i, PHIZ_F32) != PHIZ_OK)
+		return PHIZ_E_SHAPE;
+	return phiz_rule_shape(ctx, node, in, i, &want);
+}
+
 enum phiz_status phiz_rule_axis(struct phiz_ctx *ctx, const struct phiz_node *node, int attr,
                                 const struct phiz_shape *shape, int *axis)
 {
@@ -158,6 +170,58 @@ enum phiz_status phiz_rule_same(struct phiz_ctx *ctx, const struct phiz_node *no
 	return status;
 }
 
+/* The size of one dim of a convolution's output. */
+static enum phiz_status conv2d_size(struct phiz_ctx *ctx, const char *what, int64_t padded, int64_t taps,
+                                    int64_t dilation, int64_t stride, int64_t *out)
+{
+	int64_t extent = dilation * (taps - 1) + 1;
+
+	if (padded < extent)
+		return phiz_fail(ctx, PHIZ_E_SHAPE, "%s: want a padded input of at least the filter's %lld, got %lld", what,
+		                 (long long)extent, (long long)padded);
+	*out = (padded - extent) / stride + 1;
+	return PHIZ_OK;
+}
+
+static enum phiz_status check_channels(struct phiz_ctx *ctx, int64_t c, int64_t k, int64_t cg, int64_t groups)
+{
+	if (c % groups)
+		return phiz_fail(ctx, PHIZ_E_SHAPE, "want input channels in multiples of %lld groups, got %lld",
+		                 (long long)groups, (long long)c);
+	if (k % groups)
+		return phiz_fail(ctx, PHIZ_E_SHAPE, "want filters in multiples of %lld groups, got %lld", (long long)groups,
+		                 (long long)k);
+	if (c != cg * groups)
+		return phiz_fail(ctx, PHIZ_E_SHAPE, "want %lld input channels, got %lld", (long long)(cg * groups),
+		                 (long long)c);
+	return PHIZ_OK;
+}
+
+enum phiz_status phiz_rule_conv2d(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
+                                  struct phiz_shape *out)
+{
+	const int64_t *x = in[PHIZ_CONV2D_INPUT].shape.dim, *w = in[PHIZ_CONV2D_WEIGHT].shape.dim;
+	const union phiz_attr *a = node->attr;
+	enum phiz_status status = phiz_rule_ndim(ctx, node, in, PHIZ_CONV2D_INPUT, 4, "[N, C, H, W]");
+
+	if (status == PHIZ_OK)
+		status = phiz_rule_ndim(ctx, node, in, PHIZ_CONV2D_WEIGHT, 4, "[K, C/groups, R, S]");
+	if (status == PHIZ_OK)
+		status = check_channels(ctx, x[1], w[0], w[1], a[PHIZ_CONV2D_GROUPS].i);
+	if (status == PHIZ_OK && (w[2] > PHIZ_RULE_WINDOW_MAX || w[3] > PHIZ_RULE_WINDOW_MAX))
+		status = phiz_fail(ctx, PHIZ_E_SHAPE, "weight: want filters of at most %d by %d, got %lld by %lld",
+		                   PHIZ_RULE_WINDOW_MAX, PHIZ_RULE_WINDOW_MAX, (long long)w[2], (long long)w[3]);
+	if (status != PHIZ_OK)
+		return status;
+	*out = phiz_shape_4d(x[0], w[0], 0, 0);
+	status = conv2d_size(ctx, "height", x[2] + a[PHIZ_CONV2D_PAD_TOP].i + a[PHIZ_CONV2D_PAD_BOTTOM].i, w[2],
+	                     a[PHIZ_CONV2D_DILATION_H].i, a[PHIZ_CONV2D_STRIDE_H].i, &out->dim[2]);
+	if (status == PHIZ_OK)
+		status = conv2d_size(ctx, "width", x[3] + a[PHIZ_CONV2D_PAD_LEFT].i + a[PHIZ_CONV2D_PAD_RIGHT].i, w[3],
+		                     a[PHIZ_CONV2D_DILATION_W].i, a[PHIZ_CONV2D_STRIDE_W].i, &out->dim[3]);
+	return status;
+}
+
 /* One dim of phiz_rule_pool; all values were checked against their limits. */
 static enum phiz_status pool_size(struct phiz_ctx *ctx, const char *what, int64_t size, int64_t kernel, int64_t stride,
                                   int64_t pad, bool ceil_mode, int64_t *out)
@@ -185,7 +249,7 @@ enum phiz_status phiz_rule_pool(struct phiz_ctx *ctx, const struct phiz_node *no
 	enum phiz_status status = phiz_rule_begin(ctx, node, in);
 
 	if (status == PHIZ_OK)
-		status = phiz_rule_float(ctx, node, in, 0);
+		status = in[0].dtype == PHIZ_U8 && node->op->reference_u8.forward ? PHIZ_OK : phiz_rule_float(ctx, node, in, 0);
 	if (status == PHIZ_OK)
 		status = phiz_rule_ndim(ctx, node, in, 0, 4, "[N, C, H, W]");
 	if (status != PHIZ_OK)
@@ -278,4 +342,13 @@ bool phiz_call_same_layout(const struct phiz_call *call)
 			return false;
 	}
 	return true;
+}
+
+const struct phiz_kernel *phiz_op_reference(const struct phiz_op *op, enum phiz_dtype dtype)
+{
+	const struct phiz_kernel *kernel = dtype == PHIZ_F32   ? &op->reference_f32
+	                                   : dtype == PHIZ_F64 ? &op->reference_f64
+	                                   : dtype == PHIZ_U8  ? &op->reference_u8
+	                                                       : NULL;
+	return kernel && kernel->forward ? kernel : NULL;
 }

@@ -41,6 +41,9 @@ enum phiz_status phiz_rule_shape(struct phiz_ctx *ctx, const struct phiz_node *n
 /* phiz_rule_param and shape [n]; fine if input i is absent. */
 enum phiz_status phiz_rule_vector(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in, int i,
                                   int64_t n);
+/* f32 of shape [n]; fine if input i is absent. */
+enum phiz_status phiz_rule_floats(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in, int i,
+                                  int64_t n);
 /* Attribute `attr` as a dim of shape, counted from the end if negative, into *axis. */
 enum phiz_status phiz_rule_axis(struct phiz_ctx *ctx, const struct phiz_node *node, int attr,
                                 const struct phiz_shape *shape, int *axis);
@@ -51,8 +54,12 @@ enum phiz_status phiz_rule_output(struct phiz_ctx *ctx, enum phiz_dtype dtype, c
 enum phiz_status phiz_rule_same(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
                                 struct phiz_type *out);
 
+/* The output's shape of a convolution, whose inputs 0 and 1 and first attributes are conv2d's. After phiz_rule_begin;
+ * dtypes are the operator's own affair. */
+enum phiz_status phiz_rule_conv2d(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
+                                  struct phiz_shape *out);
 /* Pooling's output size as PyTorch counts it: floor or ceil, the last window begins inside the input or its left
- * padding. */
+ * padding. Floats, or u8 if the operator knows them. */
 enum phiz_status phiz_rule_pool(struct phiz_ctx *ctx, const struct phiz_node *node, const struct phiz_type *in,
                                 struct phiz_type *out);
 
@@ -78,5 +85,8 @@ bool phiz_call_same_layout(const struct phiz_call *call);
 
 /* Has this node a backward at all? Not for ops without one, nor for conv2d with something fused into it. */
 bool phiz_op_has_backward(const struct phiz_node *node);
+
+/* The operator's reference kernel for activations (input 0) of this dtype, or NULL. */
+const struct phiz_kernel *phiz_op_reference(const struct phiz_op *op, enum phiz_dtype dtype);
 
 #endif

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Makes ops.safetensors: PyTorch's operators, forward and backward, for tests/golden/test_ops.c.
+"""Makes ops.safetensors and quantized.safetensors: PyTorch's operators, forward and backward, for
+tests/golden/test_ops.c.
 
 Everything is computed in double from values that float holds exactly. The metadata has a text per case, such as
-"conv2d training=1 stride_h=2", and the tensors are CASE.inI (f32, i32: labels), CASE.out, CASE.dout (f32), CASE.dinI,
-CASE.afterI (running statistics after a training step); f64 unless said. Made with PyTorch 2.15.
+"conv2d training=1 stride_h=2", and the tensors are CASE.inI (f32, i32: labels, u8, i8), CASE.out, CASE.dout (f32),
+CASE.dinI, CASE.afterI (running statistics after a training step); f64 unless said. Made with PyTorch 2.15,
+quantized.safetensors (the cases on bytes) with 1.13.
 """
 import json, os, struct
 import numpy as np, torch, torch.nn.functional as F
@@ -36,7 +38,8 @@ def case(name, text, inputs, forward, grad=None, after=()):
         x[i].requires_grad_()
     for i, t in enumerate(inputs):
         if t is not None:
-            put("%s.in%d" % (name, i), t, np.float32 if t.is_floating_point() else np.int32)
+            put("%s.in%d" % (name, i), t, {torch.uint8: np.uint8, torch.int8: np.int8}.get(
+                t.dtype, np.float32 if t.is_floating_point() else np.int32))
     y = forward(*x)
     texts[name] = text
     put(name + ".out", y.double(), np.float64)
@@ -321,14 +324,81 @@ case("lrn", "local_response_norm size=5", [values(2, 7, 2, 1)], lambda x: F.loca
 case("lrn_settings", "local_response_norm size=3 alpha=0.5 beta=0.6 k=2", [values(2, 4, 2, 3)],
      lambda x: F.local_response_norm(x, 3, 0.5, 0.6, 2))
 
-header, data = {"__metadata__": texts}, b""
-for name, array in tensors.items():
-    kind = {"float32": "F32", "float64": "F64", "int32": "I32"}[array.dtype.name]
-    header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [len(data), len(data) + array.nbytes]}
-    data += array.tobytes()
-text = json.dumps(header, separators=(",", ":")).encode()
-text += b" " * (-len(text) % 64)
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops.safetensors")
-with open(path, "wb") as f:
-    f.write(struct.pack("<Q", len(text)) + text + data)
-print("%d cases, %d bytes" % (len(texts), len(text) + len(data)))
+
+
+def unsigned(*shape):
+    return torch.from_numpy(rng.integers(0, 256, size=shape).astype(np.uint8))
+
+
+def signed(*shape):
+    return torch.from_numpy(rng.integers(-127, 128, size=shape).astype(np.int8))
+
+
+def to_bytes(t, zero):
+    return torch.clamp(torch.round(t) + zero, 0, 255)
+
+
+# Quantised values. PyTorch's own sums of bytes round their bias first, so these sums are exact ones in double, and what
+# follows is float32, operation by operation.
+for zero in 0, 77:
+    q = dict(scale=0.03125 if zero else 0.02, zero=zero)
+    case("quantize_%d" % zero, "quantize scale=%(scale)g zero=%(zero)d" % q, [2 * values(5, 9)],
+         lambda x: torch.quantize_per_tensor(x.float(), q["scale"], zero, torch.quint8).int_repr(), [])
+    case("dequantize_%d" % zero, "dequantize scale=%(scale)g zero=%(zero)d" % q, [unsigned(3, 7)],
+         lambda x: torch._make_per_tensor_quantized_tensor(x, q["scale"], zero).dequantize(), [])
+    case("quantized_pool_%d" % zero, "quantized_global_avg_pool scale=%(scale)g zero=%(zero)d" % q,
+         [unsigned(2, 3, 4, 4)],
+         lambda x: np.float32(q["scale"] / 16) * (x.double() - zero).sum((2, 3), keepdim=True).float(), [])
+    case("quantized_linear_%d" % zero, "quantized_linear input_zero=%d" % zero,
+         [unsigned(3, 70), signed(5, 70), positive(5) / 1024, values(5)],
+         lambda x, w, s, b: s.float() * F.linear(x.double() - zero, w.double()).float() + b.float(), [])
+
+
+def quantized_conv(name, x, w, residual=None, slope=None, relu=False, pad=0, stride=1, groups=1, zeros=(0, 0, 0)):
+    scale, bias = positive(w.shape[0]) / (8 * w[0].numel()), 32 * values(w.shape[0]) + 32
+    text = ("quantized_conv2d pad_top={0} pad_left={0} pad_bottom={0} pad_right={0} stride_h={1} stride_w={1} "
+            "groups={2} input_zero={3} residual_zero={4} output_zero={5} residual_scale=0.375 relu={6}").format(
+                pad, stride, groups, *zeros, int(relu))
+
+    def forward(x, w, s, b, z=None, slope=None):
+        total = F.conv2d(x.double() - zeros[0], w.double(), None, stride, pad, 1, groups).float()
+        t = s.float()[:, None, None] * total + b.float()[:, None, None]
+        if z is not None:
+            t = t + np.float32(0.375) * (z.float() - zeros[1])
+        if slope is not None:
+            t = torch.where(t <= 0, slope.float()[:, None, None] * t, t)
+        return to_bytes(F.relu(t) if relu else t, zeros[2])
+    case(name, text, [x, w, scale, bias, residual, slope], forward, [])
+
+
+quantized_conv("quantized_conv", unsigned(2, 5, 6, 7), signed(4, 5, 3, 3), pad=1, relu=True)
+quantized_conv("quantized_conv_zeros", unsigned(1, 70, 5, 4), signed(6, 70, 3, 3), pad=1, zeros=(131, 0, 120))
+quantized_conv("quantized_conv_residual", unsigned(1, 64, 5, 5), signed(64, 64, 3, 3), unsigned(1, 64, 5, 5), pad=1,
+               relu=True, zeros=(0, 128, 0))
+quantized_conv("quantized_conv_slope", unsigned(2, 8, 5, 5), signed(16, 8, 1, 1), slope=values(16), stride=2,
+               zeros=(12, 0, 90))
+quantized_conv("quantized_conv_photo", unsigned(1, 3, 17, 15), signed(8, 3, 7, 7), pad=3, stride=2, relu=True,
+               zeros=(114, 0, 0))
+quantized_conv("quantized_conv_groups", unsigned(1, 6, 5, 4), signed(6, 2, 3, 3), unsigned(1, 6, 3, 2), groups=3,
+               zeros=(3, 5, 7))
+
+
+def write(name, texts):
+    header, data = {"__metadata__": texts}, b""
+    for key, array in tensors.items():
+        if key.split(".")[0] not in texts:
+            continue
+        kind = {"float32": "F32", "float64": "F64", "int32": "I32", "uint8": "U8", "int8": "I8"}[array.dtype.name]
+        header[key] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [len(data), len(data) + array.nbytes]}
+        data += array.tobytes()
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 64)
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+    print("%s: %d cases, %d bytes" % (name, len(texts), len(text) + len(data)))
+
+
+bytewise = {name: text for name, text in texts.items() if "quantize" in text}
+write("quantized.safetensors", bytewise)
+write("ops.safetensors", {name: text for name, text in texts.items() if name not in bytewise})

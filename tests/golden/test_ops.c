@@ -1,5 +1,5 @@
-/* Operators against PyTorch: the cases of ops.safetensors (made by make_ops.py) through the reference kernels in double
- * and in float and through the CPU's. */
+/* Operators against PyTorch: the cases of ops.safetensors and quantized.safetensors (made by make_ops.py) through the
+ * reference kernels in double and in float and through the CPU's. */
 #include "support/op_case.h"
 
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <phiz/plan.h>
 
 #include "core/io/tensors.h"
+#include "core/ops/rule.h"
 #include "support/tolerance.h"
 
 static struct phiz_tensor *find(const struct phiz_tensors *file, const char *name, const char *part, int i)
@@ -68,7 +69,7 @@ static void run(struct phiz_ctx *ctx, const struct golden *g, const struct phiz_
 	for (int i = 0; i < r.call.n_in; i++)
 		if (r.call.in[i].data)
 			load(find(g->file, g->name, "in", i), &r.call.in[i]);
-	kernel = backend->find(ctx, &r.call, real, false);
+	kernel = backend->find(ctx, &r.call, r.call.in[0].dtype, false);
 	assert_non_null(kernel);
 	op_run_workspace(&r, kernel, false);
 	op_run_forward(&r, kernel);
@@ -90,8 +91,9 @@ static void run(struct phiz_ctx *ctx, const struct golden *g, const struct phiz_
 	op_run_done(&r);
 }
 
-static void check_op(struct phiz_ctx *ctx, const struct phiz_tensors *file, const struct phiz_op *op)
+static void check_op(struct phiz_ctx *ctx, const struct phiz_tensors files[2], const struct phiz_op *op)
 {
+	const struct phiz_tensors *file = &files[phiz_op_reference(op, PHIZ_F64) ? 0 : 1];
 	struct tolerance_use use[PRECISIONS] = {{0}};
 	int cases = 0;
 
@@ -103,6 +105,14 @@ static void check_op(struct phiz_ctx *ctx, const struct phiz_tensors *file, cons
 		if (c.node.op != op)
 			continue;
 		g.use = &use[g.precision];
+		cases++;
+		if (!phiz_op_reference(op, PHIZ_F64)) { /* quantised values: one answer */
+			g.precision = PRECISION_U8;
+			g.use = &use[g.precision];
+			run(ctx, &g, phiz_backend_reference(), PHIZ_F32);
+			run(ctx, &g, phiz_backend_cpu(), PHIZ_F32);
+			continue;
+		}
 		run(ctx, &g, phiz_backend_reference(), PHIZ_F64);
 		g.precision = PRECISION_REFERENCE;
 		g.use = &use[g.precision];
@@ -110,10 +120,13 @@ static void check_op(struct phiz_ctx *ctx, const struct phiz_tensors *file, cons
 		g.precision = PRECISION_F32;
 		g.use = &use[g.precision];
 		run(ctx, &g, phiz_backend_cpu(), PHIZ_F32);
-		cases++;
 	}
 	if (!cases)
-		fail_msg("no case of %s in ops.safetensors: add one to make_ops.py", op->name);
+		fail_msg("no case of %s: add one to make_ops.py", op->name);
+	if (!phiz_op_reference(op, PHIZ_F64)) {
+		tolerance_print(&use[PRECISION_U8], op, PRECISION_U8);
+		return;
+	}
 	tolerance_print(&use[PRECISION_F64], op, PRECISION_F64);
 	tolerance_print(&use[PRECISION_REFERENCE], op, PRECISION_REFERENCE);
 	tolerance_print(&use[PRECISION_F32], op, PRECISION_F32);
@@ -122,14 +135,16 @@ static void check_op(struct phiz_ctx *ctx, const struct phiz_tensors *file, cons
 static void pytorch(void **state)
 {
 	struct phiz_ctx *ctx = test_ctx(2);
-	struct phiz_tensors file;
+	struct phiz_tensors file[2];
 	char path[1024];
 
 	(void)state;
-	assert_ok(ctx, phiz_safetensors_read(ctx, test_golden("ops.safetensors", path), &file));
+	assert_ok(ctx, phiz_safetensors_read(ctx, test_golden("ops.safetensors", path), &file[0]));
+	assert_ok(ctx, phiz_safetensors_read(ctx, test_golden("quantized.safetensors", path), &file[1]));
 	for (int i = 0; i < phiz_op_count(); i++)
-		check_op(ctx, &file, phiz_op_at(i));
-	phiz_tensors_free(ctx, &file);
+		check_op(ctx, file, phiz_op_at(i));
+	phiz_tensors_free(ctx, &file[0]);
+	phiz_tensors_free(ctx, &file[1]);
 	test_ctx_done(&ctx);
 }
 

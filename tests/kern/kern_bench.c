@@ -102,8 +102,9 @@ static bool fits(const struct op_run *r, const struct phiz_kernel *kernel, bool 
 /* Is there a fast kernel for the call as it lies? */
 static bool has_fast(const struct bench *b, const struct op_run *r, bool backward)
 {
-	const struct phiz_kernel *found = phiz_backend_cpu()->find(b->ctx, &r->call, PHIZ_F32, backward);
-	return found && found != &r->node.op->reference_f32;
+	const enum phiz_dtype dtype = r->call.in[0].dtype;
+	const struct phiz_kernel *found = phiz_backend_cpu()->find(b->ctx, &r->call, dtype, backward);
+	return found && found != phiz_op_reference(r->node.op, dtype);
 }
 
 /* The kernel that a plan would take, which lays tensors blocked where there is a kernel for it, or all that the
@@ -175,7 +176,8 @@ static void bench_kernel(const struct bench *b, const char *group, const struct 
 /* The reference conv2d would take seconds for each run of the listed cases. */
 static bool is_small(const struct op_case *c)
 {
-	return c->node.op != &phiz_op_conv2d || phiz_cost_count(&c->in[0]) * phiz_cost_count(&c->in[1]) < 5e9;
+	return (c->node.op != &phiz_op_conv2d && c->node.op != &phiz_op_quantized_conv2d) ||
+	       phiz_cost_count(&c->in[0]) * phiz_cost_count(&c->in[1]) < 5e9;
 }
 
 /* N as a dim becomes the batch. */
@@ -229,7 +231,7 @@ static void bench_case(struct bench *b, const char *group, const char *pattern)
 			bench_kernel(b, group, &c, OP_BLOCK_ALL, kernel);
 	}
 	if (is_small(&c) || !b->all)
-		bench_kernel(b, group, &c, OP_BLOCK_NONE, &c.node.op->reference_f32);
+		bench_kernel(b, group, &c, OP_BLOCK_NONE, phiz_op_reference(c.node.op, c.in[0].dtype));
 }
 
 static bool is_case(const char *word)

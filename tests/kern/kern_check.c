@@ -18,12 +18,13 @@ enum precision kern_precision(const struct phiz_kernel *kernel)
 	case PHIZ_F64: return PRECISION_F64;
 	case PHIZ_F16: return PRECISION_F16;
 	case PHIZ_BF16: return PRECISION_BF16;
+	case PHIZ_U8: return PRECISION_U8;
 	default: return PRECISION_F32;
 	}
 }
 
-/* What is checked: the kernel, the double reference that knows the answer, and a float run of the kernel per
- * number of threads. */
+/* What is checked: the kernel, the reference that knows the answer (double; quantised values have one answer only),
+ * and a run of the kernel per number of threads. */
 struct check {
 	const struct phiz_kernel *kernel, *exact;
 	const struct op_case *c;
@@ -34,9 +35,11 @@ struct check {
 	enum op_blocks blocks; /* how the kernel's tensors lie; the exact ones are plain */
 };
 
-static const struct phiz_kernel *exact_kernel(const struct phiz_op *op)
+static const struct phiz_kernel *exact_kernel(const struct phiz_op *op, enum phiz_dtype dtype)
 {
-	return &op->reference_f64;
+	if (dtype == PHIZ_U8)
+		return &op->reference_u8;
+	return op->reference_f64.forward ? &op->reference_f64 : &op->reference_f32;
 }
 
 /* The reference kernel of the run's own dtype; it makes what backward reads. 16 bits have none: the kernel itself. */
@@ -110,7 +113,7 @@ static void check_forward(const struct check *k)
 {
 	struct op_run r, want;
 
-	op_run_start(&want, k->ctx, k->c, PHIZ_F64);
+	op_run_start(&want, k->ctx, k->c, k->exact->dtype);
 	op_run_fill(&want, k->seed);
 	op_run_forward(&want, k->exact);
 	op_run_start(&r, k->ctx, k->c, k->kernel->dtype);
@@ -199,7 +202,7 @@ static void check_bad(const struct check *k, double bad, bool backward)
 		const struct phiz_kernel *kernel = t ? k->kernel : k->exact;
 		struct phiz_tensor *at;
 
-		op_run_start(&r[t], k->ctx, k->c, t ? k->kernel->dtype : PHIZ_F64);
+		op_run_start(&r[t], k->ctx, k->c, t ? k->kernel->dtype : k->exact->dtype);
 		if (t && !backward)
 			op_run_block(&r[t], k->blocks);
 		op_run_fill(&r[t], k->seed);
@@ -253,8 +256,10 @@ static void check_directions(const struct check *k, bool forward, bool backward,
 {
 	if (forward) {
 		check_forward(k);
-		check_bad(k, (double)NAN, false);
-		check_bad(k, (double)INFINITY, false);
+		if (k->kernel->dtype != PHIZ_U8) {
+			check_bad(k, (double)NAN, false);
+			check_bad(k, (double)INFINITY, false);
+		}
 		check_workspace(k, false);
 	}
 	if (backward) {
@@ -315,7 +320,7 @@ static bool check_layout(const struct check *k)
 
 bool kern_check(const struct phiz_kernel *kernel, const struct op_case *c, uint64_t seed, struct tolerance_use *use)
 {
-	struct check k = {kernel, exact_kernel(c->node.op), c, test_ctx(1), test_ctx(THREADS), seed, use,
+	struct check k = {kernel, exact_kernel(c->node.op, kernel->dtype), c, test_ctx(1), test_ctx(THREADS), seed, use,
 	                  kern_precision(kernel), OP_BLOCK_NONE};
 	bool any = false;
 

@@ -10,6 +10,7 @@
 
 #include "core/cpu/features.h"
 #include "core/cpu/kernels.h"
+#include "core/ops/rule.h"
 
 /* Many small cases, where the edges are, and a few large ones, where blocks and threads come in. */
 static const struct {
@@ -27,7 +28,7 @@ static void check_kernel(const struct phiz_kernel *kernel, const struct phiz_op 
 	for (size_t d = 0; d < sizeof(draws) / sizeof(draws[0]); d++)
 		for (int i = 0; i < draws[d].count; i++) {
 			if (kernel->blocked && i % 3)
-				op_draw_wide(&c, op, &rng, draws[d].scale, i % 2 == 0);
+				op_draw_wide(&c, op, &rng, draws[d].scale, i % 2 == 0, kernel->dtype);
 			else
 				op_draw(&c, op, &rng, draws[d].scale, i % 2 == 0);
 			checked += kern_check(kernel, &c, (uint64_t)i, &use);
@@ -40,7 +41,8 @@ static void check_kernel(const struct phiz_kernel *kernel, const struct phiz_op 
 
 static void check_op(const struct phiz_op *op)
 {
-	check_kernel(&op->reference_f32, op);
+	if (op->reference_f64.forward) /* else there is nothing that would know better */
+		check_kernel(&op->reference_f32, op);
 	for (int i = 0; i < phiz_cpu_kernel_count(); i++) {
 		const struct phiz_kernel *kernel = phiz_cpu_kernel_at(i);
 
@@ -69,7 +71,7 @@ static void finds_kernels(void **state)
 		const char *word;
 		unsigned features;
 	} cpus[] = {{"reference", 0}, {"sse2", 0}, {"avx2", PHIZ_CPU_AVX2}, {"avx512", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512},
-	            {"neon", PHIZ_CPU_NEON}};
+	            {"vnni", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512 | PHIZ_CPU_VNNI}, {"neon", PHIZ_CPU_NEON}};
 	struct phiz_ctx *ctx = test_ctx(1);
 	const char *before = getenv("PHIZ_CPU");
 	struct phiz_rng rng;
@@ -86,9 +88,12 @@ static void finds_kernels(void **state)
 			setenv("PHIZ_CPU", cpus[cpu].word, 1);
 			op_draw(&c, op, &rng, 5, true);
 			op_run_start(&r, ctx, &c, PHIZ_F32);
-			kernel = phiz_backend_cpu()->find(ctx, &r.call, PHIZ_F32, i % 2);
-			if (!kernel || strcmp(kernel->op, op->name) != 0 || kernel->features & ~cpus[cpu].features ||
-			    !(i % 2 ? kernel->backward : kernel->forward) || (cpu == 0 && kernel != &op->reference_f32))
+			enum phiz_dtype dtype = r.call.in[0].dtype;
+			kernel = phiz_backend_cpu()->find(ctx, &r.call, dtype, i % 2);
+			if (i % 2 && !phiz_op_has_backward(&r.node))
+				assert_null(kernel);
+			else if (!kernel || strcmp(kernel->op, op->name) != 0 || kernel->features & ~cpus[cpu].features ||
+			    !(i % 2 ? kernel->backward : kernel->forward) || (cpu == 0 && kernel != phiz_op_reference(op, dtype)))
 				fail_msg("PHIZ_CPU=%s: %s: got %s", cpus[cpu].word, c.text, kernel ? kernel->name : "no kernel");
 			op_run_done(&r);
 		}

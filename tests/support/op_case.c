@@ -164,7 +164,8 @@ static int64_t place_of(const struct phiz_tensor *t, int64_t i)
 	if (t->layout == PHIZ_PLAIN)
 		return i;
 	int64_t area = t->shape.dim[2] * t->shape.dim[3], plane = i / area, channel = plane % t->shape.dim[1];
-	return ((plane - channel % PHIZ_BLOCK) * area + i % area * PHIZ_BLOCK) + channel % PHIZ_BLOCK;
+	int64_t block = phiz_block(t->dtype);
+	return ((plane - channel % block) * area + i % area * block) + channel % block;
 }
 
 double op_get(const struct phiz_tensor *t, int64_t i)
@@ -239,7 +240,9 @@ void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *
 	r->real = real;
 	for (int i = 0; i < PHIZ_MAX_INPUTS; i++) {
 		in[i] = c->in[i];
-		if (in[i].dtype == PHIZ_F32 &&
+		if (real == PHIZ_U8) /* quantised operators say their inputs' dtypes; others have one */
+			in[i].dtype = in[i].dtype == PHIZ_F32 && i == 0 ? PHIZ_U8 : in[i].dtype;
+		else if (in[i].dtype == PHIZ_F32 &&
 		    (phiz_dtype_size(real) >= 4 || (i < op->max_inputs && !is_parameter(op->input_names[i]))))
 			in[i].dtype = real;
 	}
@@ -309,6 +312,25 @@ static void fill_labels(const struct phiz_tensor *t, struct phiz_rng *rng, int64
 		op_set(t, i, i > 0 && phiz_rng_below(rng, 8) == 0 ? -1 : (double)phiz_rng_below(rng, (uint32_t)classes));
 }
 
+static void fill_bytes(const struct phiz_tensor *t, struct phiz_rng *rng)
+{
+	bool sign = t->dtype == PHIZ_I8;
+
+	for (int64_t i = 0; i < phiz_tensor_count(t); i++)
+		op_set(t, i, sign ? (double)phiz_rng_below(rng, 255) - 127 : (double)phiz_rng_below(rng, 256));
+}
+
+/* Scale, bias and slope such that most outputs are neither the least nor the largest byte. */
+static void fill_quantized(const struct phiz_call *call, int i, struct phiz_rng *rng)
+{
+	double terms = (double)phiz_tensor_count(&call->in[1]) / (double)call->in[1].shape.dim[0];
+
+	if (i == PHIZ_QUANTIZED_SCALE)
+		fill_uniform(&call->in[i], rng, 0.005 / sqrt(terms), 0.02 / sqrt(terms));
+	else
+		fill_uniform(&call->in[i], rng, i == PHIZ_QUANTIZED_BIAS ? -20 : -0.5, i == PHIZ_QUANTIZED_BIAS ? 90 : 1);
+}
+
 /* Classes are the logits' columns, or the rows of the tensor that has one for each; triplets may have any number. */
 static int64_t classes_of(const struct op_run *r)
 {
@@ -334,6 +356,10 @@ void op_run_fill(struct op_run *r, uint64_t seed)
 			continue;
 		if (strncmp(name, "labels", 6) == 0)
 			fill_labels(&call->in[i], &rng, classes_of(r));
+		else if (call->in[i].dtype == PHIZ_U8 || call->in[i].dtype == PHIZ_I8)
+			fill_bytes(&call->in[i], &rng);
+		else if (call->in[0].dtype == PHIZ_U8)
+			fill_quantized(call, i, &rng);
 		else if (strcmp(name, "running_var") == 0 || strcmp(name, "class_weight") == 0)
 			fill_uniform(&call->in[i], &rng, 0.3, 2);
 		else if (strcmp(name, "lambda") == 0)
@@ -349,7 +375,8 @@ static void block_tensor(struct op_run *r, struct phiz_tensor *t)
 {
 	const int64_t *dim = t->shape.dim;
 	size_t size = phiz_dtype_size(t->dtype), bytes;
-	if (!t->data || t->layout == PHIZ_BLOCKED || t->shape.ndim != 4 || dim[1] % PHIZ_BLOCK || dim[2] * dim[3] < 2)
+	if (!t->data || t->layout == PHIZ_BLOCKED || t->shape.ndim != 4 || dim[1] % phiz_block(t->dtype) ||
+	    dim[2] * dim[3] < 2)
 		return;
 	bytes = phiz_tensor_bytes(t);
 	unsigned char *copy = phiz_alloc(r->ctx, bytes + 1, 1);

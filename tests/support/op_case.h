@@ -30,8 +30,9 @@ void op_case_parse(struct op_case *c, const char *text);
 /* A valid case at random, dims around `scale`; trainable: one that backward takes (nothing fused into a conv2d). */
 void op_draw(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable);
 
-/* The same with channels in multiples of 16, mostly: what kernels for blocked tensors take. */
-void op_draw_wide(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable);
+/* The same with channels in multiples of the dtype's block, mostly: what kernels for blocked tensors take. */
+void op_draw_wide(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable,
+                  enum phiz_dtype dtype);
 
 /* A case with memory: each tensor in a block of its own between guard bytes. */
 struct op_block {
@@ -48,8 +49,8 @@ struct op_run {
 	enum phiz_dtype real;
 };
 
-/* The precision of the run is `real`: activations are of it, parameters too, but f32 beside 16 bits. The shape
- * rule must accept the case. din has memory for every input in the op's diff_mask, accumulate is 0, all bytes are
+/* The precision of the run is `real`: activations are of it, parameters too, but f32 beside 16 bits; U8: bytes. The
+ * shape rule must accept the case. din has memory for every input in the op's diff_mask, accumulate is 0, all bytes are
  * 0xFF (NaN). */
 void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *c, enum phiz_dtype real);
 /* Inputs and dout from a seed, each value exact in f32, none near 0 (where relu bends), labels with a few -1. */

@@ -6,7 +6,8 @@ struct draw {
 	struct phiz_rng *rng;
 	int scale;
 	bool trainable;
-	bool wide; /* channels in blocks */
+	int64_t block; /* channels in blocks of so many; 0: in any number */
+	bool depthwise; /* a convolution with one channel for each filter */
 };
 
 /* low..high */
@@ -28,7 +29,7 @@ static int64_t size(struct draw *d)
 /* How many channels. */
 static int64_t channels(struct draw *d)
 {
-	return d->wide && between(d, 0, 3) ? PHIZ_BLOCK * between(d, 1, 3) : size(d);
+	return d->block && between(d, 0, 3) ? d->block * between(d, 1, d->block > 2 * PHIZ_BLOCK ? 2 : 3) : size(d);
 }
 
 /* 1 to 4 dims, at least `least`. */
@@ -36,7 +37,7 @@ static struct phiz_shape any_shape(struct draw *d, int least)
 {
 	struct phiz_shape shape = {0};
 
-	shape.ndim = d->wide ? 4 : (int)between(d, least, 4);
+	shape.ndim = d->block ? 4 : (int)between(d, least, 4);
 	for (int i = 0; i < shape.ndim; i++)
 		shape.dim[i] = i == 1 ? channels(d) : size(d);
 	return shape;
@@ -67,15 +68,15 @@ static void draw_conv2d(struct draw *d)
 {
 	static const char *const names[] = {"stride_h", "stride_w", "dilation_h", "dilation_w",
 	                                    "pad_top",  "pad_left", "pad_bottom", "pad_right"};
-	bool depthwise = between(d, 0, 3) == 0;
-	bool bare = !depthwise && !d->wide && between(d, 0, 3) == 0; /* over wide rows: some kernels take nothing else */
-	int64_t groups = depthwise ? channels(d) : bare || d->wide || coin(d) ? 1 : between(d, 2, 3);
+	bool depthwise = d->depthwise || between(d, 0, 3) == 0;
+	bool bare = !depthwise && !d->block && between(d, 0, 3) == 0; /* over wide rows: some kernels take nothing else */
+	int64_t groups = depthwise ? channels(d) : bare || d->block || coin(d) ? 1 : between(d, 2, 3);
 	int64_t cg = depthwise ? 1 : channels(d);
-	int64_t k = groups * (depthwise ? between(d, 1, 2) : channels(d)), v[8], r[2], extent[2], hw[2];
+	int64_t k = groups * (d->depthwise ? 1 : depthwise ? between(d, 1, 2) : channels(d)), v[8], r[2], extent[2], hw[2];
 
-	bool plain = d->wide && coin(d); /* 3 x 3, stride 1: what networks are made of, and Winograd's algorithm is for */
+	bool plain = d->block && coin(d); /* 3 x 3, stride 1: what networks are made of, and Winograd's algorithm is for */
 
-	d->c->training = d->wide && coin(d);
+	d->c->training = d->block && coin(d);
 	for (int i = 0; i < 8; i++) {
 		v[i] = bare ? i < 4 : i < 4 ? (plain ? 1 : between(d, 1, i < 2 ? 3 : 2)) : between(d, 0, 2);
 		op_case_attr(d->c, names[i], (double)v[i]);
@@ -104,7 +105,7 @@ static void draw_batch_norm(struct draw *d)
 	int64_t c = shape.dim[1];
 
 	shape.dim[0] += 3; /* of 2 values, the normalised ones are +-1 whatever they were: gradients of rounding errors */
-	shape.ndim = !d->wide && coin(d) ? 2 : 4;
+	shape.ndim = !d->block && coin(d) ? 2 : 4;
 	real_input(d, 0, shape);
 	if (coin(d)) {
 		real_input(d, PHIZ_BATCH_NORM_WEIGHT, phiz_shape_1d(c));
@@ -421,6 +422,70 @@ static void draw_cast(struct draw *d)
 	op_case_attr(d->c, "dtype", PHIZ_F64);
 }
 
+static void draw_scale(struct draw *d)
+{
+	op_case_attr(d->c, "scale", (double)between(d, 1, 9) / 64);
+	op_case_attr(d->c, "zero", coin(d) ? 0 : (double)between(d, 1, 255));
+}
+
+static void draw_quantize(struct draw *d)
+{
+	real_input(d, 0, any_shape(d, 1));
+	draw_scale(d);
+}
+
+static void draw_dequantize(struct draw *d)
+{
+	op_case_input(d->c, 0, PHIZ_U8, any_shape(d, 1));
+	draw_scale(d);
+}
+
+static void draw_quantized_global_avg_pool(struct draw *d)
+{
+	op_case_input(d->c, 0, PHIZ_U8, four_dims(d, 1, 1));
+	draw_scale(d);
+}
+
+static void draw_quantized_linear(struct draw *d)
+{
+	int64_t f = 8 * size(d) + size(d), g = 8 * size(d) + size(d), n = size(d);
+
+	op_case_input(d->c, PHIZ_QUANTIZED_INPUT, PHIZ_U8, phiz_shape_2d(n, f));
+	op_case_input(d->c, PHIZ_QUANTIZED_WEIGHT, PHIZ_I8, phiz_shape_2d(g, f));
+	real_input(d, PHIZ_QUANTIZED_SCALE, phiz_shape_1d(g));
+	real_input(d, PHIZ_QUANTIZED_BIAS, phiz_shape_1d(g));
+	op_case_attr(d->c, "input_zero", coin(d) ? 0 : (double)between(d, 1, 255));
+}
+
+/* A convolution as conv2d has it, on bytes. */
+static void draw_quantized_conv2d(struct draw *d)
+{
+	struct op_case conv, *c = d->c;
+	int64_t k;
+
+	op_case_init(&conv, &phiz_op_conv2d);
+	d->c = &conv;
+	d->depthwise = d->block && between(d, 0, 2) == 0;
+	draw_conv2d(d);
+	d->c = c;
+	k = conv.in[PHIZ_CONV2D_WEIGHT].shape.dim[0];
+	for (int i = 0; i <= PHIZ_CONV2D_GROUPS; i++)
+		c->node.attr[i] = conv.node.attr[i];
+	op_case_input(c, PHIZ_QUANTIZED_INPUT, PHIZ_U8, conv.in[PHIZ_CONV2D_INPUT].shape);
+	op_case_input(c, PHIZ_QUANTIZED_WEIGHT, PHIZ_I8, conv.in[PHIZ_CONV2D_WEIGHT].shape);
+	real_input(d, PHIZ_QUANTIZED_SCALE, phiz_shape_1d(k));
+	real_input(d, PHIZ_QUANTIZED_BIAS, phiz_shape_1d(k));
+	if (conv.in[PHIZ_CONV2D_RESIDUAL].shape.ndim >= 0)
+		op_case_input(c, PHIZ_QUANTIZED_RESIDUAL, PHIZ_U8, conv.in[PHIZ_CONV2D_RESIDUAL].shape);
+	if (coin(d))
+		real_input(d, PHIZ_QUANTIZED_SLOPE, phiz_shape_1d(k));
+	op_case_attr(c, "residual_scale", (double)between(d, 1, 9) / 8);
+	op_case_attr(c, "residual_zero", coin(d) ? 0 : (double)between(d, 1, 255));
+	op_case_attr(c, "input_zero", coin(d) ? 0 : (double)between(d, 1, 255));
+	op_case_attr(c, "output_zero", coin(d) ? 0 : (double)between(d, 1, 255));
+	op_case_attr(c, "relu", coin(d));
+}
+
 static void draw_case(struct draw *d, const struct phiz_op *op)
 {
 	static const struct {
@@ -441,12 +506,13 @@ static void draw_case(struct draw *d, const struct phiz_op *op)
 
 void op_draw(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable)
 {
-	struct draw d = {c, rng, scale, trainable, false};
+	struct draw d = {c, rng, scale, trainable, 0, false};
 	draw_case(&d, op);
 }
 
-void op_draw_wide(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable)
+void op_draw_wide(struct op_case *c, const struct phiz_op *op, struct phiz_rng *rng, int scale, bool trainable,
+                  enum phiz_dtype dtype)
 {
-	struct draw d = {c, rng, scale, trainable, true};
+	struct draw d = {c, rng, scale, trainable, phiz_block(dtype), false};
 	draw_case(&d, op);
 }

@@ -25,6 +25,9 @@
 	{[PRECISION_F64] = {1e-16, 1e-15}, [PRECISION_DIFFERENCE] = {2e-9, 1e-9}, [PRECISION_REFERENCE] = {0, 3e-7}, \
 	 [PRECISION_F32] = {1e-7, 5e-7}, [PRECISION_BF16] = {1e-2, 1e-2}, [PRECISION_F16] = {1e-3, 2e-3}}
 
+/* Quantised values have one right answer. */
+#define EXACT {[PRECISION_F32] = {0, 0}}
+
 static const struct {
 	const struct phiz_op *op;
 	struct tolerance tolerance[PRECISIONS];
@@ -62,6 +65,11 @@ static const struct {
 	{&phiz_op_resize_nearest, SUMS},
 	{&phiz_op_lp_pool2d, STATISTICS},
 	{&phiz_op_local_response_norm, STATISTICS},
+	{&phiz_op_quantize, EXACT},
+	{&phiz_op_dequantize, EXACT},
+	{&phiz_op_quantized_conv2d, EXACT},
+	{&phiz_op_quantized_linear, EXACT},
+	{&phiz_op_quantized_global_avg_pool, EXACT},
 	{NULL, {[PRECISION_F32] = {1e-5, 0}, [PRECISION_F32_GRADIENT] = {1e-4, 0}}}, /* a whole network */
 };
 
@@ -76,7 +84,8 @@ struct tolerance tolerance_of(const struct phiz_op *op, enum precision precision
 
 const char *precision_name(enum precision precision)
 {
-	static const char *const names[] = {"f64", "differences", "f32 reference", "f32", "f32 gradients", "bf16", "f16"};
+	static const char *const names[] = {"f64",  "differences", "f32 reference", "f32", "f32 gradients",
+	                                    "bf16", "f16",         "u8"};
 
 	return names[precision];
 }

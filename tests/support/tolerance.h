@@ -14,6 +14,7 @@ enum precision {
 	PRECISION_F32_GRADIENT, /* gradients of whole networks: as F32, but for the way back */
 	PRECISION_BF16,       /* bf16 activations, float sums, against double */
 	PRECISION_F16,
+	PRECISION_U8, /* quantised values: the same bytes */
 	PRECISIONS
 };
 

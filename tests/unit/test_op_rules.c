@@ -40,6 +40,25 @@ static const struct {
 	{"conv2d [1,3,99999,9] [4,3,99999,1]", PHIZ_E_SHAPE, "weight: want filters of at most 65536 by 65536"},
 	{"conv2d [1,1,2000000000,1] [2000000000,1,1,1]", PHIZ_E_SHAPE, "output"},
 	{"conv2d [2147483647,2147483647,2147483647,1] [1,1,1,1]", PHIZ_E_SHAPE, "input"},
+	{"quantized_conv2d [1,3,8,8] i8[4,3,3,3] [4] [4]", PHIZ_E_SHAPE, "input: want u8, got f32"},
+	{"quantized_conv2d u8[1,3,8,8] u8[4,3,3,3] [4] [4]", PHIZ_E_SHAPE, "weight: want i8, got u8"},
+	{"quantized_conv2d u8[1,3,8,8] i8[4,3,3,3] [3] [4]", PHIZ_E_SHAPE, "scale: want shape [4], got [3]"},
+	{"quantized_conv2d u8[1,3,8,8] i8[4,3,3,3] [4]", PHIZ_E_SHAPE, "want input bias, got none"},
+	{"quantized_conv2d u8[1,3,8,8] i8[4,3,3,3] [4] [4] u8[1,4,6,5]", PHIZ_E_SHAPE,
+	 "residual: want shape [1, 4, 6, 6], got [1, 4, 6, 5]"},
+	{"quantized_conv2d u8[1,3,8,8] i8[4,3,3,3] [4] [4] - [5]", PHIZ_E_SHAPE, "slope: want shape [4], got [5]"},
+	{"quantized_conv2d u8[1,3,8,8] i8[4,3,3,3] [4] [4] input_zero=256", PHIZ_E_ARG,
+	 "input_zero: want 0 to 255, got 256"},
+	{"quantized_conv2d u8[1,65537,1,1] i8[4,65537,1,1] [4] [4]", PHIZ_E_SHAPE,
+	 "weight: want sums of at most 65536 terms, got 65537"},
+	{"quantized_linear u8[2,65537] i8[4,65537] [4] [4]", PHIZ_E_SHAPE, "sums of at most 65536 terms, got 65537"},
+	{"quantized_linear u8[2,3] i8[4,5] [4] [4]", PHIZ_E_SHAPE, "want 5 input features, got 3"},
+	{"quantized_global_avg_pool u8[1,1,4096,4096]", PHIZ_E_SHAPE,
+	 "want planes of at most 8388608 elements, got 4096 by 4096"},
+	{"quantize u8[3]", PHIZ_E_SHAPE, "input: want f32, got u8"},
+	{"quantize [3] scale=0", PHIZ_E_ARG, "scale: want 1e-30 to 1e+30, got 0"},
+	{"dequantize [3]", PHIZ_E_SHAPE, "input: want u8, got f32"},
+	{"avg_pool2d u8[1,1,4,4] kernel_h=2 kernel_w=2 stride_h=2 stride_w=2", PHIZ_E_SHAPE, "input: want f32"},
 	{"relu [3,0]", PHIZ_E_SHAPE, "input: want dims from 1 to 2147483647, got [3, 0]"},
 	{"relu [9000000000]", PHIZ_E_SHAPE, "input: want dims from 1 to 2147483647"},
 	{"relu i32[3]", PHIZ_E_SHAPE, "input: want f32"},
@@ -197,9 +216,13 @@ static void describes(void **state)
 		for (int k = 0; k < op->max_inputs; k++)
 			assert_non_null(op->input_names[k]);
 		assert_true(op->n_attrs <= PHIZ_MAX_ATTRS);
-		assert_string_equal(op->reference_f32.op, op->name);
-		assert_int_equal(op->reference_f32.dtype, PHIZ_F32);
-		assert_int_equal(op->reference_f64.dtype, PHIZ_F64);
+		for (int dtype = 0, rows = 0; dtype <= PHIZ_DTYPES; dtype++) {
+			const struct phiz_kernel *kernel = phiz_op_reference(op, (enum phiz_dtype)dtype);
+
+			rows += kernel != NULL;
+			assert_true(!kernel || (kernel->dtype == (enum phiz_dtype)dtype && !strcmp(kernel->op, op->name)));
+			assert_true(dtype < PHIZ_DTYPES || rows > 0);
+		}
 	}
 
 	/* 2 operations per multiply-add: PyTorch's usual figure for this layer, twice 115.6 million. */
@@ -283,8 +306,10 @@ static void survives(void **state)
 		op_case_describe(&c);
 		op_run_start(&r, ctx, &c, PHIZ_F32);
 		op_run_fill(&r, (uint64_t)i);
-		if (c.node.op->reference_f32.forward(&r.call) == PHIZ_OK && phiz_op_has_backward(&r.node))
-			op_run_backward(&r, &c.node.op->reference_f32);
+		const struct phiz_kernel *kernel = phiz_op_reference(c.node.op, r.call.in[0].dtype);
+
+		if (kernel->forward(&r.call) == PHIZ_OK && phiz_op_has_backward(&r.node))
+			op_run_backward(&r, kernel);
 		op_run_guards(&r, c.text);
 		op_run_done(&r);
 	}

@@ -92,8 +92,9 @@ struct phiz_op {
 	/* NULL: counted as bytes in plus bytes out, no FLOPs. */
 	void (*cost)(const struct phiz_node *node, const struct phiz_type *in, const struct phiz_type *out,
 	             struct phiz_cost *cost);
-	/* The reference kernels, in float and in double. */
-	struct phiz_kernel reference_f32, reference_f64;
+	/* The reference kernels, by the dtype of input 0; forward is NULL where there is none. Operators have them for f32
+	 * and f64, quantised ones (ops.h) for u8. */
+	struct phiz_kernel reference_f32, reference_f64, reference_u8;
 };
 
 /* The operator of this name, or NULL. (core/ops) */
