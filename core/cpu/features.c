@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* syscall */
 #include "core/cpu/features.h"
 
 #include <stdio.h>
@@ -7,6 +8,18 @@
 #include "core/base/error.h"
 
 #if defined(__x86_64__)
+
+#if defined(PHIZ_HAVE_AMX) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A process asks its system for the tiles' registers before it uses them; asking again changes nothing. */
+static bool may_use_tiles(void)
+{
+	enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+	return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+#endif
 
 /* The compiler's run-time library has asked the processor before main, XGETBV included; asking again would trap into
  * the hypervisor at each question. */
@@ -18,6 +31,14 @@ unsigned phiz_cpu_features(void)
 	if ((features & PHIZ_CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("bmi2"))
 		features |= PHIZ_CPU_AVX512;
+#if defined(PHIZ_HAVE_VNNI)
+	if ((features & PHIZ_CPU_AVX512) && __builtin_cpu_supports("avx512vnni"))
+		features |= PHIZ_CPU_VNNI;
+#endif
+#if defined(PHIZ_HAVE_AMX) && defined(__linux__)
+	if ((features & PHIZ_CPU_AVX512) && __builtin_cpu_supports("amx-int8") && may_use_tiles())
+		features |= PHIZ_CPU_AMX_INT8;
+#endif
 	return features;
 }
 
@@ -42,6 +63,7 @@ static const struct {
 	unsigned features; /* that may be used under this word */
 } words[] = {
 	{"reference", 0}, {"sse2", 0}, {"avx2", PHIZ_CPU_AVX2}, {"avx512", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512},
+	{"vnni", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512 | PHIZ_CPU_VNNI},
 	{"neon", PHIZ_CPU_NEON},
 };
 
@@ -60,12 +82,13 @@ enum phiz_status phiz_cpu_choose(struct phiz_ctx *ctx, struct phiz_cpu_choice *o
 		return PHIZ_OK;
 	}
 	return phiz_fail(ctx, PHIZ_E_ARG,
-	                 "environment variable PHIZ_CPU: want reference, sse2, avx2, avx512 or neon, got '%.40s'", word);
+	                 "environment variable PHIZ_CPU: want reference, sse2, avx2, avx512, vnni or neon, got '%.40s'",
+	                 word);
 }
 
 char *phiz_cpu_features_text(unsigned features, char text[64])
 {
-	static const char *const name[] = {"avx2", "avx512", "neon"};
+	static const char *const name[] = {"avx2", "avx512", "neon", "vnni", "amx_int8"};
 	size_t used = 0;
 	snprintf(text, 64, "none");
 	for (unsigned i = 0; i < sizeof(name) / sizeof(name[0]); i++)

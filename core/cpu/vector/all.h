@@ -6,3 +6,4 @@
 #include "core/cpu/vector/pool_blocked.h"
 #include "core/cpu/vector/depthwise.h"
 #include "core/cpu/vector/depthwise_blocked.h"
+#include "core/cpu/vector/quantized.h"

@@ -19,6 +19,7 @@
 #include "core/cpu/kernels.h"
 #include "core/cpu/unroll.h"
 #include "core/ops/kernel.h"
+#include "core/ops/quantized.h"
 #include "core/ops/rule.h"
 
 #if !defined(PHIZ_VECTOR_ROW) || !defined(PHIZ_VECTOR_TEXT) || !defined(PHIZ_VECTOR_FEATURES)
