@@ -16,11 +16,12 @@ static const struct {
 	[PHIZ_PRECISION_FP32] = {"fp32", PHIZ_F32, {1e-4, 0, 1e-8}},
 	[PHIZ_PRECISION_FP16] = {"fp16", PHIZ_F16, {1e-2, 0, 1e-4}},
 	[PHIZ_PRECISION_BF16] = {"bf16", PHIZ_BF16, {8e-2, 0, 2e-3}},
+	[PHIZ_PRECISION_INT8] = {"int8", PHIZ_F32, {2.5e-1, 0, 5e-2}},
 };
 
 bool phiz_precision_parse(const char *name, enum phiz_precision *out)
 {
-	for (int i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(precisions) / sizeof(precisions[0]); i++)
 		if (!strcmp(precisions[i].name, name)) {
 			*out = (enum phiz_precision)i;
 			return true;
@@ -104,7 +105,8 @@ enum phiz_status phiz_prover_begin(struct phiz_ctx *ctx, const struct phiz_model
 		                   "nothing to export");
 	for (int i = 0; i < 2 && !status; i++) {
 		int size = model[i]->preproc.size;
-		struct phiz_plan_options o = {.backend = phiz_backend_cpu(), .height = size, .width = size, .loss = PHIZ_NONE};
+		struct phiz_plan_options o = {.backend = phiz_backend_cpu(), .height = size, .width = size, .loss = PHIZ_NONE,
+		                              .fixed = true};
 		p->trained = trained;
 		p->input[i] = phiz_graph_find_value(model[i]->graph, "image");
 		p->output[i] = phiz_graph_output_at(model[i]->graph, 0);

@@ -6,7 +6,7 @@
 
 #include "core/base/bytes.h"
 
-enum phiz_precision { PHIZ_PRECISION_FP32, PHIZ_PRECISION_FP16, PHIZ_PRECISION_BF16 };
+enum phiz_precision { PHIZ_PRECISION_FP32, PHIZ_PRECISION_FP16, PHIZ_PRECISION_BF16, PHIZ_PRECISION_INT8 };
 
 /* How far an exported model may be from its original, and how far it was. */
 struct phiz_export_bounds {
@@ -28,14 +28,14 @@ struct phiz_export_proof {
 	struct phiz_export_bounds bounds;
 };
 
-/* false if no precision has this name ("fp32", "fp16", "bf16"). */
+/* false if no precision has this name ("fp32", "fp16", "bf16", "int8"). */
 bool phiz_precision_parse(const char *name, enum phiz_precision *out);
 const char *phiz_precision_name(enum phiz_precision precision);
 struct phiz_export_bounds phiz_export_bounds_for(enum phiz_precision precision);
 
 /* The exported form of `trained` (a checkpoint or a model): batch norm folded in double, activation and residual fused,
  * whatever only training needs dropped, weights rounded to `precision` (they stay f32 in memory and are stored as
- * `precision`). A new model; `trained` stays. */
+ * `precision`). A new model; `trained` stays. INT8: still in f32, a phiz_calibrator puts it on bytes. */
 enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_precision precision,
                                    struct phiz_model **out);
 

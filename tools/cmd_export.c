@@ -9,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/io/import.h"
 #include "core/io/onnx.h"
+#include "deploy/calibrate.h"
 #include "deploy/export.h"
 #include "tools/models.h"
 #include "tools/photos.h"
@@ -17,19 +18,23 @@
 #include "datasets/synth.h"
 #endif
 
-enum { MAX_PICTURES = 200, SAMPLE_PEOPLE = 8, SAMPLE_PHOTOS = 4 };
+enum { MAX_PICTURES = 200, MAX_CALIBRATION = 128, MAX_KEEP = 64, SAMPLE_PEOPLE = 8, SAMPLE_PHOTOS = 4 };
 
 struct settings {
-	const char *output, *precision, *onnx, *calibrate, *safetensors;
+	const char *output, *precision, *onnx, *calibrate, *safetensors, *clip, *keep;
 	bool json;
 };
 
 static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "-o", TEXT, output, "FILE.phiz", 0, 0, "the model file to write"),
 	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
-                "of the weights: fp32 (default), fp16 or bf16"),
+                "of the weights: fp32 (default), fp16 or bf16; int8: of weights and activations"),
 	PHIZ_OPTION(struct settings, "--calibrate", TEXT, calibrate, "DIR", 0, 0,
-                "photos to prove the export on: a folder, or a folder per person"),
+                "photos to prove the export on, and to measure activations for int8: a folder, or a folder per person"),
+	PHIZ_OPTION(struct settings, "--clip", TEXT, clip, "HOW", 0, 0,
+                "range of activations for int8: mse (default), percentile or max"),
+	PHIZ_OPTION(struct settings, "--keep", TEXT, keep, "NAME,...", 0, 0,
+                "layers that stay fp32 with int8 (phiz info --layers names them)"),
 	PHIZ_OPTION(struct settings, "--onnx", TEXT, onnx, "FILE.onnx", 0, 0,
                 "write an ONNX file of the trained model too"),
 	PHIZ_OPTION(struct settings, "--safetensors", TEXT, safetensors, "FILE", 0, 0,
@@ -37,19 +42,31 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
 };
 
-/* The first MAX_PICTURES photos of a folder and of the folders in it. */
-static enum phiz_status prove_on_folder(struct phiz_ctx *ctx, struct phiz_prover *prover, const char *dir)
+/* Where pictures go. */
+struct sink {
+	struct phiz_prover *prover;
+	struct phiz_calibrator *calibrator;
+};
+
+static enum phiz_status take(const struct sink *sink, const struct phiz_image *image)
+{
+	return sink->prover ? phiz_prover_add(sink->prover, image) : phiz_calibrator_add(sink->calibrator, image);
+}
+
+/* `most` photos, evenly spread over those of a folder and of the folders in it. */
+static enum phiz_status take_folder(struct phiz_ctx *ctx, const struct sink *sink, const char *dir, size_t most)
 {
 	struct phiz_names files = {0};
 	enum phiz_status status = phiz_photo_paths_add(ctx, dir, 1, &files);
+	size_t count = files.count < most ? files.count : most;
 
-	for (size_t i = 0; i < files.count && i < MAX_PICTURES && !status && !phiz_interrupted; i++) {
+	for (size_t i = 0; i < count && !status && !phiz_interrupted; i++) {
 		struct phiz_image image;
-		if (phiz_image_read(ctx, files.name[i], NULL, &image)) {
+		if (phiz_image_read(ctx, files.name[i * files.count / count], NULL, &image)) {
 			phiz_log(ctx, PHIZ_LOG_WARN, "left out: %s", phiz_ctx_message(ctx));
 			continue;
 		}
-		status = phiz_prover_add(prover, &image);
+		status = take(sink, &image);
 		phiz_image_free(ctx, &image);
 	}
 	phiz_names_free(ctx, &files);
@@ -57,7 +74,7 @@ static enum phiz_status prove_on_folder(struct phiz_ctx *ctx, struct phiz_prover
 }
 
 /* Without photos: rendered people. */
-static enum phiz_status prove_on_samples(struct phiz_ctx *ctx, struct phiz_prover *prover)
+static enum phiz_status take_samples(struct phiz_ctx *ctx, const struct sink *sink)
 {
 #ifdef PHIZ_HAVE_TRAIN
 	struct phiz_synth_options o;
@@ -72,33 +89,68 @@ static enum phiz_status prove_on_samples(struct phiz_ctx *ctx, struct phiz_prove
 		status = phiz_synth_render(ctx, &o, i / SAMPLE_PHOTOS, i % SAMPLE_PHOTOS, &image, &truth);
 		if (status)
 			return status;
-		status = phiz_prover_add(prover, &image);
+		status = take(sink, &image);
 		phiz_image_free(ctx, &image);
 	}
 	return status;
 #else
-	(void)prover;
+	(void)sink;
 	return phiz_fail(ctx, PHIZ_E_ARG, "--calibrate DIR: an export is proved on photos, and this phiz renders none");
 #endif
+}
+
+/* The photos that --calibrate names, or else the model's own. */
+static enum phiz_status take_pictures(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_model *trained,
+                                      const struct sink *sink, size_t most)
+{
+	const char *data = s->calibrate ? s->calibrate : phiz_model_meta(trained, "data");
+
+	if (data && (s->calibrate || phiz_path_is_dir(data)))
+		return take_folder(ctx, sink, data, most);
+	phiz_log(ctx, PHIZ_LOG_INFO, "no photos to %s (--calibrate DIR): using rendered people",
+	         sink->prover ? "prove the export on" : "measure activations on");
+	return take_samples(ctx, sink);
+}
+
+static size_t split_names(char *text, const char *name[MAX_KEEP])
+{
+	size_t n = 0;
+
+	for (char *save = NULL, *at = strtok_r(text, ",", &save); at && n < MAX_KEEP; at = strtok_r(NULL, ",", &save))
+		name[n++] = at;
+	return n;
+}
+
+/* From fp32 to bytes. */
+static enum phiz_status quantize(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_model *trained,
+                                 enum phiz_clipping clipping, struct phiz_model *exported)
+{
+	struct sink sink = {NULL, NULL};
+	const char *keep[MAX_KEEP];
+	char *text = phiz_strdup(ctx, s->keep ? s->keep : "");
+	enum phiz_status status = text ? phiz_calibrator_begin(ctx, exported, &sink.calibrator) : PHIZ_E_NOMEM;
+
+	if (!status)
+		status = take_pictures(ctx, s, trained, &sink, MAX_CALIBRATION);
+	if (!status)
+		status = phiz_calibrator_end(sink.calibrator, clipping, keep, split_names(text, keep));
+	phiz_calibrator_free(&sink.calibrator);
+	phiz_free(ctx, text);
+	return status;
 }
 
 static enum phiz_status prove(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_model *trained,
                               const struct phiz_model *exported, enum phiz_precision precision,
                               struct phiz_export_proof *proof)
 {
-	struct phiz_prover *prover;
-	const char *data = s->calibrate ? s->calibrate : phiz_model_meta(trained, "data");
-	enum phiz_status status = phiz_prover_begin(ctx, trained, exported, precision, &prover);
+	struct sink sink = {NULL, NULL};
+	enum phiz_status status = phiz_prover_begin(ctx, trained, exported, precision, &sink.prover);
 
-	if (!status && data && (s->calibrate || phiz_path_is_dir(data))) {
-		status = prove_on_folder(ctx, prover, data);
-	} else if (!status) {
-		phiz_log(ctx, PHIZ_LOG_INFO, "no photos to prove the export on (--calibrate DIR): using rendered people");
-		status = prove_on_samples(ctx, prover);
-	}
 	if (!status)
-		status = phiz_prover_end(prover, proof);
-	phiz_prover_free(&prover);
+		status = take_pictures(ctx, s, trained, &sink, MAX_PICTURES);
+	if (!status)
+		status = phiz_prover_end(sink.prover, proof);
+	phiz_prover_free(&sink.prover);
 	return status;
 }
 
@@ -163,15 +215,22 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	struct phiz_model *trained = NULL, *exported = NULL;
 	struct phiz_export_proof proof;
 	enum phiz_precision precision;
+	enum phiz_clipping clipping;
 
 	(void)n_args;
 	if (!s->output)
 		return phiz_usage(&phiz_verb_export, "-o FILE.phiz is missing");
 	if (!phiz_precision_parse(s->precision, &precision))
-		return phiz_usage(&phiz_verb_export, "--precision: want fp32, fp16 or bf16, got '%s'", s->precision);
+		return phiz_usage(&phiz_verb_export, "--precision: want fp32, fp16, bf16 or int8, got '%s'", s->precision);
+	if (!phiz_clipping_parse(s->clip, &clipping))
+		return phiz_usage(&phiz_verb_export, "--clip: want mse, percentile or max, got '%s'", s->clip);
+	if (s->keep && precision != PHIZ_PRECISION_INT8)
+		return phiz_usage(&phiz_verb_export, "--keep is for --precision int8");
 	enum phiz_status status = phiz_open_model(ctx, args[0], 0, 0, &trained);
 	if (!status)
 		status = phiz_export_model(trained, precision, &exported);
+	if (!status && precision == PHIZ_PRECISION_INT8)
+		status = quantize(ctx, s, trained, clipping, exported);
 	if (!status)
 		status = write_proved(ctx, s, trained, exported, precision, &proof);
 	if (!status && s->onnx)
@@ -187,18 +246,24 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }
 
-static const struct settings defaults = {.precision = "fp32"};
+static const struct settings defaults = {.precision = "fp32", .clip = "mse"};
 
 const struct phiz_verb phiz_verb_export = {
 	"export",
 	"the model file that a board or a server runs",
-	"RUN|CHECKPOINT -o FILE.phiz [--precision P] [--onnx FILE]",
+	"RUN|CHECKPOINT -o FILE.phiz [--precision P] [--calibrate DIR] [--onnx FILE]",
 	"Drops what only training needs, folds batch norm, fuses activations and residuals,\n"
 	"rounds the weights to the precision, writes the file, reads it back, and runs it\n"
 	"beside the trained model on photos. If logits, best classes or threshold decisions\n"
 	"(of an embedder: the embeddings, by their cosine) differ by more than the precision\n"
 	"explains, the export fails and writes nothing. The figures go into the file (phiz\n"
-	"info shows them).",
+	"info shows them).\n"
+	"\n"
+	"int8 puts convolutions, linear layers and the pooling between them on bytes: filters\n"
+	"with a scale for each output channel, activations with one for each layer, measured\n"
+	"on 128 of the photos of --calibrate (the training data, where it is still there).\n"
+	"They should be such as the model will see. The file is a quarter as large, and runs\n"
+	"several times as fast on processors with AVX512-VNNI or AMX.",
 	options,
 	PHIZ_COUNT(options),
 	sizeof(struct settings),

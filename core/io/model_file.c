@@ -16,8 +16,8 @@
  * is the file's identity, for caches and for comparing. None of it is a signature: who can write the file can write its
  * sums. Sums go by name and not by place, so that another tool may store the same tensors in another order.
  *
- * Tensors of two and more dims may be stored in 16 bits (the text "precision" in meta: fp32, fp16, bf16); they are
- * float32 in memory. Extra tensors are those that the graph does not list. */
+ * Tensors of two and more dims may be stored in 16 bits (the text "precision" in meta: fp32, fp16, bf16, int8); they
+ * are float32 in memory. Extra tensors are those that the graph does not list. */
 #include "core/io/model_file.h"
 
 #include <math.h>

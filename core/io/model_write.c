@@ -42,12 +42,12 @@ static enum phiz_status read_precision(struct model_writer *w)
 	const char *text = phiz_model_meta(w->model, "precision");
 
 	w->precision = PHIZ_F32;
-	if (!text || strcmp(text, "fp32") == 0)
+	if (!text || strcmp(text, "fp32") == 0 || strcmp(text, "int8") == 0) /* bytes are bytes, the rest is exact */
 		return PHIZ_OK;
 	w->precision = strcmp(text, "fp16") == 0 ? PHIZ_F16 : PHIZ_BF16;
 	if (w->precision == PHIZ_F16 || strcmp(text, "bf16") == 0)
 		return PHIZ_OK;
-	return phiz_fail(w->ctx, PHIZ_E_ARG, "%s: precision: want fp32, fp16 or bf16, got '%s'", w->path, text);
+	return phiz_fail(w->ctx, PHIZ_E_ARG, "%s: precision: want fp32, fp16, bf16 or int8, got '%s'", w->path, text);
 }
 
 static void describe(const struct phiz_entry *entry, struct phiz_summed *out)

@@ -98,8 +98,8 @@ PHIZ_API const char *phiz_net_builtin(const char *name);
 PHIZ_API const char *phiz_net_builtin_name(int i);
 
 /* The model file (.phiz): a safetensors file whose __metadata__ holds the rest (io/model_file.c says which keys). If
- * meta "precision" is fp16 or bf16 (else fp32), tensors of two and more dims are stored so; NUMERIC if one overflows.
- */
+ * meta "precision" is fp16 or bf16 (else fp32 or int8), tensors of two and more dims are stored so; NUMERIC if one
+ * overflows. */
 PHIZ_API enum phiz_status phiz_model_write(struct phiz_model *model, const char *path);
 /* Errors: FORMAT (not a model, damaged: the stored hash does not match), UNSUPPORTED (made by a newer phiz), ... */
 PHIZ_API enum phiz_status phiz_model_read(struct phiz_ctx *ctx, const char *path, struct phiz_model **out);

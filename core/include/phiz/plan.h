@@ -26,7 +26,7 @@ struct phiz_backend {
 };
 
 /* The CPU (core/cpu). Which instruction sets it uses is decided at the first call from the processor and from the
- * environment variable PHIZ_CPU (reference, sse2, avx2, avx512, neon), which tests set. */
+ * environment variable PHIZ_CPU (reference, sse2, avx2, avx512, vnni, neon), which tests set. */
 PHIZ_API const struct phiz_backend *phiz_backend_cpu(void);
 /* Reference kernels only, in the dtype of the graph (f32 or f64): what tests compare with. */
 PHIZ_API const struct phiz_backend *phiz_backend_reference(void);
@@ -122,6 +122,24 @@ PHIZ_API enum phiz_status phiz_pass_fold_batch_norm(struct phiz_graph *graph, ph
 PHIZ_API enum phiz_status phiz_pass_fuse_activation(struct phiz_graph *graph, bool training);
 /* add after conv2d becomes conv2d's input `residual`; run before fuse_activation. */
 PHIZ_API enum phiz_status phiz_pass_fuse_residual(struct phiz_graph *graph);
+
+/* What a value took on in calibration; low > high where nothing is known. */
+struct phiz_range {
+	float low, high;
+};
+struct phiz_quantize_options {
+	const struct phiz_range *range; /* one per value of the graph */
+	const char *const *keep;        /* names of nodes that stay float */
+	size_t n_keep;
+	int64_t terms;                  /* PHIZ_QUANTIZED_TERMS: convolutions and linear layers of longer sums stay float */
+	phiz_adopt_fn adopt;            /* as in phiz_pass_fold_batch_norm */
+	void *user;
+};
+/* The graph (with f32 parameters, folded and fused) on bytes, in a new graph: conv2d with prelu, max_pool2d,
+ * global_avg_pool and linear become their quantised operators where the ranges of what they read and write are known;
+ * filters per output channel, symmetric; activations per value. Inputs and outputs stay f32. */
+PHIZ_API enum phiz_status phiz_pass_quantize(const struct phiz_graph *graph,
+                                             const struct phiz_quantize_options *options, struct phiz_graph **out);
 
 /* needs[v] (one per value): does value v depend on a trainable parameter? */
 PHIZ_API void phiz_graph_needs_gradient(const struct phiz_graph *graph, bool *needs);
