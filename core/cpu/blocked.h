@@ -140,6 +140,10 @@ struct phiz_blocked_micro {
 	void (*winograd_in[2])(const struct phiz_winograd_in *t);
 	void (*winograd_out[2])(const struct phiz_winograd_out *t);
 	void (*winograd_dout)(const struct phiz_winograd_dout *t);
+	/* plane[i * step + 0..15] = (G g G^T)[i] of 16 filters side by side, [0] for F(2x2, 3x3), [1] for F(4x4, 3x3). */
+	void (*winograd_filters[2])(const float g[9][PHIZ_BLOCK], float *plane, int64_t step);
+	/* dg[t * 256 + 0..15] = (G^T sum G)[t] of F(4x4, 3x3), plane i of 16 sums at sum + i * step. */
+	void (*winograd_dfilters)(const float *sum, int64_t step, float *dg);
 };
 
 /* Bytes of scratch for so many threads, for any number of images. */
@@ -158,7 +162,7 @@ bool phiz_blocked_conv2d_supports(const struct phiz_call *call);
 size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward, int threads,
                                      const struct phiz_blocked_micro *micro);
 size_t phiz_blocked_conv2d_constants(const struct phiz_call *call);
-void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants);
+void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, const struct phiz_blocked_micro *micro);
 enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
 enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
 

@@ -263,6 +263,7 @@ static void filter_pieces(void *arg, int64_t begin, int64_t end, int worker)
  * for the gradient of the input, from K to C, with the taps the other way round. */
 struct planes {
 	const struct blocked *b;
+	const struct phiz_blocked_micro *micro;
 	bool turned;
 };
 
@@ -283,7 +284,7 @@ static void plane_pieces(void *arg, int64_t begin, int64_t end, int worker)
 				for (int t = 0; t < 9; t++)
 					g[t][l] = from ? from[p->turned ? 8 - t : t] : 0;
 			}
-			phiz_winograd_filters(b->winograd, g, plane + depth * B, B * B);
+			p->micro->winograd_filters[b->winograd / 4](g, plane + depth * B, B * B);
 		}
 		for (int at = 0; at < planes; at++)
 			memcpy(b->filters + ((piece / inner * planes + at) * inner + piece % inner) * B * B, plane + at * B * B,
@@ -291,17 +292,17 @@ static void plane_pieces(void *arg, int64_t begin, int64_t end, int worker)
 	}
 }
 
-static void pack_planes(const struct blocked *b, bool turned)
+static void pack_planes(const struct blocked *b, const struct phiz_blocked_micro *micro, bool turned)
 {
-	struct planes p = {b, turned};
+	struct planes p = {b, micro, turned};
 	phiz_parallel_for(b->d.ctx, (int64_t)b->kb * b->cb, 1, plane_pieces, &p);
 }
 
-static void pack_filters(const struct blocked *b)
+static void pack_filters(const struct blocked *b, const struct phiz_blocked_micro *micro)
 {
 	struct blocked copy = *b;
 	if (b->winograd)
-		pack_planes(b, false);
+		pack_planes(b, micro, false);
 	else
 		phiz_parallel_for(b->d.ctx, (int64_t)b->kb * (b->thin ? 1 : b->cb), 1, filter_pieces, &copy);
 	for (int k = 0; k < b->kb * B; k++)
@@ -400,7 +401,7 @@ enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struc
 	describe(call, &b);
 	place_forward(&b, call->constants, call->workspace);
 	if (!call->constants)
-		pack_filters(&b);
+		pack_filters(&b, micro);
 	pack_input(&b);
 	sum_of(&b, &s);
 	run_sum(&b, &s, micro);
@@ -418,13 +419,13 @@ size_t phiz_blocked_conv2d_constants(const struct phiz_call *call)
 	return place.used;
 }
 
-void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants)
+void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, const struct phiz_blocked_micro *micro)
 {
 	struct place place = {constants, 0};
 	struct blocked b;
 	describe(call, &b);
 	place_constants(&b, &place);
-	pack_filters(&b);
+	pack_filters(&b, micro);
 }
 
 /* --- Gradient of the input --- */
@@ -535,7 +536,7 @@ static void backward_input(const struct blocked *b, const struct phiz_blocked_mi
 			s.first_y += 2 * s.step_y;
 			s.first_x += 2 * s.step_x;
 			s.step_y = s.step_x = 1;
-			pack_planes(b, true);
+			pack_planes(b, micro, true);
 		} else {
 			phiz_parallel_for(d->ctx, (int64_t)b->cb * b->kb, 1, turn_pieces, &r);
 		}

@@ -305,6 +305,86 @@ static void winograd_dout(const struct phiz_winograd_dout *t)
 	}
 }
 
+/* y = G x */
+INLINE void winograd_filter_line(const int M, VEC y[6], VEC x0, VEC x1, VEC x2)
+{
+	VEC sum = ADD(x0, x2);
+	if (M == 2) {
+		y[0] = x0;
+		y[1] = MUL(SPREAD_VALUE(0.5f), ADD(sum, x1));
+		y[2] = MUL(SPREAD_VALUE(0.5f), SUB(sum, x1));
+		y[3] = x2;
+	} else {
+		VEC far = FMA(SPREAD_VALUE(4), x2, x0), twice = ADD(x1, x1);
+		y[0] = MUL(SPREAD_VALUE(0.25f), x0);
+		y[1] = MUL(SPREAD_VALUE(-1.0f / 6), ADD(sum, x1));
+		y[2] = MUL(SPREAD_VALUE(-1.0f / 6), SUB(sum, x1));
+		y[3] = MUL(SPREAD_VALUE(1.0f / 24), ADD(far, twice));
+		y[4] = MUL(SPREAD_VALUE(1.0f / 24), SUB(far, twice));
+		y[5] = x2;
+	}
+}
+
+INLINE void winograd_filters(const float g[9][PHIZ_BLOCK], float *plane, int64_t step, const int M)
+{
+	for (int part = 0; part < PARTS; part++) {
+		VEC middle[3][6], y[6];
+		UNROLL
+		for (int j = 0; j < 3; j++)
+			winograd_filter_line(M, middle[j], LOAD(g[j] + part * LANES), LOAD(g[3 + j] + part * LANES),
+			                     LOAD(g[6 + j] + part * LANES));
+		for (int i = 0; i < M + 2; i++) {
+			winograd_filter_line(M, y, middle[0][i], middle[1][i], middle[2][i]);
+			UNROLL
+			for (int j = 0; j < M + 2; j++)
+				STORE(plane + (i * (M + 2) + j) * step + part * LANES, y[j]);
+		}
+	}
+}
+
+/* y = G^T x */
+INLINE void winograd_dfilter_line(VEC y[3], const VEC x[6])
+{
+	VEC near = MUL(SPREAD_VALUE(1.0f / 6), ADD(x[1], x[2])), far = ADD(x[3], x[4]);
+	VEC turn = MUL(SPREAD_VALUE(1.0f / 6), SUB(x[2], x[1])), away = SUB(x[3], x[4]);
+	y[0] = SUB(FMA(SPREAD_VALUE(0.25f), x[0], MUL(SPREAD_VALUE(1.0f / 24), far)), near);
+	y[1] = FMA(SPREAD_VALUE(1.0f / 12), away, turn);
+	y[2] = ADD(SUB(MUL(SPREAD_VALUE(1.0f / 6), far), near), x[5]);
+}
+
+static void winograd_dfilters(const float *sum, int64_t step, float *dg)
+{
+	for (int part = 0; part < PARTS; part++) {
+		VEC middle[3][6], y[3];
+		for (int j = 0; j < 6; j++) {
+			VEC x[6];
+			UNROLL
+			for (int i = 0; i < 6; i++)
+				x[i] = LOAD(sum + (i * 6 + j) * step + part * LANES);
+			winograd_dfilter_line(y, x);
+			UNROLL
+			for (int i = 0; i < 3; i++)
+				middle[i][j] = y[i];
+		}
+		for (int i = 0; i < 3; i++) {
+			winograd_dfilter_line(y, middle[i]);
+			UNROLL
+			for (int j = 0; j < 3; j++)
+				STORE(dg + (i * 3 + j) * PHIZ_BLOCK * PHIZ_BLOCK + part * LANES, y[j]);
+		}
+	}
+}
+
+static void winograd_filters_2(const float g[9][PHIZ_BLOCK], float *plane, int64_t step)
+{
+	winograd_filters(g, plane, step, 2);
+}
+
+static void winograd_filters_4(const float g[9][PHIZ_BLOCK], float *plane, int64_t step)
+{
+	winograd_filters(g, plane, step, 4);
+}
+
 static void winograd_in_2(const struct phiz_winograd_in *t) { winograd_in(t, 2); }
 static void winograd_in_4(const struct phiz_winograd_in *t) { winograd_in(t, 4); }
 static void winograd_out_2(const struct phiz_winograd_out *t) { winograd_out(t, 2); }

@@ -8,40 +8,6 @@
  * cache while the filters pass: PLANE_BYTES of them, but never so few tiles that the filters are read for little. */
 enum { PLANE_BYTES = 384 << 10, LEAST_TILES = 12, MOST_TILES = 48 };
 
-/* y = G x, 16 filters side by side */
-static void filter_line(int m, float y[6][PHIZ_BLOCK], const float *x0, const float *x1, const float *x2)
-{
-	for (int l = 0; l < PHIZ_BLOCK; l++) {
-		float sum = x0[l] + x2[l], far = x0[l] + 4 * x2[l];
-		if (m == 2) {
-			y[0][l] = x0[l];
-			y[1][l] = 0.5f * (sum + x1[l]);
-			y[2][l] = 0.5f * (sum - x1[l]);
-			y[3][l] = x2[l];
-		} else {
-			y[0][l] = 0.25f * x0[l];
-			y[1][l] = (-1.0f / 6) * (sum + x1[l]);
-			y[2][l] = (-1.0f / 6) * (sum - x1[l]);
-			y[3][l] = (1.0f / 24) * (far + 2 * x1[l]);
-			y[4][l] = (1.0f / 24) * (far - 2 * x1[l]);
-			y[5][l] = x2[l];
-		}
-	}
-}
-
-void phiz_winograd_filters(int m, float g[9][PHIZ_BLOCK], float *plane, size_t step)
-{
-	float middle[3][6][PHIZ_BLOCK], line[6][PHIZ_BLOCK];
-
-	for (int j = 0; j < 3; j++)
-		filter_line(m, middle[j], g[j], g[3 + j], g[6 + j]);
-	for (int i = 0; i < m + 2; i++) {
-		filter_line(m, line, middle[0][i], middle[1][i], middle[2][i]);
-		for (int j = 0; j < m + 2; j++)
-			memcpy(plane + (size_t)(i * (m + 2) + j) * step, line[j], sizeof line[j]);
-	}
-}
-
 struct run {
 	const struct phiz_blocked_sum *s;
 	const struct phiz_blocked_micro *micro;

@@ -23,9 +23,6 @@ static inline size_t phiz_winograd_filter_floats(int m, int filters, int blocks)
 	return (size_t)phiz_winograd_planes(m) * (size_t)filters * (size_t)blocks * PHIZ_BLOCK * PHIZ_BLOCK;
 }
 
-/* G g G^T of 16 filters' 3 x 3 taps into plane[i * step + 0..15], i < (m + 2)^2. */
-void phiz_winograd_filters(int m, float g[9][PHIZ_BLOCK], float *plane, size_t step);
-
 /* The sum that `s` describes, for which w are the filters' planes; its taps are 3 x 3, strides and steps 1. A flipped
  * filter (the gradient of the input) is the caller's business. */
 size_t phiz_winograd_workspace(const struct phiz_blocked_sum *s, int m, const struct phiz_blocked_micro *micro,

@@ -96,37 +96,13 @@ static void add_products(const struct run *run, const struct scratch *s, int cou
 				}
 }
 
-/* y = G^T x, 16 filters side by side */
-static void filter_line(float y[3][B], float x[6][B])
-{
-	for (int l = 0; l < B; l++) {
-		float near = x[1][l] + x[2][l], far = x[3][l] + x[4][l];
-		y[0][l] = 0.25f * x[0][l] - (1.0f / 6) * near + (1.0f / 24) * far;
-		y[1][l] = (1.0f / 6) * (x[2][l] - x[1][l]) + (1.0f / 12) * (x[3][l] - x[4][l]);
-		y[2][l] = (1.0f / 6) * (far - near) + x[5][l];
-	}
-}
-
 /* dw[k][c][tap][16 channels][16 filters] = G^T sum G */
 static void give(const struct run *run, const struct scratch *s, int k, int ks, int c, int cs)
 {
 	for (int block = 0; block < ks * cs; block++) {
 		float *dw = run->w->dw + (((int64_t)(k + block / cs) * run->w->blocks) + c + block % cs) * 9 * B * B;
-		for (int d = 0; d < B; d++) {
-			float x[6][B], middle[3][6][B], y[3][B];
-			for (int j = 0; j < 6; j++) {
-				for (int i = 0; i < 6; i++)
-					memcpy(x[i], s->sum + (((int64_t)i * 6 + j) * ks * cs + block) * B * B + d * B, sizeof x[i]);
-				filter_line(y, x);
-				for (int i = 0; i < 3; i++)
-					memcpy(middle[i][j], y[i], sizeof y[i]);
-			}
-			for (int i = 0; i < 3; i++) {
-				filter_line(y, middle[i]);
-				for (int j = 0; j < 3; j++)
-					memcpy(dw + ((int64_t)(i * 3 + j) * B + d) * B, y[j], sizeof y[j]);
-			}
-		}
+		for (int d = 0; d < B; d++)
+			run->micro->winograd_dfilters(s->sum + ((int64_t)block * B + d) * B, (int64_t)ks * cs * B * B, dw + d * B);
 	}
 }
 

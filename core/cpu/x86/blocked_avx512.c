@@ -60,6 +60,8 @@ static const struct phiz_blocked_micro micro = {
 	.winograd_in = {winograd_in_2, winograd_in_4},
 	.winograd_out = {winograd_out_2, winograd_out_4},
 	.winograd_dout = winograd_dout,
+	.winograd_filters = {winograd_filters_2, winograd_filters_4},
+	.winograd_dfilters = winograd_dfilters,
 };
 
 #define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx512
