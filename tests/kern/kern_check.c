@@ -52,6 +52,13 @@ static const struct phiz_kernel *own_forward(const struct check *k)
 	return k->kernel->dtype == PHIZ_F64 ? &op->reference_f64 : k->kernel;
 }
 
+/* The exact run gets the numbers that the kernel's dtype can hold. */
+static void fill(const struct check *k, struct op_run *r)
+{
+	op_run_fill(r, k->seed);
+	op_run_round(r, k->kernel->dtype);
+}
+
 static void forward_alone(struct op_run *r, const struct phiz_kernel *kernel)
 {
 	struct phiz_memory_stats before, after;
@@ -96,7 +103,7 @@ static void check_variant(const struct check *k, const struct op_run *want, enum
 
 	op_run_start(&r, variant == VARIANT_THREADS ? k->threaded : k->ctx, k->c, k->kernel->dtype);
 	op_run_block(&r, k->blocks);
-	op_run_fill(&r, k->seed);
+	fill(k, &r);
 	for (int s = 0; variant != VARIANT_THREADS && s < r.call.n_saved; s++)
 		r.call.saved[s].data = NULL;
 	if (variant == VARIANT_ALIAS)
@@ -114,11 +121,11 @@ static void check_forward(const struct check *k)
 	struct op_run r, want;
 
 	op_run_start(&want, k->ctx, k->c, k->exact->dtype);
-	op_run_fill(&want, k->seed);
+	fill(k, &want);
 	op_run_forward(&want, k->exact);
 	op_run_start(&r, k->ctx, k->c, k->kernel->dtype);
 	op_run_block(&r, k->blocks);
-	op_run_fill(&r, k->seed);
+	fill(k, &r);
 	op_run_workspace(&r, k->kernel, false);
 	forward_alone(&r, k->kernel);
 	op_compare_forward(k->use, k->precision, &r, &want, k->c->text);
@@ -138,7 +145,9 @@ static void prepare_backward(const struct check *k, struct op_run *r, const stru
 	struct phiz_rng rng;
 
 	phiz_rng_init(&rng, k->seed, 2, 0, PHIZ_STREAM_TEST);
-	op_run_fill(r, k->seed);
+	fill(k, r);
+	if (forward == k->kernel) /* which may take tensors in its own layout only */
+		op_run_block(r, blocks);
 	op_run_workspace(r, forward, false);
 	op_run_forward(r, forward);
 	op_run_block(r, blocks);
@@ -148,6 +157,7 @@ static void prepare_backward(const struct check *k, struct op_run *r, const stru
 		if (!(want >> i & 1u))
 			r->call.din[i].data = NULL;
 	}
+	op_run_round(r, k->kernel->dtype);
 	r->call.accumulate = accumulate;
 	op_poison_unread(r, want);
 }
@@ -203,9 +213,9 @@ static void check_bad(const struct check *k, double bad, bool backward)
 		struct phiz_tensor *at;
 
 		op_run_start(&r[t], k->ctx, k->c, t ? k->kernel->dtype : k->exact->dtype);
-		if (t && !backward)
+		if (t && (!backward || own_forward(k) == k->kernel))
 			op_run_block(&r[t], k->blocks);
-		op_run_fill(&r[t], k->seed);
+		fill(k, &r[t]);
 		at = backward ? &r[t].call.dout[0] : &r[t].call.in[0];
 		op_set(at, (int64_t)(k->seed * 7919 % (uint64_t)phiz_tensor_count(at)), bad);
 		op_run_workspace(&r[t], backward && t ? own_forward(k) : kernel, false);
@@ -282,7 +292,7 @@ static void check_constants(const struct check *k)
 	for (int t = 0; t < 2; t++) {
 		op_run_start(&r[t], k->ctx, k->c, k->kernel->dtype);
 		op_run_block(&r[t], k->blocks);
-		op_run_fill(&r[t], k->seed);
+		fill(k, &r[t]);
 		if (t) {
 			void *constants = op_run_memory(&r[t], k->kernel->constants(&r[t].call));
 			k->kernel->prepare(&r[t].call, constants);

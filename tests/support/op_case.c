@@ -228,6 +228,17 @@ static bool is_parameter(const char *name)
 	       strcmp(name, "class_weight") == 0 || strcmp(name, "lambda") == 0;
 }
 
+static void widen(enum op_wide wide, struct phiz_type *in, int n_inputs, struct phiz_type *out)
+{
+	for (int i = 0; i < n_inputs; i++) {
+		bool like_output = i > 0 && phiz_shape_equal(&in[i].shape, &out[0].shape);
+		if (wide == (like_output ? OP_WIDE_OUT : OP_WIDE_IN) && phiz_dtype_size(in[i].dtype) == 2)
+			in[i].dtype = PHIZ_F32;
+	}
+	if (wide == OP_WIDE_OUT)
+		out[0].dtype = PHIZ_F32;
+}
+
 void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *c, enum phiz_dtype real)
 {
 	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS], saved[PHIZ_MAX_SAVED];
@@ -247,6 +258,9 @@ void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *
 			in[i].dtype = real;
 	}
 	assert_ok(ctx, op->infer(ctx, &r->node, in, out));
+	call->n_saved = op->saved ? op->saved(&r->node, in, out, saved) : 0;
+	if (phiz_dtype_size(real) < 4)
+		widen(c->wide, in, c->node.n_inputs, out);
 	call->node = &r->node;
 	call->training = c->training;
 	call->seed = 0x1234567890ABCDEFu;
@@ -254,7 +268,6 @@ void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *
 	call->rng_stream = 3;
 	call->n_in = c->node.n_inputs;
 	call->n_out = op->n_outputs;
-	call->n_saved = op->saved ? op->saved(&r->node, in, out, saved) : 0;
 	for (int i = 0; i < call->n_in; i++) {
 		call->in[i].shape = in[i].shape;
 		if (in[i].shape.ndim < 0)
@@ -369,6 +382,27 @@ void op_run_fill(struct op_run *r, uint64_t seed)
 	}
 	for (int i = 0; i < call->n_out; i++)
 		op_fill_normal(&call->dout[i], &rng);
+}
+
+static void round_tensor(const struct phiz_tensor *t, enum phiz_dtype dtype)
+{
+	int64_t n = t->data && t->dtype <= PHIZ_BF16 ? phiz_tensor_count(t) : 0; /* floats come first in enum phiz_dtype */
+
+	for (int64_t i = 0; i < n; i++) {
+		float v = (float)op_get(t, i);
+		op_set(t, i, (double)(dtype == PHIZ_BF16 ? phiz_bf16_to_f32(phiz_f32_to_bf16(v))
+		                                         : phiz_f16_to_f32(phiz_f32_to_f16(v))));
+	}
+}
+
+void op_run_round(struct op_run *r, enum phiz_dtype dtype)
+{
+	for (int i = 0; i < r->call.n_in && phiz_dtype_size(dtype) == 2; i++) {
+		round_tensor(&r->call.in[i], dtype);
+		round_tensor(&r->call.din[i], dtype);
+	}
+	for (int i = 0; i < r->call.n_out && phiz_dtype_size(dtype) == 2; i++)
+		round_tensor(&r->call.dout[i], dtype);
 }
 
 static void block_tensor(struct op_run *r, struct phiz_tensor *t)

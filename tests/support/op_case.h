@@ -9,10 +9,14 @@
 #include "core/base/rng.h"
 #include "core/ops/ops.h"
 
+/* Which activations stay f32 in a run of 16 bits: none, input 0, the output and what is of its shape. */
+enum op_wide { OP_WIDE_NONE, OP_WIDE_IN, OP_WIDE_OUT, OP_WIDES };
+
 struct op_case {
 	struct phiz_node node;
 	struct phiz_type in[PHIZ_MAX_INPUTS]; /* f32 stands for the precision of the run; ndim -1: absent */
 	bool training;
+	enum op_wide wide;
 	char text[400]; /* after op_case_describe, for messages: what op_case_parse reads */
 };
 
@@ -55,6 +59,8 @@ struct op_run {
 void op_run_start(struct op_run *r, struct phiz_ctx *ctx, const struct op_case *c, enum phiz_dtype real);
 /* Inputs and dout from a seed, each value exact in f32, none near 0 (where relu bends), labels with a few -1. */
 void op_run_fill(struct op_run *r, uint64_t seed);
+/* Rounds all values of floats to a dtype, so that runs of that dtype and of a wider one are of the same numbers. */
+void op_run_round(struct op_run *r, enum phiz_dtype dtype);
 /* Which tensors that can lie blocked do: none, all, inputs that are not of the output's shape, all others. */
 enum op_blocks { OP_BLOCK_NONE, OP_BLOCK_ALL, OP_BLOCK_IN, OP_BLOCK_OUT, OP_BLOCKS };
 /* Brings them into that layout, with their contents. */

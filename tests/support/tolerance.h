@@ -12,7 +12,7 @@ enum precision {
 	PRECISION_REFERENCE,  /* the float reference kernel, which sums in double, against double */
 	PRECISION_F32,        /* a float kernel that sums in float, against double */
 	PRECISION_F32_GRADIENT, /* gradients of whole networks: as F32, but for the way back */
-	PRECISION_BF16,       /* bf16 activations, float sums, against double */
+	PRECISION_BF16,       /* bf16 activations, float sums, against double, of the same inputs */
 	PRECISION_F16,
 	PRECISION_U8, /* quantised values: the same bytes */
 	PRECISIONS
