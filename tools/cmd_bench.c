@@ -36,7 +36,8 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 16, 16384,
 	            "of the square input in pixels (default: the model's)"),
 	PHIZ_OPTION(struct settings, "--classes", INT, classes, "N", 2, 1000000, "of a network without weights"),
-	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0, "fp32 (the only one so far)"),
+	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
+	            "fp32, or bf16: activations of 16 bits, where there are kernels for it"),
 	PHIZ_OPTION(struct settings, "--freeze", TEXT, freeze, "LIST", 0, 0,
 	            "with train: layers that do not train, as train.freeze of a recipe (\"all\", \"layer1, layer2\")"),
 	PHIZ_OPTION(struct settings, "--runs", INT, runs, "N", 1, MAX_RUNS, "timed runs at most (default 50)"),
@@ -110,12 +111,18 @@ static void fill_noise(float *x, int64_t n)
 		x[i] = (float)phiz_rng_uniform(&rng, -2, 2);
 }
 
+static enum phiz_dtype precision_of(const struct settings *s)
+{
+	return strcmp(s->precision, "bf16") ? PHIZ_F32 : PHIZ_BF16;
+}
+
 static enum phiz_status infer_step(struct work *w) { return phiz_plan_forward(w->plan); }
 
 static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, const struct settings *s)
 {
 	struct phiz_plan_options o = {.backend = phiz_backend_cpu(), .batch = s->batch ? s->batch : 1, .height = s->size,
-	                              .width = s->size, .loss = PHIZ_NONE, .fixed = true};
+	                              .width = s->size, .loss = PHIZ_NONE, .fixed = true,
+	                              .precision = precision_of(s)};
 	struct phiz_plan_info info;
 	enum phiz_status status = phiz_model_optimize(m);
 
@@ -209,7 +216,8 @@ static enum phiz_status time_steps(struct work *w)
 static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, const struct settings *s)
 {
 	int size = s->size ? (int)s->size : m->preproc.size;
-	struct phiz_trainnet_options o = {.batch = s->batch ? s->batch : 32, .size = size};
+	struct phiz_trainnet_options o = {.batch = s->batch ? s->batch : 32, .size = size,
+	                                   .precision = precision_of(s)};
 	struct phiz_plan_info info;
 	int64_t classes = phiz_model_classes(m), floats;
 	enum phiz_status status = apply_freeze(w->ctx, m, s->freeze);
@@ -357,8 +365,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 
 	if (strcmp(s->mode, "train") != 0 && strcmp(s->mode, "infer") != 0)
 		return phiz_usage(&phiz_verb_bench, "--mode: want infer or train, got '%s'", s->mode);
-	if (strcmp(s->precision, "fp32") != 0)
-		return phiz_usage(&phiz_verb_bench, "--precision: the CPU computes in fp32, got '%s'", s->precision);
+	if (strcmp(s->precision, "fp32") != 0 && strcmp(s->precision, "bf16") != 0)
+		return phiz_usage(&phiz_verb_bench, "--precision: want fp32 or bf16, got '%s'", s->precision);
 	if (s->peak == (n_args > 0))
 		return phiz_usage(&phiz_verb_bench, s->peak ? "--peak takes no network" : "which model or network?");
 #ifndef PHIZ_HAVE_TRAIN

@@ -72,7 +72,7 @@ void phiz_manual_print(void)
 	printf(".SH EXIT STATUS\n0 done, 1 failed (one line on standard error says what, where and what to do), 2 wrong\n"
 	       "usage.\n"
 	       ".SH ENVIRONMENT\n.TP\n.B PHIZ_CPU\nuse no instruction set above this one: reference, sse2, avx2, avx512,\n"
-	       "vnni, neon\n"
+	       "vnni, avx512bf16, neon\n"
 	       ".TP\n.B OPENBLAS_CORETYPE\nwhich kernels OpenBLAS uses; phiz chooses where it is not set\n"
 	       ".SH FILES\nA model is one file, NAME.phiz: a safetensors file with the graph, labels, preprocessing and\n"
 	       "threshold in its metadata. A run of \\fBphiz train\\fR is a folder with recipe.cfg, log.jsonl,\n"

@@ -405,6 +405,7 @@ static enum phiz_status make_plans(struct phiz_trainnet *net)
 	options.loss = PHIZ_NONE;
 	options.backend = phiz_backend_cpu();
 	options.seed = o->seed;
+	options.precision = o->precision;
 	if (net->trunk) {
 		options.mode = PHIZ_PLAN_INFER;
 		options.fixed = true; /* it is frozen; another freezing makes other plans */

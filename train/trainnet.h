@@ -17,6 +17,7 @@
 struct phiz_trainnet_options {
 	int64_t batch, val_batch; /* val_batch 0: no validation plan */
 	int size;                 /* of the square photos, pixels */
+	enum phiz_dtype precision; /* of the plans (plan.h): F32 or BF16 */
 	double label_smoothing;
 	bool mixup;               /* the loss has labels_b and lambda */
 	/* An embedder's losses; enum phiz_loss_kind. The tensors are borrowed and trained. */

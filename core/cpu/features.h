@@ -12,7 +12,9 @@ enum {
 	PHIZ_CPU_AVX512 = 1u << 1, /* F, BW, VL and DQ, with BMI2: Skylake-X and later, Zen 4 and later */
 	PHIZ_CPU_NEON = 1u << 2,
 	PHIZ_CPU_VNNI = 1u << 3,    /* AVX512-VNNI: Cascade Lake and later, Zen 4 and later */
-	PHIZ_CPU_AMX_INT8 = 1u << 4 /* AMX's tiles of bytes, with AVX-512: Sapphire Rapids and later */
+	PHIZ_CPU_AMX_INT8 = 1u << 4, /* AMX's tiles of bytes, with AVX-512: Sapphire Rapids and later */
+	PHIZ_CPU_AVX512_BF16 = 1u << 5, /* with AVX512: Cooper Lake, Sapphire Rapids and later, Zen 4 and later */
+	PHIZ_CPU_AMX_BF16 = 1u << 6     /* AMX's tiles of bf16, with both: Sapphire Rapids and later */
 };
 
 struct phiz_cpu_choice {
@@ -21,7 +23,8 @@ struct phiz_cpu_choice {
 };
 
 /* What this processor has, narrowed by the environment variable PHIZ_CPU: reference (no fast kernel at all), sse2 (what
- * every x86-64 has), avx2, avx512, vnni, neon. It cannot add what the processor lacks. ARG for any other word. */
+ * every x86-64 has), avx2, avx512, vnni, avx512bf16, neon. It cannot add what the processor lacks. ARG for any other
+ * word. */
 enum phiz_status phiz_cpu_choose(struct phiz_ctx *ctx, struct phiz_cpu_choice *out);
 
 /* The processor's own, whatever PHIZ_CPU says. */

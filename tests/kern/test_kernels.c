@@ -31,7 +31,14 @@ static void check_kernel(const struct phiz_kernel *kernel, const struct phiz_op 
 				op_draw_wide(&c, op, &rng, draws[d].scale, i % 2 == 0, kernel->dtype);
 			else
 				op_draw(&c, op, &rng, draws[d].scale, i % 2 == 0);
-			checked += kern_check(kernel, &c, (uint64_t)i, &use);
+			if (phiz_dtype_size(kernel->dtype) == 2)
+				c.wide = (enum op_wide)(i / 4 % OP_WIDES);
+			bool fits = kern_check(kernel, &c, (uint64_t)i, &use);
+			if (!fits && c.wide) {
+				c.wide = OP_WIDE_NONE;
+				fits = kern_check(kernel, &c, (uint64_t)i, &use);
+			}
+			checked += fits;
 		}
 	print_message("           %s: %d cases\n", kernel->name, checked);
 	tolerance_print(&use, op, kern_precision(kernel));
@@ -71,7 +78,9 @@ static void finds_kernels(void **state)
 		const char *word;
 		unsigned features;
 	} cpus[] = {{"reference", 0}, {"sse2", 0}, {"avx2", PHIZ_CPU_AVX2}, {"avx512", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512},
-	            {"vnni", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512 | PHIZ_CPU_VNNI}, {"neon", PHIZ_CPU_NEON}};
+	            {"vnni", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512 | PHIZ_CPU_VNNI},
+	            {"avx512bf16", PHIZ_CPU_AVX2 | PHIZ_CPU_AVX512 | PHIZ_CPU_VNNI | PHIZ_CPU_AVX512_BF16},
+	            {"neon", PHIZ_CPU_NEON}};
 	struct phiz_ctx *ctx = test_ctx(1);
 	const char *before = getenv("PHIZ_CPU");
 	struct phiz_rng rng;
@@ -115,5 +124,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--bench") == 0)
 		return kern_bench(argc - 2, argv + 2);
+	if (argc > 1) /* one test, such as kern_conv2d */
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("kern", tests, NULL, NULL);
 }

@@ -1,19 +1,6 @@
 /* batch_norm over [N,C,H,W]; the formulas stand in core/ops/batch_norm.c. A channel is done from its statistics to its
  * last output while it is in the cache. Sums: 64 lanes in float along a plane, planes in double. */
-#include "core/cpu/vector/vector.h"
-
-enum { BN_MEAN, BN_INVSTD };
-
-INLINE int64_t bn_plane(const struct phiz_call *call)
-{
-	const int64_t *dim = call->in[PHIZ_BATCH_NORM_INPUT].shape.dim;
-	return dim[2] * dim[3];
-}
-
-static bool bn_uses_batch(const struct phiz_call *call)
-{
-	return call->training && !call->node->attr[PHIZ_BATCH_NORM_FROZEN].i;
-}
+#include "core/cpu/vector/shared.h"
 
 static double bn_sum(const float *x, int64_t n)
 {
@@ -71,15 +58,6 @@ static void bn_statistics(const struct phiz_call *call, int64_t c, double *mean,
 	*var = squares / m - (*mean - (double)near) * (*mean - (double)near);
 	if (*var < 0)
 		*var = 0;
-}
-
-static void bn_move_running(struct phiz_call *call, int64_t c, double mean, double var)
-{
-	double m = (double)(call->in[PHIZ_BATCH_NORM_INPUT].shape.dim[0] * bn_plane(call));
-	double momentum = call->node->attr[PHIZ_BATCH_NORM_MOMENTUM].f;
-	float *running_mean = call->in[PHIZ_BATCH_NORM_MEAN].data, *running_var = call->in[PHIZ_BATCH_NORM_VAR].data;
-	running_mean[c] = (float)((1 - momentum) * (double)running_mean[c] + momentum * mean);
-	running_var[c] = (float)((1 - momentum) * (double)running_var[c] + momentum * var * (m / (m - 1)));
 }
 
 static void bn_channel(struct phiz_call *call, int64_t c)

@@ -1,5 +1,5 @@
-/* conv2d of blocked pictures with a channel of its own for each filter, and prelu: each channel by itself, so that 16
- * channels are one vector. The formulas stand in core/ops. */
+/* conv2d of blocked pictures with a channel of its own for each filter, and prelu: each channel by itself, so that a
+ * block of them are vectors. The formulas stand in core/ops. */
 #include "core/cpu/vector/vector.h"
 
 enum { DWB_MAX_TAPS = 64 };
@@ -9,7 +9,7 @@ struct dwb {
 	int64_t n, blocks, h, w, p, q, r, s, stride_h, stride_w, top, left, dilation_h, dilation_w;
 	int act;
 	float slope;
-	float *filter; /* [block][tap][16] */
+	float *filter; /* [block][tap][BLOCK] */
 };
 
 static void dwb_of(struct phiz_call *call, struct dwb *d)
@@ -18,7 +18,7 @@ static void dwb_of(struct phiz_call *call, struct dwb *d)
 	const int64_t *y = call->out[0].shape.dim;
 	const union phiz_attr *a = call->node->attr;
 	*d = (struct dwb){
-		.call = call, .n = x[0], .blocks = x[1] / PHIZ_BLOCK, .h = x[2], .w = x[3], .p = y[2], .q = y[3],
+		.call = call, .n = x[0], .blocks = x[1] / BLOCK, .h = x[2], .w = x[3], .p = y[2], .q = y[3],
 		.r = w[2], .s = w[3],
 		.stride_h = a[PHIZ_CONV2D_STRIDE_H].i, .stride_w = a[PHIZ_CONV2D_STRIDE_W].i,
 		.top = a[PHIZ_CONV2D_PAD_TOP].i, .left = a[PHIZ_CONV2D_PAD_LEFT].i,
@@ -39,9 +39,9 @@ static void dwb_pack(const struct dwb *d)
 {
 	const float *w = phiz_in(d->call, PHIZ_CONV2D_WEIGHT);
 	const int64_t taps = d->r * d->s;
-	for (int64_t k = 0; k < d->blocks * PHIZ_BLOCK; k++)
+	for (int64_t k = 0; k < d->blocks * BLOCK; k++)
 		for (int64_t t = 0; t < taps; t++)
-			d->filter[(k / PHIZ_BLOCK * taps + t) * PHIZ_BLOCK + k % PHIZ_BLOCK] = w[k * taps + t];
+			d->filter[(k / BLOCK * taps + t) * BLOCK + k % BLOCK] = w[k * taps + t];
 }
 
 /* The taps from *begin up to *end whose place first + t * step lies in 0..size-1. */
@@ -54,30 +54,31 @@ static void dwb_taps(int64_t first, int64_t step, int64_t taps, int64_t size, in
 static void dwb_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct dwb *d = arg;
-	const float *x = phiz_in(d->call, PHIZ_CONV2D_INPUT), *bias = phiz_in(d->call, PHIZ_CONV2D_BIAS);
-	const float *z = phiz_in(d->call, PHIZ_CONV2D_RESIDUAL);
+	const element *x = input_of(d->call, PHIZ_CONV2D_INPUT), *z = input_of(d->call, PHIZ_CONV2D_RESIDUAL);
+	const float *bias = phiz_in(d->call, PHIZ_CONV2D_BIAS);
 	(void)worker;
 	for (int64_t row = begin; row < end; row++) { /* of image, block, output row */
 		const int64_t plane = row / d->p, block = plane % d->blocks, y0 = row % d->p * d->stride_h - d->top;
-		const float *from = x + plane * d->h * d->w * PHIZ_BLOCK, *w = d->filter + block * d->r * d->s * PHIZ_BLOCK;
+		const element *from = x + plane * d->h * d->w * BLOCK;
+		const float *w = d->filter + block * d->r * d->s * BLOCK;
 		int64_t r0, r1, s0, s1;
 		dwb_taps(y0, d->dilation_h, d->r, d->h, &r0, &r1);
 		for (int64_t q = 0; q < d->q; q++) {
-			const int64_t x0 = q * d->stride_w - d->left, at = (row * d->q + q) * PHIZ_BLOCK;
+			const int64_t x0 = q * d->stride_w - d->left, at = (row * d->q + q) * BLOCK;
 			vec sum[PARTS];
 			dwb_taps(x0, d->dilation_w, d->s, d->w, &s0, &s1);
 			EACH_PART(v)
-				sum[v] = bias ? vec_load(bias + block * PHIZ_BLOCK + v * VEC) : (vec){0};
+				sum[v] = bias ? vec_load(bias + block * BLOCK + v * VEC) : (vec){0};
 			for (int64_t r = r0; r < r1; r++)
 				for (int64_t s = s0; s < s1; s++) {
-					const float *under = from + ((y0 + r * d->dilation_h) * d->w + x0 + s * d->dilation_w) * PHIZ_BLOCK;
+					const element *under = from + ((y0 + r * d->dilation_h) * d->w + x0 + s * d->dilation_w) * BLOCK;
 					EACH_PART(v)
-						sum[v] += vec_load(under + v * VEC) * vec_load(w + (r * d->s + s) * PHIZ_BLOCK + v * VEC);
+						sum[v] += vec_get(under + v * VEC) * vec_load(w + (r * d->s + s) * BLOCK + v * VEC);
 				}
 			EACH_PART(v) {
 				if (z)
-					sum[v] += vec_load(z + at + v * VEC);
-				vec_store((float *)d->call->out[0].data + at + v * VEC, vec_act(d->act, d->slope, sum[v]));
+					sum[v] += vec_get(z + at + v * VEC);
+				vec_put((element *)d->call->out[0].data + at + v * VEC, vec_act(d->act, d->slope, sum[v]));
 			}
 		}
 	}
@@ -88,7 +89,7 @@ static enum phiz_status dwb_forward(struct phiz_call *call)
 	struct dwb d;
 	dwb_of(call, &d);
 	dwb_pack(&d);
-	phiz_parallel_for(call->ctx, d.n * d.blocks * d.p, larger(GRAIN / (d.q * PHIZ_BLOCK), 1), dwb_pieces, &d);
+	phiz_parallel_for(call->ctx, d.n * d.blocks * d.p, larger(GRAIN / (d.q * BLOCK), 1), dwb_pieces, &d);
 	return PHIZ_OK;
 }
 
@@ -102,18 +103,18 @@ INLINE int64_t dwb_output(int64_t i, int64_t pad, int64_t t, int64_t dilation, i
 static void dwb_din_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct dwb *d = arg;
-	const float *g = d->call->dout[0].data;
+	const element *g = d->call->dout[0].data;
 	const bool add = phiz_adds(d->call, PHIZ_CONV2D_INPUT);
 	(void)worker;
 	for (int64_t row = begin; row < end; row++) { /* of image, block, input row */
 		const int64_t plane = row / d->h, y = row % d->h;
-		const float *from = g + plane * d->p * d->q * PHIZ_BLOCK;
-		const float *w = d->filter + plane % d->blocks * d->r * d->s * PHIZ_BLOCK;
-		float *dx = phiz_din(d->call, PHIZ_CONV2D_INPUT) + row * d->w * PHIZ_BLOCK;
+		const element *from = g + plane * d->p * d->q * BLOCK;
+		const float *w = d->filter + plane % d->blocks * d->r * d->s * BLOCK;
+		element *dx = gradient_of(d->call, PHIZ_CONV2D_INPUT) + row * d->w * BLOCK;
 		for (int64_t x = 0; x < d->w; x++) {
 			vec sum[PARTS];
 			EACH_PART(v)
-				sum[v] = add ? vec_load(dx + x * PHIZ_BLOCK + v * VEC) : (vec){0};
+				sum[v] = add ? vec_get(dx + x * BLOCK + v * VEC) : (vec){0};
 			for (int64_t r = 0; r < d->r; r++) {
 				const int64_t p = dwb_output(y, d->top, r, d->dilation_h, d->stride_h, d->p);
 				for (int64_t s = 0; p >= 0 && s < d->s; s++) {
@@ -121,12 +122,12 @@ static void dwb_din_pieces(void *arg, int64_t begin, int64_t end, int worker)
 					if (q < 0)
 						continue;
 					EACH_PART(v)
-						sum[v] += vec_load(from + (p * d->q + q) * PHIZ_BLOCK + v * VEC) *
-						          vec_load(w + (r * d->s + s) * PHIZ_BLOCK + v * VEC);
+						sum[v] += vec_get(from + (p * d->q + q) * BLOCK + v * VEC) *
+						          vec_load(w + (r * d->s + s) * BLOCK + v * VEC);
 				}
 			}
 			EACH_PART(v)
-				vec_store(dx + x * PHIZ_BLOCK + v * VEC, sum[v]);
+				vec_put(dx + x * BLOCK + v * VEC, sum[v]);
 		}
 	}
 }
@@ -134,19 +135,19 @@ static void dwb_din_pieces(void *arg, int64_t begin, int64_t end, int worker)
 static void dwb_dweight_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct dwb *d = arg;
-	const float *x = phiz_in(d->call, PHIZ_CONV2D_INPUT), *g = d->call->dout[0].data;
+	const element *x = input_of(d->call, PHIZ_CONV2D_INPUT), *g = d->call->dout[0].data;
 	float *dw = phiz_din(d->call, PHIZ_CONV2D_WEIGHT), *db = phiz_din(d->call, PHIZ_CONV2D_BIAS);
 	const int64_t taps = d->r * d->s;
 	(void)worker;
 	for (int64_t block = begin; block < end; block++) {
-		double sum[DWB_MAX_TAPS][PHIZ_BLOCK] = {{0}}, total[PHIZ_BLOCK] = {0};
+		double sum[DWB_MAX_TAPS][BLOCK] = {{0}}, total[BLOCK] = {0};
 		for (int64_t row = 0; row < d->n * d->p; row++) {
 			const int64_t plane = row / d->p * d->blocks + block, p = row % d->p;
-			const float *dy = g + (plane * d->p + p) * d->q * PHIZ_BLOCK;
+			const element *dy = g + (plane * d->p + p) * d->q * BLOCK;
 			vec part[PARTS] = {{0}};
 			for (int64_t q = 0; db && q < d->q; q++)
 				EACH_PART(v)
-					part[v] += vec_load(dy + q * PHIZ_BLOCK + v * VEC);
+					part[v] += vec_get(dy + q * BLOCK + v * VEC);
 			bnb_flush(total, part);
 			for (int64_t t = 0; dw && t < taps; t++) {
 				const int64_t y = p * d->stride_h - d->top + t / d->s * d->dilation_h;
@@ -156,15 +157,15 @@ static void dwb_dweight_pieces(void *arg, int64_t begin, int64_t end, int worker
 				if (y < 0 || y >= d->h)
 					continue;
 				for (int64_t q = q0; q < q1; q++) {
-					const float *under = x + ((plane * d->h + y) * d->w + q * d->stride_w + left) * PHIZ_BLOCK;
+					const element *under = x + ((plane * d->h + y) * d->w + q * d->stride_w + left) * BLOCK;
 					EACH_PART(v)
-						part[v] += vec_load(dy + q * PHIZ_BLOCK + v * VEC) * vec_load(under + v * VEC);
+						part[v] += vec_get(dy + q * BLOCK + v * VEC) * vec_get(under + v * VEC);
 				}
 				bnb_flush(sum[t], part);
 			}
 		}
-		for (int c = 0; c < PHIZ_BLOCK; c++) {
-			const int64_t k = block * PHIZ_BLOCK + c;
+		for (int c = 0; c < BLOCK; c++) {
+			const int64_t k = block * BLOCK + c;
 			for (int64_t t = 0; dw && t < taps; t++)
 				phiz_put(&dw[k * taps + t], phiz_adds(d->call, PHIZ_CONV2D_WEIGHT), (float)sum[t][c]);
 			if (db)
@@ -181,7 +182,7 @@ static enum phiz_status dwb_backward(struct phiz_call *call)
 	dwb_of(call, &d);
 	dwb_pack(&d);
 	if (phiz_din(call, PHIZ_CONV2D_INPUT))
-		phiz_parallel_for(call->ctx, d.n * d.blocks * d.h, larger(GRAIN / (d.w * PHIZ_BLOCK), 1), dwb_din_pieces, &d);
+		phiz_parallel_for(call->ctx, d.n * d.blocks * d.h, larger(GRAIN / (d.w * BLOCK), 1), dwb_din_pieces, &d);
 	if (phiz_din(call, PHIZ_CONV2D_WEIGHT) || phiz_din(call, PHIZ_CONV2D_BIAS))
 		phiz_parallel_for(call->ctx, d.blocks, 1, dwb_dweight_pieces, &d);
 	return PHIZ_OK;
@@ -191,9 +192,10 @@ static bool dwb_supports(const struct phiz_call *call)
 {
 	const struct phiz_tensor *x = &call->in[PHIZ_CONV2D_INPUT], *w = &call->in[PHIZ_CONV2D_WEIGHT];
 	const struct phiz_tensor *z = call->n_in > PHIZ_CONV2D_RESIDUAL ? &call->in[PHIZ_CONV2D_RESIDUAL] : NULL;
-	return x->layout == PHIZ_BLOCKED && call->out[0].layout == PHIZ_BLOCKED &&
-	       (!z || z->shape.ndim < 0 || z->layout == PHIZ_BLOCKED) && w->shape.dim[1] == 1 &&
-	       w->shape.dim[0] == x->shape.dim[1] && w->shape.dim[2] * w->shape.dim[3] <= DWB_MAX_TAPS;
+	return both_blocked(call) &&
+	       (!z || z->shape.ndim < 0 || (z->layout == PHIZ_BLOCKED && z->dtype == PHIZ_VECTOR_DTYPE)) &&
+	       w->shape.dim[1] == 1 && w->shape.dim[0] == x->shape.dim[1] &&
+	       w->shape.dim[2] * w->shape.dim[3] <= DWB_MAX_TAPS;
 }
 
 const struct phiz_kernel PHIZ_VECTOR_ROW(blocked_depthwise) = {
@@ -212,16 +214,16 @@ struct prelub {
 static struct prelub prelub_of(struct phiz_call *call)
 {
 	const int64_t *dim = call->in[PHIZ_PRELU_INPUT].shape.dim;
-	struct prelub d = {call, dim[0], dim[1] / PHIZ_BLOCK, dim[2] * dim[3],
+	struct prelub d = {call, dim[0], dim[1] / BLOCK, dim[2] * dim[3],
 	                   phiz_tensor_count(&call->in[PHIZ_PRELU_WEIGHT]) == 1};
 	return d;
 }
 
-static void prelub_slopes(const struct prelub *d, int64_t block, float slope[PHIZ_BLOCK])
+static void prelub_slopes(const struct prelub *d, int64_t block, float slope[BLOCK])
 {
 	const float *w = phiz_in(d->call, PHIZ_PRELU_WEIGHT);
-	for (int c = 0; c < PHIZ_BLOCK; c++)
-		slope[c] = w[d->one ? 0 : block * PHIZ_BLOCK + c];
+	for (int c = 0; c < BLOCK; c++)
+		slope[c] = w[d->one ? 0 : block * BLOCK + c];
 }
 
 static void prelub_pieces(void *arg, int64_t begin, int64_t end, int worker)
@@ -229,24 +231,25 @@ static void prelub_pieces(void *arg, int64_t begin, int64_t end, int worker)
 	const struct prelub *d = arg;
 	(void)worker;
 	for (int64_t plane = begin; plane < end; plane++) {
-		const int64_t at = plane * d->area * PHIZ_BLOCK;
-		const float *x = phiz_in(d->call, PHIZ_PRELU_INPUT) + at;
-		float *y = (float *)d->call->out[0].data + at, slope[PHIZ_BLOCK];
+		const int64_t at = plane * d->area * BLOCK;
+		const element *x = input_of(d->call, PHIZ_PRELU_INPUT) + at;
+		element *y = (element *)d->call->out[0].data + at;
+		float slope[BLOCK];
 		prelub_slopes(d, plane % d->blocks, slope);
 		vec s[PARTS];
 		EACH_PART(v)
 			s[v] = vec_load(slope + v * VEC);
-		for (int64_t i = 0; i < d->area * PHIZ_BLOCK; i += PHIZ_BLOCK)
+		for (int64_t i = 0; i < d->area * BLOCK; i += BLOCK)
 			EACH_PART(v) {
-				vec at_x = vec_load(x + i + v * VEC);
-				vec_store(y + i + v * VEC, vec_pick(at_x > (vec){0}, at_x, at_x * s[v]));
+				vec at_x = vec_get(x + i + v * VEC);
+				vec_put(y + i + v * VEC, vec_pick(at_x > (vec){0}, at_x, at_x * s[v]));
 			}
 	}
 }
 
 static int64_t prelub_grain(const struct prelub *d)
 {
-	return larger(GRAIN / (d->area * PHIZ_BLOCK), 1);
+	return larger(GRAIN / (d->area * BLOCK), 1);
 }
 
 static enum phiz_status prelub_forward(struct phiz_call *call)
@@ -259,24 +262,24 @@ static enum phiz_status prelub_forward(struct phiz_call *call)
 static void prelub_weight_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct prelub *d = arg;
-	const float *x = phiz_in(d->call, PHIZ_PRELU_INPUT), *g = d->call->dout[0].data;
+	const element *x = input_of(d->call, PHIZ_PRELU_INPUT), *g = d->call->dout[0].data;
 	float *dw = phiz_din(d->call, PHIZ_PRELU_WEIGHT);
 	(void)worker;
 	for (int64_t piece = begin; piece < end; piece++) { /* a block of channels, or all of them for a single weight */
 		const int64_t from = d->one ? 0 : piece, to = d->one ? d->blocks : piece + 1;
-		double sum[PHIZ_BLOCK] = {0}, total = 0;
+		double sum[BLOCK] = {0}, total = 0;
 		for (int64_t plane = 0; plane < d->images * d->blocks; plane++) {
-			const int64_t at = plane * d->area * PHIZ_BLOCK;
+			const int64_t at = plane * d->area * BLOCK;
 			if (plane % d->blocks < from || plane % d->blocks >= to)
 				continue;
-			for (int64_t i = at; i < at + d->area * PHIZ_BLOCK; i += PHIZ_BLOCK)
-				for (int c = 0; c < PHIZ_BLOCK; c++)
-					sum[c] += x[i + c] > 0 ? 0 : (double)x[i + c] * (double)g[i + c];
+			for (int64_t i = at; i < at + d->area * BLOCK; i += BLOCK)
+				for (int c = 0; c < BLOCK; c++)
+					sum[c] += wide(x[i + c]) > 0 ? 0 : (double)wide(x[i + c]) * (double)wide(g[i + c]);
 		}
-		for (int c = 0; c < PHIZ_BLOCK; c++) {
+		for (int c = 0; c < BLOCK; c++) {
 			total += sum[c];
 			if (!d->one)
-				phiz_put(&dw[piece * PHIZ_BLOCK + c], phiz_adds(d->call, PHIZ_PRELU_WEIGHT), (float)sum[c]);
+				phiz_put(&dw[piece * BLOCK + c], phiz_adds(d->call, PHIZ_PRELU_WEIGHT), (float)sum[c]);
 		}
 		if (d->one)
 			phiz_put(&dw[0], phiz_adds(d->call, PHIZ_PRELU_WEIGHT), (float)total);
@@ -289,18 +292,19 @@ static void prelub_input_pieces(void *arg, int64_t begin, int64_t end, int worke
 	const bool add = phiz_adds(d->call, PHIZ_PRELU_INPUT);
 	(void)worker;
 	for (int64_t plane = begin; plane < end; plane++) {
-		const int64_t at = plane * d->area * PHIZ_BLOCK;
-		const float *x = phiz_in(d->call, PHIZ_PRELU_INPUT) + at, *g = (const float *)d->call->dout[0].data + at;
-		float *dx = phiz_din(d->call, PHIZ_PRELU_INPUT) + at, slope[PHIZ_BLOCK];
+		const int64_t at = plane * d->area * BLOCK;
+		const element *x = input_of(d->call, PHIZ_PRELU_INPUT) + at, *g = (const element *)d->call->dout[0].data + at;
+		element *dx = gradient_of(d->call, PHIZ_PRELU_INPUT) + at;
+		float slope[BLOCK];
 		prelub_slopes(d, plane % d->blocks, slope);
 		vec s[PARTS];
 		EACH_PART(v)
 			s[v] = vec_load(slope + v * VEC);
-		for (int64_t i = 0; i < d->area * PHIZ_BLOCK; i += PHIZ_BLOCK)
+		for (int64_t i = 0; i < d->area * BLOCK; i += BLOCK)
 			EACH_PART(v) {
-				vec at_g = vec_load(g + i + v * VEC);
-				vec d_x = vec_pick(vec_load(x + i + v * VEC) > (vec){0}, at_g, at_g * s[v]);
-				vec_store(dx + i + v * VEC, add ? vec_load(dx + i + v * VEC) + d_x : d_x);
+				vec at_g = vec_get(g + i + v * VEC);
+				vec d_x = vec_pick(vec_get(x + i + v * VEC) > (vec){0}, at_g, at_g * s[v]);
+				vec_put(dx + i + v * VEC, add ? vec_get(dx + i + v * VEC) + d_x : d_x);
 			}
 	}
 }
@@ -320,7 +324,7 @@ static enum phiz_status prelub_backward(struct phiz_call *call)
 
 static bool prelub_supports(const struct phiz_call *call)
 {
-	return call->in[PHIZ_PRELU_INPUT].layout == PHIZ_BLOCKED && call->out[0].layout == PHIZ_BLOCKED;
+	return both_blocked(call);
 }
 
 const struct phiz_kernel PHIZ_VECTOR_ROW(blocked_prelu) = {

@@ -1,19 +1,5 @@
 /* max_pool2d, avg_pool2d, global_avg_pool and concat; the formulas stand in core/ops. */
-#include "core/cpu/vector/vector.h"
-
-struct pool {
-	int64_t planes, h, w, p, q; /* planes: N * C */
-	int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
-};
-
-static struct pool pool_of(const struct phiz_call *call)
-{
-	const int64_t *in = call->in[0].shape.dim, *out = call->out[0].shape.dim;
-	const union phiz_attr *a = call->node->attr;
-	struct pool d = {in[0] * in[1], in[2], in[3], out[2], out[3], a[PHIZ_POOL_KERNEL_H].i, a[PHIZ_POOL_KERNEL_W].i,
-	                 a[PHIZ_POOL_STRIDE_H].i, a[PHIZ_POOL_STRIDE_W].i, a[PHIZ_POOL_PAD_H].i, a[PHIZ_POOL_PAD_W].i};
-	return d;
-}
+#include "core/cpu/vector/shared.h"
 
 static int64_t pool_grain(const struct pool *d)
 {
@@ -279,16 +265,6 @@ const struct phiz_kernel PHIZ_VECTOR_ROW(max_pool2d) = {PHIZ_VECTOR_KERNEL("max_
 
 /* --- avg --- */
 
-/* The part of window o of an axis that lies inside the input, and how many places it divides by. */
-static void avg_window(int64_t o, int64_t stride, int64_t pad, int64_t kernel, int64_t size, bool count_pad,
-                       int64_t *begin, int64_t *end, int64_t *places)
-{
-	int64_t first = o * stride - pad, last = smaller(first + kernel, size + pad);
-	*begin = larger(first, 0);
-	*end = smaller(last, size);
-	*places = count_pad ? last - first : *end - *begin;
-}
-
 static void avg_pool_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct phiz_call *call = arg;
@@ -356,11 +332,6 @@ const struct phiz_kernel PHIZ_VECTOR_ROW(avg_pool2d) = {PHIZ_VECTOR_KERNEL("avg_
                                                         .forward = avg_pool_forward, .backward = avg_pool_backward};
 
 /* --- global average --- */
-
-static int64_t global_area(const struct phiz_call *call)
-{
-	return call->in[0].shape.dim[2] * call->in[0].shape.dim[3];
-}
 
 static void global_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
