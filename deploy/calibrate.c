@@ -17,6 +17,10 @@ struct histogram {
 	double low, high;
 	double count[BINS];
 	double zeros;
+	int64_t channels; /* dim 1 */
+	double *sum, *square; /* of each channel, of all pictures; then their averages as floats */
+	float *mean_out, *square_out;
+	double per_channel; /* elements that were added to one of them */
 };
 
 struct phiz_calibrator {
@@ -78,6 +82,24 @@ static bool gather(struct histogram *h, const float *x, int64_t n)
 	return true;
 }
 
+static void gather_channels(struct histogram *h, const struct phiz_tensor *t)
+{
+	const float *x = t->data;
+	int64_t inner = phiz_tensor_count(t) / t->shape.dim[0] / h->channels;
+
+	for (int64_t i = 0; i < t->shape.dim[0] * h->channels; i++) {
+		double sum = 0, square = 0;
+		for (int64_t k = 0; k < inner; k++) {
+			double v = (double)x[i * inner + k];
+			sum += v;
+			square += v * v;
+		}
+		h->sum[i % h->channels] += sum;
+		h->square[i % h->channels] += square;
+	}
+	h->per_channel += (double)(t->shape.dim[0] * inner);
+}
+
 static bool is_of_interest(const struct phiz_value *v)
 {
 	return v->type.dtype == PHIZ_F32 && (v->kind == PHIZ_VALUE_ACTIVATION || v->kind == PHIZ_VALUE_INPUT);
@@ -89,8 +111,15 @@ static enum phiz_status want(struct phiz_calibrator *c, int value)
 
 	if (!v || !is_of_interest(v) || c->histogram[value])
 		return PHIZ_OK;
-	c->histogram[value] = phiz_calloc(c->ctx, 1, sizeof *c->histogram[value]);
-	if (!c->histogram[value])
+	struct histogram *h = c->histogram[value] = phiz_calloc(c->ctx, 1, sizeof *h);
+	if (!h)
+		return PHIZ_E_NOMEM;
+	h->channels = v->type.shape.ndim > 1 ? v->type.shape.dim[1] : 1;
+	h->sum = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->sum);
+	h->square = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->square);
+	h->mean_out = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->mean_out);
+	h->square_out = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->square_out);
+	if (!h->sum || !h->square || !h->mean_out || !h->square_out)
 		return PHIZ_E_NOMEM;
 	return v->kind == PHIZ_VALUE_ACTIVATION ? phiz_graph_output(c->graph, value) : PHIZ_OK;
 }
@@ -152,8 +181,16 @@ void phiz_calibrator_free(struct phiz_calibrator **calibrator)
 	struct phiz_ctx *ctx = c->ctx;
 	phiz_plan_free(&c->plan);
 	phiz_graph_free(&c->graph);
-	for (int i = 0; c->histogram && i < c->n_values; i++)
-		phiz_free(ctx, c->histogram[i]);
+	for (int i = 0; c->histogram && i < c->n_values; i++) {
+		struct histogram *h = c->histogram[i];
+		if (!h)
+			continue;
+		phiz_free(ctx, h->sum);
+		phiz_free(ctx, h->square);
+		phiz_free(ctx, h->mean_out);
+		phiz_free(ctx, h->square_out);
+		phiz_free(ctx, h);
+	}
 	phiz_free(ctx, c->histogram);
 	phiz_free(ctx, c);
 	*calibrator = NULL;
@@ -172,6 +209,8 @@ enum phiz_status phiz_calibrator_add(struct phiz_calibrator *calibrator, const s
 		if (t && !gather(c->histogram[v], t->data, phiz_tensor_count(t)))
 			status = phiz_fail(c->ctx, PHIZ_E_NUMERIC, "activation '%s' is not finite",
 			                   phiz_graph_value(c->graph, v)->name);
+		if (t && !status)
+			gather_channels(c->histogram[v], t);
 	}
 	c->pictures += !status;
 	return status;
@@ -227,7 +266,7 @@ static void clip_by_share(const struct histogram *h, double share, double *low, 
 	*low = fmax(*low, (j - 1 - HALF) * h->width);
 }
 
-static struct phiz_range range_of(const struct histogram *h, enum phiz_clipping clipping)
+static struct phiz_range range_of(struct histogram *h, enum phiz_clipping clipping)
 {
 	double low = h->low, high = h->high;
 
@@ -235,7 +274,11 @@ static struct phiz_range range_of(const struct histogram *h, enum phiz_clipping 
 		clip_by_error(h, &low, &high);
 	else if (clipping == PHIZ_CLIP_PERCENTILE)
 		clip_by_share(h, 1e-4, &low, &high);
-	return (struct phiz_range){(float)low, (float)high};
+	for (int64_t i = 0; i < h->channels; i++) {
+		h->mean_out[i] = (float)(h->sum[i] / h->per_channel);
+		h->square_out[i] = (float)(h->square[i] / h->per_channel);
+	}
+	return (struct phiz_range){(float)low, (float)high, h->mean_out, h->square_out};
 }
 
 static enum phiz_status adopt(void *user, const char *name, struct phiz_tensor *tensor)
@@ -267,7 +310,7 @@ enum phiz_status phiz_calibrator_end(struct phiz_calibrator *calibrator, enum ph
 	if (!range)
 		return PHIZ_E_NOMEM;
 	for (int v = 0; v < c->n_values; v++)
-		range[v] = c->histogram[v] ? range_of(c->histogram[v], clipping) : (struct phiz_range){1, 0};
+		range[v] = c->histogram[v] ? range_of(c->histogram[v], clipping) : (struct phiz_range){1, 0, NULL, NULL};
 	struct phiz_quantize_options options = {range, keep, n_keep, PHIZ_QUANTIZED_TERMS, adopt, c->model};
 	status = phiz_pass_quantize(c->model->graph, &options, &graph);
 	phiz_free(c->ctx, range);

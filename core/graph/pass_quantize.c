@@ -8,7 +8,7 @@
 #include "core/base/alloc.h"
 #include "core/graph/graph.h"
 
-enum { LEVELS = 255, WEIGHT_LEVELS = 127 };
+enum { LEVELS = 255, WEIGHT_LEVELS = 127, STEPS = 50 };
 
 struct scale {
 	double scale;
@@ -127,53 +127,101 @@ static enum phiz_status adopt(struct quantizer *z, const struct phiz_node *node,
 	return status;
 }
 
-/* q = round(w / step[k]), step[k] = max |w[k]| / 127, and factor * step[k]. */
-static enum phiz_status add_weight(struct quantizer *z, const struct phiz_node *node, double factor, int *input)
+/* A filter, and what its elements meet: element i is of channel first + i / taps. */
+struct filter {
+	const float *w;
+	int64_t n, taps;
+	const float *mean, *square; /* from the first channel on, or NULL */
+};
+
+static struct filter filter_of(const struct quantizer *z, const struct phiz_node *node, int64_t k)
 {
 	const struct phiz_tensor *w = float_param(z, node, "weight");
-	int64_t filters = w->shape.dim[0], inner = phiz_tensor_count(w) / filters;
-	struct phiz_shape shape = phiz_shape_1d(filters);
-	struct phiz_tensor *q, *scale;
-	enum phiz_status status = phiz_tensor_create(z->to->ctx, PHIZ_I8, &w->shape, &q);
+	const struct phiz_range *range = &z->options.range[node->input[0]];
+	int64_t filters = w->shape.dim[0], n = phiz_tensor_count(w) / filters, channels = w->shape.dim[1];
+	int64_t first = k / (filters / phiz_node_attr_int(node, "groups", 1)) * channels;
 
-	if (status)
-		return status;
-	status = phiz_tensor_create(z->to->ctx, PHIZ_F32, &shape, &scale);
-	if (status) {
-		phiz_tensor_free(z->to->ctx, &q);
-		return status;
-	}
-	for (int64_t k = 0; k < filters; k++) {
-		const float *from = (const float *)w->data + k * inner;
-		double most = 0;
-		for (int64_t i = 0; i < inner; i++)
-			most = fmax(most, fabs((double)from[i]));
-		double step = most > 0 ? most / WEIGHT_LEVELS : 1;
-		for (int64_t i = 0; i < inner; i++)
-			((int8_t *)q->data)[k * inner + i] = (int8_t)rint((double)from[i] / step);
-		((float *)scale->data)[k] = (float)(factor * step);
-	}
-	status = adopt(z, node, "weight", q, &input[0]);
-	if (status) {
-		phiz_tensor_free(z->to->ctx, &scale);
-		return status;
-	}
-	return adopt(z, node, "scale", scale, &input[1]);
+	return (struct filter){(const float *)w->data + k * n, n, n / channels, range->mean ? range->mean + first : NULL,
+	                       range->square ? range->square + first : NULL};
 }
 
-/* factor * v[k] (or factor, where v has one element for all, or 0 without v), for each of n. */
-static enum phiz_status add_vector(struct quantizer *z, const struct phiz_node *node, const char *role,
-                                   const struct phiz_tensor *v, double factor, int64_t n, int *input)
+static double round_weight(double w, double step)
 {
-	struct phiz_shape shape = phiz_shape_1d(n);
-	struct phiz_tensor *t;
-	enum phiz_status status = phiz_tensor_create(z->to->ctx, PHIZ_F32, &shape, &t);
+	return fmin(fmax(rint(w / step), -WEIGHT_LEVELS), WEIGHT_LEVELS);
+}
 
-	if (status)
-		return status;
-	for (int64_t k = 0; v && k < n; k++)
-		((float *)t->data)[k] = (float)(factor * (double)((const float *)v->data)[phiz_tensor_count(v) == 1 ? 0 : k]);
-	return adopt(z, node, role, t, input);
+/* The squared error of the filter's sums, as if its inputs were independent. */
+static double step_error(const struct filter *f, double step)
+{
+	double sum = 0, of_channel = 0;
+
+	for (int64_t i = 0; i < f->n; i++) {
+		double off = round_weight((double)f->w[i], step) * step - (double)f->w[i];
+		of_channel += off * off;
+		if ((i + 1) % f->taps)
+			continue;
+		sum += of_channel * (f->square ? (double)f->square[i / f->taps] : 1);
+		of_channel = 0;
+	}
+	return sum;
+}
+
+/* A large element that meets next to nothing must not make the others coarse. */
+static double choose_step(const struct filter *f)
+{
+	double most = 0, best = INFINITY, step = 1;
+
+	for (int64_t i = 0; i < f->n; i++)
+		most = fmax(most, fabs((double)f->w[i]));
+	for (int i = STEPS; i > STEPS / 5 && most > 0; i--) {
+		double error = step_error(f, most * i / STEPS / WEIGHT_LEVELS);
+		if (error < best) {
+			best = error;
+			step = most * i / STEPS / WEIGHT_LEVELS;
+		}
+	}
+	return step;
+}
+
+/* By how much rounding the filter moves the mean of its sums. */
+static double shift_of(const struct filter *f, double step)
+{
+	double sum = 0;
+
+	for (int64_t i = 0; f->mean && i < f->n; i++)
+		sum += (double)f->mean[i / f->taps] * (round_weight((double)f->w[i], step) * step - (double)f->w[i]);
+	return sum;
+}
+
+/* q = round(w / step[k]), factor * step[k], and the bias less what rounding shifts, through the output's unit. */
+static enum phiz_status add_filters(struct quantizer *z, const struct phiz_node *node, double factor, double unit,
+                                    int *input)
+{
+	const struct phiz_tensor *w = float_param(z, node, "weight"), *bias = float_param(z, node, "bias");
+	int64_t filters = w->shape.dim[0];
+	struct phiz_shape shape = phiz_shape_1d(filters);
+	struct phiz_tensor *made[3] = {NULL}; /* weight, scale, bias */
+	enum phiz_status status = PHIZ_OK;
+
+	for (int i = 0; i < 3 && !status; i++)
+		status = phiz_tensor_create(z->to->ctx, i ? PHIZ_F32 : PHIZ_I8, i ? &shape : &w->shape, &made[i]);
+	for (int64_t k = 0; k < filters && !status; k++) {
+		struct filter f = filter_of(z, node, k);
+		double step = choose_step(&f);
+		for (int64_t i = 0; i < f.n; i++)
+			((int8_t *)made[0]->data)[k * f.n + i] = (int8_t)round_weight((double)f.w[i], step);
+		((float *)made[1]->data)[k] = (float)(factor * step / unit);
+		((float *)made[2]->data)[k] = (float)(((bias ? (double)((const float *)bias->data)[k] : 0) -
+		                                       shift_of(&f, step)) / unit);
+	}
+	for (int i = 0; i < 3; i++) {
+		static const char *const role[] = {"weight", "scale", "bias"};
+		if (status)
+			phiz_tensor_free(z->to->ctx, &made[i]);
+		else
+			status = adopt(z, node, role[i], made[i], &input[i]);
+	}
+	return status;
 }
 
 /* --- Nodes --- */
@@ -209,17 +257,19 @@ static enum phiz_status add_slope(struct quantizer *z, const struct phiz_node *n
                                   int64_t filters, int *input)
 {
 	enum { LEAKY_RELU = 2 }; /* enum phiz_act of the operators */
-	float leaky;
-	struct phiz_tensor one;
-	struct phiz_shape shape = phiz_shape_1d(1);
+	const struct phiz_tensor *slope = prelu ? float_param(z, prelu, "weight") : NULL;
+	struct phiz_shape shape = phiz_shape_1d(filters);
+	struct phiz_tensor *t;
 
-	if (prelu)
-		return add_vector(z, node, "slope", float_param(z, prelu, "weight"), 1, filters, input);
-	if (phiz_node_attr_int(node, "act", 0) != LEAKY_RELU)
+	if (!prelu && phiz_node_attr_int(node, "act", 0) != LEAKY_RELU)
 		return PHIZ_OK;
-	leaky = (float)node->attr[phiz_node_attr(node, "act_slope")].f;
-	phiz_tensor_view(&one, PHIZ_F32, &shape, &leaky);
-	return add_vector(z, node, "slope", &one, 1, filters, input);
+	enum phiz_status status = phiz_tensor_create(z->to->ctx, PHIZ_F32, &shape, &t);
+	if (status)
+		return status;
+	for (int64_t k = 0; k < filters; k++)
+		((float *)t->data)[k] = slope ? ((const float *)slope->data)[phiz_tensor_count(slope) == 1 ? 0 : k]
+		                              : (float)node->attr[phiz_node_attr(node, "act_slope")].f;
+	return adopt(z, node, "slope", t, input);
 }
 
 static enum phiz_status quantize_conv2d(struct quantizer *z, const struct phiz_node *node, bool *taken)
@@ -245,9 +295,7 @@ static enum phiz_status quantize_conv2d(struct quantizer *z, const struct phiz_n
 	if (!status && residual != PHIZ_NONE)
 		status = get_byte(z, residual, &input[4]);
 	if (!status)
-		status = add_weight(z, node, z->scale[in].scale / unit, &input[1]);
-	if (!status)
-		status = add_vector(z, node, "bias", float_param(z, node, "bias"), 1 / unit, w->shape.dim[0], &input[3]);
+		status = add_filters(z, node, z->scale[in].scale, unit, &input[1]);
 	if (!status)
 		status = add_slope(z, node, prelu, w->shape.dim[0], &input[5]);
 	for (int i = 0; i < SAME; i++)
@@ -278,9 +326,7 @@ static enum phiz_status quantize_linear(struct quantizer *z, const struct phiz_n
 		return PHIZ_OK;
 	enum phiz_status status = get_byte(z, in, &input[0]);
 	if (!status)
-		status = add_weight(z, node, z->scale[in].scale, &input[1]);
-	if (!status)
-		status = add_vector(z, node, "bias", float_param(z, node, "bias"), 1, w->shape.dim[0], &input[3]);
+		status = add_filters(z, node, z->scale[in].scale, 1, &input[1]);
 	const struct phiz_attr_arg attr = {"input_zero", z->scale[in].zero};
 	if (!status)
 		status = add_node(z, "quantized_linear", node->name, "", input, 4, &attr, 1, &z->real[node->output[0]]);

@@ -217,7 +217,8 @@ static void pass_by_hand(void **state)
 	static const struct phiz_attr_arg relu = {"act", PHIZ_ACT_RELU};
 	static const int8_t want[] = {127, -64, 0, 127}; /* 63.5 rounds to even */
 	static const float steps[] = {1.0f / 127, 0.25f / 127}, bias[] = {50, -100};
-	struct phiz_range range[4] = {{-1.28f, 1.27f}, {1, 0}, {1, 0}, {0.1f, 2.55f}};
+	struct phiz_range range[4] = {
+		{-1.28f, 1.27f, NULL, NULL}, {1, 0, NULL, NULL}, {1, 0, NULL, NULL}, {0.1f, 2.55f, NULL, NULL}};
 	const int64_t one = 1, two = 2;
 	struct phiz_shape x = phiz_shape_4d(one, two, one, one), b = phiz_shape_1d(two);
 	struct phiz_ctx *ctx = test_ctx(1);

@@ -123,9 +123,11 @@ PHIZ_API enum phiz_status phiz_pass_fuse_activation(struct phiz_graph *graph, bo
 /* add after conv2d becomes conv2d's input `residual`; run before fuse_activation. */
 PHIZ_API enum phiz_status phiz_pass_fuse_residual(struct phiz_graph *graph);
 
-/* What a value took on in calibration; low > high where nothing is known. */
+/* What a value took on in calibration; low > high where nothing is known. mean and square: averages of its elements and
+ * of their squares by channel (dim 1), or NULL. */
 struct phiz_range {
 	float low, high;
+	const float *mean, *square;
 };
 struct phiz_quantize_options {
 	const struct phiz_range *range; /* one per value of the graph */
@@ -137,7 +139,8 @@ struct phiz_quantize_options {
 };
 /* The graph (with f32 parameters, folded and fused) on bytes, in a new graph: conv2d with prelu, max_pool2d,
  * global_avg_pool and linear become their quantised operators where the ranges of what they read and write are known;
- * filters per output channel, symmetric; activations per value. Inputs and outputs stay f32. */
+ * activations per value; filters per output channel, symmetric, with the step that costs the output least by the input's
+ * squares, and the shift that rounding them brings taken off the bias. Inputs and outputs stay f32. */
 PHIZ_API enum phiz_status phiz_pass_quantize(const struct phiz_graph *graph,
                                              const struct phiz_quantize_options *options, struct phiz_graph **out);
 
