@@ -167,9 +167,9 @@ static int chunk_positions(const struct quantized *z)
 	return CHUNK_POSITIONS / z->micro->pixels * z->micro->pixels;
 }
 
-/* Of a thread: where the positions of a chunk go, sums of a tile, its pixels on their way from and to plain tensors. */
+/* Of a thread: where the positions of a chunk go, sums of two tiles, pixels on their way from and to plain tensors. */
 struct scratch {
-	int32_t *to, *sum;
+	int32_t *to, *sum[2];
 	uint8_t *pixels, *residual;
 };
 
@@ -179,7 +179,8 @@ static size_t place_scratch(const struct quantized *z, char *memory, struct scra
 	size_t tile = (size_t)z->micro->pixels * GROUP;
 
 	out->to = take(&place, (size_t)chunk_positions(z) * sizeof(int32_t));
-	out->sum = take(&place, tile * (size_t)z->micro->groups * sizeof(int32_t));
+	for (int i = 0; i < 2; i++)
+		out->sum[i] = take(&place, tile * (size_t)z->micro->groups * sizeof(int32_t));
 	out->pixels = take(&place, tile);
 	out->residual = take(&place, tile);
 	return place.used;
@@ -371,12 +372,34 @@ static void pack_row(const struct quantized *z, int64_t n, int64_t b, int64_t y,
 	}
 }
 
+/* Row y of three planes as words of four bytes, at every second word of `to`. */
+static void pack_words(const struct quantized *z, int64_t n, int64_t y, uint32_t *to)
+{
+	const int64_t area = z->h * z->w, count = z->pitch * z->stride_w;
+	const uint32_t zero = (uint32_t)z->input_zero;
+	int64_t begin, end;
+
+	inside(-z->left, 1, z->w, y >= 0 && y < z->h ? count : 0, &begin, &end);
+	const uint8_t *a = z->in + n * 3 * area + (end > begin ? y * z->w + begin - z->left : 0);
+	for (int64_t j = 0; j < begin; j++)
+		to[2 * j] = zero * 0x01010101u;
+	for (int64_t j = begin; j < end; j++, a++)
+		to[2 * j] = a[0] | (uint32_t)a[area] << 8 | (uint32_t)a[2 * area] << 16 | zero << 24;
+	for (int64_t j = end; j < count; j++)
+		to[2 * j] = zero * 0x01010101u;
+}
+
 /* Rows y and y + 1 of a photograph, pixel by pixel: [pixel][row][4 channels]. */
 static void pack_thin_row(const struct quantized *z, int64_t n, int64_t y, uint8_t *to)
 {
 	const int64_t area = z->h * z->w, count = z->pitch * z->stride_w;
 	int64_t begin, end;
 
+	if (z->c == 3 && z->unit == 1) {
+		pack_words(z, n, y, (uint32_t *)(void *)to);
+		pack_words(z, n, y + 1, (uint32_t *)(void *)to + 1);
+		return;
+	}
 	put_zeros(z, to, count * THIN_PIXEL);
 	for (int i = 0; i < 2; i++)
 		for (int64_t c = 0; c < z->c; c++) {
@@ -431,7 +454,7 @@ static void move_plain(const struct quantized *z, int64_t image, int64_t group, 
 static void finish_real(const struct quantized *z, int64_t image, int64_t group, const int32_t *sum)
 {
 	for (int64_t i = 0, k = group * GROUP; i < GROUP && k < z->k; i++, k++)
-		z->real[image * z->k + k] = phiz_requantize(sum[i] + z->shift[k], z->scales[k], z->biases[k]);
+		z->real[image * z->k + k] = phiz_requantize(sum[i], z->scales[k], z->biases[k]);
 }
 
 static void finish_group(const struct quantized *z, const struct scratch *s, int64_t image, int64_t group,
@@ -442,7 +465,7 @@ static void finish_group(const struct quantized *z, const struct scratch *s, int
 		384, 400, 416, 432, 448, 464, 480, 496};
 	const int64_t k = group * GROUP;
 	struct phiz_quantized_finish f = {
-		.sum = sum, .to = to, .count = count, .shift = z->shift + k, .scale = z->scales + k, .bias = z->biases + k,
+		.sum = sum, .to = to, .count = count, .scale = z->scales + k, .bias = z->biases + k,
 		.slope = z->slope ? z->slopes + k : NULL, .residual_scale = z->residual_scale, .low = z->low,
 		.residual_zero = z->residual_zero, .zero = z->output_zero,
 	};
@@ -470,6 +493,20 @@ static void finish_group(const struct quantized *z, const struct scratch *s, int
 	move_plain(z, image, group, to, count, NULL, NULL, s->pixels, z->out);
 }
 
+/* A tile whose sums are there. */
+struct done {
+	int64_t image;
+	int group, count;
+	const int32_t *to, *sum; /* NULL: there is none */
+};
+
+static void finish_tile(const struct quantized *z, const struct scratch *s, struct done *d)
+{
+	for (int g = 0; d->sum && g < z->micro->groups; g++)
+		finish_group(z, s, d->image, d->group + g, d->to, d->count, d->sum + g * z->micro->pixels * GROUP);
+	d->sum = NULL;
+}
+
 /* Where positions first .. first + count - 1 go, in bytes of a blocked plane. */
 static void fill_places(const struct quantized *z, int64_t first, int count, int32_t *to)
 {
@@ -494,8 +531,10 @@ static void sum_pieces(void *arg, int64_t begin, int64_t end, int worker)
 	struct phiz_quantized_tile t = {.step = z->step * z->unit, .offset = z->offset, .slabs = z->slabs,
 	                                .w_group = (int64_t)z->slabs * SLAB * GROUP * z->unit};
 
+	struct done done = {.sum = NULL};
+	int turn = 0;
+
 	place_scratch(z, z->scratch + (size_t)worker * run->per_worker, &s);
-	t.sum = s.sum;
 	if (micro->begin)
 		micro->begin();
 	for (int64_t piece = begin; piece < end; piece++) {
@@ -505,15 +544,18 @@ static void sum_pieces(void *arg, int64_t begin, int64_t end, int worker)
 		fill_places(z, first, chunk, s.to);
 		for (int last = m + run->part; m < last && m < tiles_of_filters; m++) {
 			t.w = z->filters + m * micro->groups * t.w_group;
+			t.shift = z->shift + m * micro->groups * GROUP;
 			for (int i = 0; i < count; i += micro->pixels) {
 				int here = count - i < micro->pixels ? count - i : micro->pixels;
 				t.in = z->picture + (image * z->image_bytes + (first + i) * z->step) * z->unit;
+				t.sum = s.sum[turn ^= 1];
 				micro->sum(&t);
-				for (int g = 0; g < micro->groups; g++)
-					finish_group(z, &s, image, m * micro->groups + g, s.to + i, here,
-					             s.sum + g * micro->pixels * GROUP);
+				/* The tile before is finished while the processor is still at this one's products. */
+				finish_tile(z, &s, &done);
+				done = (struct done){image, m * micro->groups, here, s.to + i, t.sum};
 			}
 		}
+		finish_tile(z, &s, &done); /* the table of places is the piece's */
 	}
 	if (micro->end)
 		micro->end();

@@ -22,6 +22,7 @@ struct phiz_quantized_tile {
 	int slabs;
 	const int8_t *w;   /* of the first group */
 	int64_t w_group;   /* bytes to the next */
+	const int32_t *shift; /* [groups][16]: where sums begin, for the input's zero */
 	int32_t *sum;      /* [groups][pixels][16] */
 };
 
@@ -29,7 +30,6 @@ struct phiz_quantized_tile {
 struct phiz_quantized_finish {
 	const int32_t *sum, *to; /* [count][16]; where the pixels go, from out and residual; -1: between rows */
 	int count;
-	const int32_t *shift;       /* [16]: what the input's zero adds to the sums */
 	const float *scale, *bias, *slope; /* [16]; slope may be NULL */
 	const uint8_t *residual;    /* or NULL */
 	float residual_scale, low;

@@ -37,10 +37,10 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 	const uint8_t *second = t->in + ROWS * t->step;
 	const int8_t *w = t->w;
 
-	_tile_zero(0);
-	_tile_zero(1);
-	_tile_zero(2);
-	_tile_zero(3);
+	_tile_loadd(0, t->shift, 0); /* the same row 16 times */
+	_tile_loadd(1, t->shift + PHIZ_FILTER_GROUP, 0);
+	_tile_loadd(2, t->shift, 0);
+	_tile_loadd(3, t->shift + PHIZ_FILTER_GROUP, 0);
 	for (int s = 0; s < t->slabs; s++, w += TILE_BYTES) {
 		const int32_t at = t->offset[s];
 		_tile_loadd(4, t->in + at, step);

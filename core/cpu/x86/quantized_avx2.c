@@ -15,7 +15,7 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 
 	UNROLL for (int p = 0; p < PIXELS; p++)
 		UNROLL for (int h = 0; h < HALVES; h++)
-			sum[p][h] = _mm256_setzero_si256();
+			sum[p][h] = _mm256_loadu_si256((const __m256i *)(const void *)(t->shift + 8 * h));
 	for (int s = 0; s < t->slabs; s++) {
 		const uint8_t *in = t->in + t->offset[s];
 		const int8_t *w = t->w + (int64_t)s * PHIZ_SLAB * PHIZ_FILTER_GROUP * 2;
@@ -47,8 +47,7 @@ static __m256i load_bytes(const uint8_t *p)
 static __m256i finish_half(const struct phiz_quantized_finish *f, int i, int h)
 {
 	__m256i sum = _mm256_loadu_si256((const __m256i *)(const void *)(f->sum + 16 * i + h));
-	__m256i shift = _mm256_loadu_si256((const __m256i *)(const void *)(f->shift + h));
-	__m256 t = _mm256_mul_ps(_mm256_loadu_ps(f->scale + h), _mm256_cvtepi32_ps(_mm256_add_epi32(sum, shift)));
+	__m256 t = _mm256_mul_ps(_mm256_loadu_ps(f->scale + h), _mm256_cvtepi32_ps(sum));
 
 	t = _mm256_add_ps(t, _mm256_loadu_ps(f->bias + h));
 	if (f->residual) {

@@ -9,7 +9,6 @@
 /* Each pixel is 16 sums, and 16 bytes. */
 static void finish(const struct phiz_quantized_finish *f)
 {
-	const __m512i shift = _mm512_loadu_si512(f->shift);
 	const __m512 scale = _mm512_loadu_ps(f->scale), bias = _mm512_loadu_ps(f->bias);
 	const __m512 slope = f->slope ? _mm512_loadu_ps(f->slope) : _mm512_setzero_ps();
 	const __m512 residual_scale = _mm512_set1_ps(f->residual_scale);
@@ -20,7 +19,7 @@ static void finish(const struct phiz_quantized_finish *f)
 		const int32_t to = f->to[i];
 		if (to < 0)
 			continue;
-		__m512i sum = _mm512_add_epi32(_mm512_loadu_si512(f->sum + 16 * i), shift);
+		__m512i sum = _mm512_loadu_si512(f->sum + 16 * i);
 		__m512 t = _mm512_add_ps(_mm512_mul_ps(scale, _mm512_cvtepi32_ps(sum)), bias);
 		if (f->residual) {
 			__m512i z = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(f->residual + to)));

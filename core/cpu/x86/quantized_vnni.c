@@ -13,7 +13,7 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 
 	UNROLL for (int p = 0; p < PIXELS; p++)
 		UNROLL for (int g = 0; g < GROUPS; g++)
-			sum[p][g] = _mm512_setzero_si512();
+			sum[p][g] = _mm512_loadu_si512(t->shift + g * PHIZ_FILTER_GROUP);
 	for (int s = 0; s < t->slabs; s++) {
 		const uint8_t *in = t->in + t->offset[s];
 		const int8_t *w = t->w + (int64_t)s * PHIZ_SLAB * PHIZ_FILTER_GROUP;
