@@ -3,12 +3,14 @@
 
 usage: bench_peer.py export FILE.onnx --net resnet18 --batch 1 --size 224       (needs torch and torchvision)
        bench_peer.py convert PEER FILE.onnx                                     (for ncnn and MNN)
-       bench_peer.py time PEER FORM --net N --mode infer|train --precision fp32|bf16 --batch B --size S --freeze F
+       bench_peer.py quantize FILE.onnx OUT.onnx                                (needs onnxruntime and onnx)
+       bench_peer.py time PEER FORM --net N --mode infer|train --precision fp32|bf16|int8 --batch B --size S --freeze F
                      --threads T --seconds S [--onnx FILE.onnx]
        bench_peer.py version PEER
 
 Peers and their forms: torch (nchw, nhwc, frozen; nhwc_malloc trains with memory that malloc keeps, as a planned arena
-would), onnxruntime, ncnn, mnn (default).
+would), onnxruntime, openvino, ncnn, mnn (default). For int8, onnxruntime and openvino run what ONNX Runtime's static
+quantisation makes of the network: 8 bits, scales per output channel, calibrated on made-up pictures.
 """
 import argparse
 import json
@@ -74,6 +76,18 @@ def onnxruntime_step(args):
     return lambda: session.run(None, {"x": x})
 
 
+def openvino_step(args):
+    import numpy
+    import openvino
+    core = openvino.Core()
+    settings = {"INFERENCE_NUM_THREADS": args.threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    if args.precision == "fp32":
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    request = core.compile_model(args.onnx, "CPU", settings).create_infer_request()
+    x = numpy.random.randn(args.batch, 3, args.size, args.size).astype("f")
+    return lambda: request.infer([x])
+
+
 def ncnn_step(args):
     import ncnn
     import numpy
@@ -107,7 +121,7 @@ def mnn_step(args):
     return lambda: net.forward(x).read()
 
 
-STEPS = {"torch": torch_step, "onnxruntime": onnxruntime_step, "ncnn": ncnn_step, "mnn": mnn_step}
+STEPS = {"torch": torch_step, "onnxruntime": onnxruntime_step, "openvino": openvino_step, "ncnn": ncnn_step, "mnn": mnn_step}
 
 
 def measure(args):
@@ -156,13 +170,34 @@ def convert(args):
     return {"file": made}
 
 
+def quantize(args):
+    import numpy
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+    dims = onnx.load(args.file).graph.input[0].type.tensor_type.shape.dim
+    shape, rng = [d.dim_value for d in dims], numpy.random.default_rng(1)
+
+    class MadeUp(CalibrationDataReader):
+        left = 8
+
+        def get_next(self):
+            self.left -= 1
+            return {"x": rng.standard_normal(shape, dtype="f")} if self.left >= 0 else None
+
+    quant_pre_process(args.file, args.out)
+    quantize_static(args.out, args.out, MadeUp(), quant_format=QuantFormat.QDQ, per_channel=True,
+                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+    return {"file": args.out}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     work = argparse.ArgumentParser(add_help=False)
     work.add_argument("--net", default="resnet18")
     work.add_argument("--mode", default="infer", choices=("infer", "train"))
-    work.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    work.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "int8"))
     work.add_argument("--batch", type=int, default=1)
     work.add_argument("--size", type=int, default=224)
     work.add_argument("--freeze", default="none", choices=FROZEN)
@@ -174,12 +209,15 @@ def main():
     one = commands.add_parser("convert")
     one.add_argument("peer", choices=("ncnn", "mnn"))
     one.add_argument("file")
+    one = commands.add_parser("quantize")
+    one.add_argument("file")
+    one.add_argument("out")
     one = commands.add_parser("time", parents=[work])
     one.add_argument("peer", choices=STEPS)
     one.add_argument("form")
     commands.add_parser("version").add_argument("peer", choices=STEPS)
     args = parser.parse_args()
-    commands = {"export": export, "convert": convert, "time": measure, "version": lambda a: version(a.peer)}
+    commands = {"export": export, "convert": convert, "quantize": quantize, "time": measure, "version": lambda a: version(a.peer)}
     print(json.dumps(commands[args.command](args)))
 
 

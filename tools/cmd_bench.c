@@ -12,6 +12,7 @@
 #include "core/base/rng.h"
 #include "core/base/thread.h"
 #include "core/cpu/peak.h"
+#include "deploy/calibrate.h"
 #include "tools/bench_steps.h"
 #include "tools/models.h"
 #include "tools/tools.h"
@@ -37,7 +38,7 @@ static const struct phiz_option options[] = {
 	            "of the square input in pixels (default: the model's)"),
 	PHIZ_OPTION(struct settings, "--classes", INT, classes, "N", 2, 1000000, "of a network without weights"),
 	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
-	            "fp32, or bf16: activations of 16 bits, where there are kernels for it"),
+	            "fp32; bf16: activations of 16 bits, where there are kernels for it; int8: on bytes (infer)"),
 	PHIZ_OPTION(struct settings, "--freeze", TEXT, freeze, "LIST", 0, 0,
 	            "with train: layers that do not train, as train.freeze of a recipe (\"all\", \"layer1, layer2\")"),
 	PHIZ_OPTION(struct settings, "--runs", INT, runs, "N", 1, MAX_RUNS, "timed runs at most (default 50)"),
@@ -118,6 +119,30 @@ static enum phiz_dtype precision_of(const struct settings *s)
 
 static enum phiz_status infer_step(struct work *w) { return phiz_plan_forward(w->plan); }
 
+/* Bytes, with ranges as a made-up picture gives them; a model that is on bytes stays as it is. */
+static enum phiz_status put_on_bytes(struct phiz_ctx *ctx, struct phiz_model *m)
+{
+	struct phiz_calibrator *calibrator = NULL;
+	struct phiz_image image;
+	struct phiz_rng rng;
+	int size = m->preproc.size;
+	enum phiz_status status = phiz_image_create(ctx, size, size, 3, &image);
+
+	if (status)
+		return status;
+	phiz_rng_init(&rng, 1, 0, 0, PHIZ_STREAM_TEST);
+	for (int i = 0; i < size * size * 3; i++)
+		image.data[i] = (uint8_t)phiz_rng_below(&rng, 256);
+	status = phiz_calibrator_begin(ctx, m, &calibrator);
+	if (!status)
+		status = phiz_calibrator_add(calibrator, &image);
+	if (!status)
+		status = phiz_calibrator_end(calibrator, PHIZ_CLIP_MAX, NULL, 0);
+	phiz_calibrator_free(&calibrator);
+	phiz_image_free(ctx, &image);
+	return status;
+}
+
 static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, const struct settings *s)
 {
 	struct phiz_plan_options o = {.backend = phiz_backend_cpu(), .batch = s->batch ? s->batch : 1, .height = s->size,
@@ -126,6 +151,8 @@ static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, 
 	struct phiz_plan_info info;
 	enum phiz_status status = phiz_model_optimize(m);
 
+	if (!status && !strcmp(s->precision, "int8"))
+		status = put_on_bytes(w->ctx, m);
 	if (!status)
 		status = phiz_plan_create(w->ctx, m->graph, &o, &w->plan);
 	if (status)
@@ -365,8 +392,10 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 
 	if (strcmp(s->mode, "train") != 0 && strcmp(s->mode, "infer") != 0)
 		return phiz_usage(&phiz_verb_bench, "--mode: want infer or train, got '%s'", s->mode);
-	if (strcmp(s->precision, "fp32") != 0 && strcmp(s->precision, "bf16") != 0)
-		return phiz_usage(&phiz_verb_bench, "--precision: want fp32 or bf16, got '%s'", s->precision);
+	if (strcmp(s->precision, "fp32") != 0 && strcmp(s->precision, "bf16") != 0 && strcmp(s->precision, "int8") != 0)
+		return phiz_usage(&phiz_verb_bench, "--precision: want fp32, bf16 or int8, got '%s'", s->precision);
+	if (!strcmp(s->precision, "int8") && !strcmp(s->mode, "train"))
+		return phiz_usage(&phiz_verb_bench, "--precision int8 is for --mode infer");
 	if (s->peak == (n_args > 0))
 		return phiz_usage(&phiz_verb_bench, s->peak ? "--peak takes no network" : "which model or network?");
 #ifndef PHIZ_HAVE_TRAIN

@@ -34,7 +34,7 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--clip", TEXT, clip, "HOW", 0, 0,
                 "range of activations for int8: mse (default), percentile or max"),
 	PHIZ_OPTION(struct settings, "--keep", TEXT, keep, "NAME,...", 0, 0,
-                "layers that stay fp32 with int8 (phiz info --layers names them)"),
+                "layers that stay fp32 with int8 (phiz bench --per-layer names them)"),
 	PHIZ_OPTION(struct settings, "--onnx", TEXT, onnx, "FILE.onnx", 0, 0,
                 "write an ONNX file of the trained model too"),
 	PHIZ_OPTION(struct settings, "--safetensors", TEXT, safetensors, "FILE", 0, 0,
