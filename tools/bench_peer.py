@@ -121,7 +121,8 @@ def mnn_step(args):
     return lambda: net.forward(x).read()
 
 
-STEPS = {"torch": torch_step, "onnxruntime": onnxruntime_step, "openvino": openvino_step, "ncnn": ncnn_step, "mnn": mnn_step}
+STEPS = {"torch": torch_step, "onnxruntime": onnxruntime_step, "openvino": openvino_step, "ncnn": ncnn_step,
+         "mnn": mnn_step}
 
 
 def measure(args):
@@ -217,7 +218,8 @@ def main():
     one.add_argument("form")
     commands.add_parser("version").add_argument("peer", choices=STEPS)
     args = parser.parse_args()
-    commands = {"export": export, "convert": convert, "quantize": quantize, "time": measure, "version": lambda a: version(a.peer)}
+    commands = {"export": export, "convert": convert, "quantize": quantize, "time": measure,
+                "version": lambda a: version(a.peer)}
     print(json.dumps(commands[args.command](args)))
 
 

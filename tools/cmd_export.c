@@ -32,7 +32,8 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--calibrate", TEXT, calibrate, "DIR", 0, 0,
                 "photos to prove the export on, and to measure activations for int8: a folder, or a folder per person"),
 	PHIZ_OPTION(struct settings, "--clip", TEXT, clip, "HOW", 0, 0,
-                "range of activations for int8: mse (default), percentile or max"),
+                "range of activations for int8: mse, percentile or max; auto (default): mse, where that is not proved "
+                "percentile"),
 	PHIZ_OPTION(struct settings, "--keep", TEXT, keep, "NAME,...", 0, 0,
                 "layers that stay fp32 with int8 (phiz bench --per-layer names them)"),
 	PHIZ_OPTION(struct settings, "--onnx", TEXT, onnx, "FILE.onnx", 0, 0,
@@ -178,6 +179,21 @@ static enum phiz_status write_proved(struct phiz_ctx *ctx, const struct settings
 	return status;
 }
 
+static enum phiz_status make(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_model *trained,
+                             enum phiz_precision precision, enum phiz_clipping clipping,
+                             struct phiz_export_proof *proof)
+{
+	struct phiz_model *exported = NULL;
+	enum phiz_status status = phiz_export_model(trained, precision, &exported);
+
+	if (!status && precision == PHIZ_PRECISION_INT8)
+		status = quantize(ctx, s, trained, clipping, exported);
+	if (!status)
+		status = write_proved(ctx, s, trained, exported, precision, proof);
+	phiz_model_free(&exported);
+	return status;
+}
+
 static enum phiz_status print_json(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_export_proof *p)
 {
 	struct phiz_bytes b;
@@ -212,27 +228,28 @@ extern const struct phiz_verb phiz_verb_export;
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	const struct settings *s = settings;
-	struct phiz_model *trained = NULL, *exported = NULL;
+	struct phiz_model *trained = NULL;
 	struct phiz_export_proof proof;
 	enum phiz_precision precision;
-	enum phiz_clipping clipping;
+	enum phiz_clipping clipping = PHIZ_CLIP_MSE;
+	bool choose = !strcmp(s->clip, "auto");
 
 	(void)n_args;
 	if (!s->output)
 		return phiz_usage(&phiz_verb_export, "-o FILE.phiz is missing");
 	if (!phiz_precision_parse(s->precision, &precision))
 		return phiz_usage(&phiz_verb_export, "--precision: want fp32, fp16, bf16 or int8, got '%s'", s->precision);
-	if (!phiz_clipping_parse(s->clip, &clipping))
-		return phiz_usage(&phiz_verb_export, "--clip: want mse, percentile or max, got '%s'", s->clip);
+	if (!choose && !phiz_clipping_parse(s->clip, &clipping))
+		return phiz_usage(&phiz_verb_export, "--clip: want auto, mse, percentile or max, got '%s'", s->clip);
 	if (s->keep && precision != PHIZ_PRECISION_INT8)
 		return phiz_usage(&phiz_verb_export, "--keep is for --precision int8");
 	enum phiz_status status = phiz_open_model(ctx, args[0], 0, 0, &trained);
 	if (!status)
-		status = phiz_export_model(trained, precision, &exported);
-	if (!status && precision == PHIZ_PRECISION_INT8)
-		status = quantize(ctx, s, trained, clipping, exported);
-	if (!status)
-		status = write_proved(ctx, s, trained, exported, precision, &proof);
+		status = make(ctx, s, trained, precision, clipping, &proof);
+	if (status == PHIZ_E_NUMERIC && choose && precision == PHIZ_PRECISION_INT8) {
+		phiz_log(ctx, PHIZ_LOG_INFO, "%s: trying --clip percentile", phiz_ctx_message(ctx));
+		status = make(ctx, s, trained, precision, PHIZ_CLIP_PERCENTILE, &proof);
+	}
 	if (!status && s->onnx)
 		status = phiz_onnx_write(ctx, trained, s->onnx);
 	if (!status && s->safetensors)
@@ -241,12 +258,11 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		status = print_json(ctx, s, &proof);
 	else if (!status)
 		print_text(s, &proof);
-	phiz_model_free(&exported);
 	phiz_model_free(&trained);
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }
 
-static const struct settings defaults = {.precision = "fp32", .clip = "mse"};
+static const struct settings defaults = {.precision = "fp32", .clip = "auto"};
 
 const struct phiz_verb phiz_verb_export = {
 	"export",

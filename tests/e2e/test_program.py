@@ -201,14 +201,27 @@ class Program(unittest.TestCase):
         self.assertFalse(os.path.exists(target + ".part"))
 
     def test_precisions(self):
-        for precision, share in (("fp16", 0.62), ("bf16", 0.62)):
+        for precision, share in (("fp16", 0.62), ("bf16", 0.62), ("int8", 0.45)):
             target = self.path(precision + ".phiz")
             phiz("export", self.run_dir, "-o", target, "--precision", precision, "--calibrate", self.people,
                  "--quiet")
             self.assertLess(os.path.getsize(target), share * os.path.getsize(self.model))
             a = json.loads(phiz("predict", self.model, self.photo(), "--json").stdout)
             b = json.loads(phiz("predict", target, self.photo(), "--json").stdout)
+            self.assertEqual(a["name"], b["name"])
             self.assertAlmostEqual(a["confidence"], b["confidence"], delta=0.05)
+
+    def test_int8_keeps_layers_and_says_how(self):
+        target = self.path("kept.phiz")
+        words = ["export", self.run_dir, "-o", target, "--precision", "int8", "--calibrate", self.people]
+        phiz(*words, "--keep", "conv1", "--clip", "percentile", "--quiet")
+        steps = json.loads(phiz("bench", target, "--per-layer", "--runs", "3", "--json").stdout)["per_layer"]
+        ops = {step["node"]: step["op"] for step in steps}
+        self.assertEqual(ops["conv1"], "conv2d")
+        self.assertIn("quantized_conv2d", ops.values())
+        self.assertIn("no layer", phiz(*words, "--keep", "conv77", status=1).stderr)
+        self.assertIn("--clip", phiz(*words, "--clip", "most", status=2).stderr)
+        phiz("export", self.run_dir, "-o", target, "--keep", "conv1", status=2)
 
     def test_synth_is_the_same_for_any_threads(self):
         for threads in ("1", "2"):

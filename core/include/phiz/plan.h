@@ -139,8 +139,8 @@ struct phiz_quantize_options {
 };
 /* The graph (with f32 parameters, folded and fused) on bytes, in a new graph: conv2d with prelu, max_pool2d,
  * global_avg_pool and linear become their quantised operators where the ranges of what they read and write are known;
- * activations per value; filters per output channel, symmetric, with the step that costs the output least by the input's
- * squares, and the shift that rounding them brings taken off the bias. Inputs and outputs stay f32. */
+ * activations per value; filters per output channel, symmetric, with the step that costs the output least by the
+ * input's squares, and the shift that rounding them brings taken off the bias. Inputs and outputs stay f32. */
 PHIZ_API enum phiz_status phiz_pass_quantize(const struct phiz_graph *graph,
                                              const struct phiz_quantize_options *options, struct phiz_graph **out);
 
