@@ -421,6 +421,7 @@ const struct phiz_verb phiz_verb_bench = {
 	"bytes (\"memory\") need at the measured peak, whichever is longer, over the time taken.\n"
 	"What lies in the caches moves faster than memory, so that small steps may come out\n"
 	"above 100 %; so may convolutions, whose FLOPs are counted as plain sums also where\n"
-	"Winograd's algorithm needs fewer. The last two rows are the sum of the steps, and the whole run.",
+	"Winograd's algorithm needs fewer, and int8, which is held to the peak of fp32. The last\n"
+	"two rows are the sum of the steps, and the whole run.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 0, 1, run,
 };
