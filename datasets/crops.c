@@ -165,7 +165,8 @@ enum phiz_status phiz_crops_face(struct phiz_ctx *ctx, const struct phiz_align *
 		for (int k = 0; k < 2; k++)
 			from[i][k] = from[0][k] + (k == i - 1 ? b[2 + k] : 0);
 	enum phiz_status status = phiz_align_point(ctx, align, photo, (const float(*)[2])from, to, 3);
-	if (!status)
+	memset(crop->landmark, 0, sizeof crop->landmark);
+	if (!status && phiz_face_has_landmarks(photo))
 		status = phiz_align_point(ctx, align, photo, photo->landmark, crop->landmark, PHIZ_LANDMARKS);
 	for (int k = 0; k < 2 && !status; k++) {
 		double dx = (double)to[1 + k][0] - (double)to[0][0], dy = (double)to[1 + k][1] - (double)to[0][1];

@@ -160,17 +160,6 @@ static enum phiz_status make_room(struct phiz_recognizer *r, size_t n)
 	return status ? status : phiz_grow(r->ctx, &r->logits, &r->logits_capacity, floats, sizeof *r->logits);
 }
 
-static bool has_landmarks(const struct phiz_face *face)
-{
-	static const struct phiz_face none;
-
-	for (int i = 0; i < PHIZ_LANDMARKS; i++)
-		for (int k = 0; k < 2; k++)
-			if (face->landmark[i][k] < none.landmark[i][k] || face->landmark[i][k] > none.landmark[i][k])
-				return true;
-	return false;
-}
-
 /* Cuts the faces of r->faces out into r->found. */
 static enum phiz_status cut_faces(struct phiz_recognizer *r, const struct phiz_image *image)
 {
@@ -179,7 +168,7 @@ static enum phiz_status cut_faces(struct phiz_recognizer *r, const struct phiz_i
 	for (int i = 0; i < r->faces.n && !status; i++) {
 		struct phiz_face *face = &r->faces.face[i];
 		struct phiz_found *f = &r->found[r->n];
-		if (r->align.kind == PHIZ_ALIGN_ARCFACE && !has_landmarks(face))
+		if (r->align.kind == PHIZ_ALIGN_ARCFACE && !phiz_face_has_landmarks(face))
 			return phiz_fail(r->ctx, PHIZ_E_UNSUPPORTED, "the recogniser aligns faces by landmarks, and this detector "
 			                 "finds none: take another detector, such as yunet");
 		if (r->refiner)

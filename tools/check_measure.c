@@ -55,15 +55,6 @@ static float side_of(const struct phiz_face *face)
 	return face->box[2] > 0 && face->box[3] > 0 ? sqrtf(face->box[2] * face->box[3]) : 0;
 }
 
-static bool has_landmarks(const struct phiz_face *f)
-{
-	for (int i = 1; i < PHIZ_LANDMARKS; i++)
-		if (f->landmark[i][0] < f->landmark[0][0] || f->landmark[i][0] > f->landmark[0][0] ||
-		    f->landmark[i][1] < f->landmark[0][1] || f->landmark[i][1] > f->landmark[0][1])
-			return true;
-	return false;
-}
-
 /* The largest face is the one that is meant. Weak ones are none, and so are those that are much weaker than the best:
  * detectors see faces in folds of cloth and crowds, but never as surely as the real one beside them. */
 static const struct phiz_face *choose_face(const struct check *check, struct phiz_photo *p,
@@ -140,7 +131,7 @@ static enum phiz_status measure_image(struct sweep *s, struct worker *w, size_t 
 	p->measured = true;
 	if (!p->looked)
 		return phiz_quality_crop(w->fork, image, &p->quality);
-	if (p->faces && has_landmarks(&p->face) && !phiz_quality_face(w->fork, image, &p->face, &p->quality))
+	if (p->faces && phiz_face_has_landmarks(&p->face) && !phiz_quality_face(w->fork, image, &p->face, &p->quality))
 		return PHIZ_OK;
 	memset(&p->quality, 0, sizeof(p->quality));
 	p->measured = false;

@@ -225,11 +225,6 @@ void extract_workers_close(struct extract *e)
 
 /* --- One face. --- */
 
-static bool has_landmarks(const struct phiz_face *f)
-{
-	return f->landmark[1][0] > f->landmark[0][0] || f->landmark[0][1] > 0 || f->landmark[2][0] > 0;
-}
-
 /* Without landmarks: of the box. */
 static enum phiz_status measure(struct extract_worker *w, const struct phiz_image *image, const struct phiz_face *face,
                                 struct phiz_quality *q)
@@ -238,7 +233,7 @@ static enum phiz_status measure(struct extract_worker *w, const struct phiz_imag
 	struct phiz_image crop;
 	enum phiz_status status;
 
-	if (has_landmarks(face))
+	if (phiz_face_has_landmarks(face))
 		return phiz_quality_face(w->ctx, image, face, q);
 	status = phiz_align_crop(w->ctx, &box, image, face, &crop);
 	if (status)
@@ -286,7 +281,7 @@ static enum phiz_status judge(struct extract *e, struct extract_worker *w, const
 	double side = (double)(f->box[2] < f->box[3] ? f->box[2] : f->box[3]);
 	enum phiz_status status;
 
-	if (e->settings.align.kind == PHIZ_ALIGN_ARCFACE && !has_landmarks(f))
+	if (e->settings.align.kind == PHIZ_ALIGN_ARCFACE && !phiz_face_has_landmarks(f))
 		return phiz_fail(w->ctx, PHIZ_E_UNSUPPORTED,
 		                 "--align arcface wants landmarks, and this detector finds none: take --align box, or another "
 		                 "detector");

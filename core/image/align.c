@@ -55,6 +55,17 @@ void phiz_align_template(int size, float point[PHIZ_LANDMARKS][2])
 			point[i][k] = (float)(at[i][k] * size / TEMPLATE_SIZE);
 }
 
+bool phiz_face_has_landmarks(const struct phiz_face *face)
+{
+	const float(*p)[2] = face->landmark;
+
+	for (int i = 1; i < PHIZ_LANDMARKS; i++)
+		for (int k = 0; k < 2; k++)
+			if (p[i][k] < p[0][k] || p[i][k] > p[0][k])
+				return true;
+	return false;
+}
+
 /* With the points as complex numbers around their means, the best rotation and scale is
  * s = sum(conj(from) to) / sum(|from|^2). */
 bool phiz_align_similarity(const float from[][2], const float to[][2], int n, double m[6])

@@ -160,6 +160,18 @@ static void test_landmarks(void **state)
 	assert_ok(ctx, phiz_crops_face(ctx, &facenet, &c.face, &in));
 	test_close_f32("box", in.box, (const float[]){10, 10, 80, 80}, 4, 1e-4, 0);
 	assert_true(in.score == c.face.score);
+	/* Of a detector that knows no points: none in the crop either, wherever that lies in the photo. */
+	memset(c.face.landmark, 0, sizeof c.face.landmark);
+	c.fate = PHIZ_CROP_KEPT;
+	assert_ok(ctx, phiz_crops_face(ctx, &facenet, &c.face, &in));
+	assert_false(phiz_face_has_landmarks(&in));
+	test_close_f32("box", in.box, (const float[]){10, 10, 80, 80}, 4, 1e-4, 0);
+	assert_ok(ctx, phiz_crops_add(ctx, &crops, &c));
+	phiz_bytes_init(&text, ctx);
+	assert_ok(ctx, phiz_crops_landmarks(ctx, &crops, &facenet, &text));
+	assert_non_null(strstr(text.data, ",0.00,0.00,0.00,0.00,0.00,0.00,0.00,0.00,0.00,0.00,10.00,10.00,80.00,80.00,"));
+	phiz_bytes_free(&text);
+	phiz_crops_free(ctx, &crops);
 	c.face.box[2] = 0;
 	assert_fails(ctx, PHIZ_E_ARG, phiz_crops_face(ctx, &facenet, &c.face, &in));
 	test_ctx_done(&ctx);

@@ -16,9 +16,12 @@ struct phiz_face {
 	float box[4]; /* x, y of the upper left corner, width, height; may reach outside of the image */
 	float score;  /* of the detector, 0..1 */
 	/* x, y of: the eye on the left of the picture, the eye on the right, tip of the nose, left and right corner of the
-	 * mouth (left and right as seen in the picture) */
+	 * mouth (left and right as seen in the picture). Five times the same, as a rule zeros: none are known */
 	float landmark[PHIZ_LANDMARKS][2];
 };
+
+/* Are the face's landmarks known? */
+PHIZ_API bool phiz_face_has_landmarks(const struct phiz_face *face);
 
 enum phiz_align_kind {
 	PHIZ_ALIGN_NONE,    /* the photo is the crop already */
