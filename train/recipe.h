@@ -72,6 +72,7 @@ struct phiz_recipe {
 		int64_t embedding;
 		bool embedding_bn;
 		double margin; /* -1: the paper's */
+		double margin_epochs;
 		double scale;
 		int mining; /* enum phiz_mining */
 		double center, center_rate;

@@ -200,6 +200,8 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	FLOAT(loss, margin, -1, 2, "-1",
 	      "arcface: angle in radians; cosface: cosine; triplet: squared distance; -1: as in the papers, 0.5, 0.35, "
 	      "0.2"),
+	FLOAT(loss, margin_epochs, 0, 100000, "0",
+	      "arcface, cosface: epochs (also 0.5) over which the margin grows from 0, step by step"),
 	FLOAT(loss, scale, 0.001, 10000, "64", "arcface, cosface: what cosines are multiplied by"),
 	CHOICE(loss, mining, minings, "semi_hard",
 	       "triplet: all: every triplet of the batch that violates the margin; semi_hard: each pair with the nearest "

@@ -131,6 +131,14 @@ static double count_correct(const struct phiz_session *s, const struct phiz_batc
 	return labelled > 0 ? correct * batch->n / labelled : 0;
 }
 
+/* How much of the margin there is at batch `index` of the epoch. */
+static double margin_share(const struct phiz_session *s, int64_t index)
+{
+	double done = (double)s->state.epoch + (double)index / (double)s->train.batches;
+
+	return done < s->recipe->loss.margin_epochs ? done / s->recipe->loss.margin_epochs : 1;
+}
+
 static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64_t index, bool first)
 {
 	struct phiz_batch batch;
@@ -145,6 +153,7 @@ static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64
 	memcpy(s->step_samples + s->n_step_samples, batch.samples, (size_t)batch.n * sizeof *batch.samples);
 	s->n_step_samples += (size_t)batch.n;
 	set_teacher(s, &batch);
+	phiz_trainnet_set_margin(s->net, margin_share(s, index));
 	status = phiz_trainnet_forward(s->net, batch.n, batch.labels, batch.labels_b, batch.lambda, draw, &loss, &logits);
 	if (status)
 		return status;

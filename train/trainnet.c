@@ -193,11 +193,14 @@ static enum phiz_status add_margin(struct phiz_trainnet *net, int embedding, int
 {
 	const struct phiz_trainnet_options *o = &net->options;
 	struct phiz_attr_arg attr[] = {{"scale", o->scale}, {"angle", 0}, {"cosine", 0}};
-	int input[PHIZ_MARGIN_INPUTS] = {embedding, PHIZ_NONE, net->labels}, output[PHIZ_MAX_OUTPUTS];
+	int input[PHIZ_MARGIN_INPUTS] = {embedding, PHIZ_NONE, net->labels, PHIZ_NONE}, output[PHIZ_MAX_OUTPUTS];
+	struct phiz_shape one = phiz_shape_1d(1);
 	enum phiz_status status;
 
 	attr[o->loss == PHIZ_LOSS_ARCFACE ? 1 : 2].value = o->margin;
 	status = phiz_graph_param(net->head, PHIZ_LOSS_WEIGHT, o->loss_weight, &input[PHIZ_MARGIN_WEIGHT]);
+	if (!status)
+		status = phiz_graph_input(net->head, "train/margin_share", PHIZ_F32, &one, &input[PHIZ_MARGIN_SHARE]);
 	if (!status)
 		status = phiz_graph_add(net->head, &phiz_op_margin_linear, "train/logits", input, PHIZ_MARGIN_INPUTS, attr, 3,
 		                        output);
@@ -343,6 +346,7 @@ static void find_values(struct phiz_trainnet *net, char *const *feature_name)
 	net->labels_b = phiz_graph_find_value(net->head, "train/labels_b");
 	net->lambda = phiz_graph_find_value(net->head, "train/lambda");
 	net->teacher = phiz_graph_find_value(net->head, "train/teacher");
+	net->margin_share = phiz_graph_find_value(net->head, "train/margin_share");
 	net->output = phiz_graph_output_at(net->head, 0);
 	net->loss = phiz_graph_output_at(net->head, 1);
 	net->logits = net->options.loss == PHIZ_LOSS_CROSS_ENTROPY   ? net->output
@@ -485,6 +489,7 @@ enum phiz_status phiz_trainnet_create(struct phiz_model *model, const struct phi
 		return PHIZ_E_NOMEM;
 	net->ctx = model->ctx;
 	net->options = *options;
+	net->share = 1;
 	status = build(net, model);
 	net->options.class_weight = NULL; /* it was copied */
 	if (status)
@@ -551,6 +556,11 @@ enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *
 	return status;
 }
 
+void phiz_trainnet_set_margin(struct phiz_trainnet *net, double share)
+{
+	net->share = share;
+}
+
 float *phiz_trainnet_teacher(struct phiz_trainnet *net)
 {
 	return net->teacher == PHIZ_NONE ? NULL : phiz_plan_tensor(net->train_plan, net->teacher)->data;
@@ -565,6 +575,12 @@ enum phiz_status phiz_trainnet_forward(struct phiz_trainnet *net, int n, const i
 
 	if (net->labels != PHIZ_NONE)
 		memcpy(phiz_plan_tensor(plan, net->labels)->data, labels, (size_t)n * sizeof *labels);
+	if (net->margin_share != PHIZ_NONE) {
+		float *share = phiz_plan_tensor(plan, net->margin_share)->data;
+
+		for (i = 0; i < n; i++)
+			share[i] = (float)net->share;
+	}
 	if (net->options.mixup) {
 		float *mix = phiz_plan_tensor(plan, net->lambda)->data;
 

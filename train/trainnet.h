@@ -22,7 +22,7 @@ struct phiz_trainnet_options {
 	bool mixup;               /* the loss has labels_b and lambda */
 	/* An embedder's losses; enum phiz_loss_kind. The tensors are borrowed and trained. */
 	int loss;
-	double scale, margin;
+	double scale, margin;            /* the margin of triplets, or arcface's and cosface's when it is full */
 	struct phiz_tensor *loss_weight; /* arcface, cosface: [people, D], parameter "loss.weight" */
 	int mining;                      /* triplet: enum phiz_mining */
 	struct phiz_tensor *loss_center; /* [people, D], state "loss.center"; NULL: no centre loss */
@@ -54,7 +54,8 @@ struct phiz_trainnet {
 	int n_terms;
 	/* Values of head; PHIZ_NONE where there is none. output: logits or embedding; logits: a class for each
 	 * person. */
-	int output, labels, labels_b, lambda, teacher, logits, loss;
+	int output, labels, labels_b, lambda, teacher, logits, loss, margin_share;
+	double share; /* of the margin */
 };
 
 /* Cuts the model's graph as its `trainable` and `frozen` marks say. The model's tensors are borrowed: it must outlive
@@ -69,6 +70,8 @@ enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n,
 /* Computes the features of n photos [n, 3, size, size] (n up to the larger batch) into features[k]. */
 enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features);
 
+/* arcface, cosface: how much of the margin there is from the next pass on, 0 to 1. At first: 1. */
+void phiz_trainnet_set_margin(struct phiz_trainnet *net, double share);
 /* Where the teacher's embeddings of n photos [n, D] are written after begin(net, false, ...), or NULL: no teacher. */
 float *phiz_trainnet_teacher(struct phiz_trainnet *net);
 /* After begin(net, false, ...) and with the features written: one forward pass in training mode. labels_b and lambda

@@ -104,6 +104,13 @@ static void xnorm_pieces(void *arg, int64_t begin, int64_t end, int worker)
 		run->xnorm[n] = norm(run->x + n * run->dims, run->dims);
 }
 
+static double share_of(const struct margin_run *run, int64_t n)
+{
+	const float *share = phiz_in(run->call, PHIZ_MARGIN_SHARE);
+
+	return share ? (double)share[n] : 1;
+}
+
 /* The label's class anew, in double: near 1 the margin makes much of a little. */
 static void put_label(const struct margin_run *run, int64_t n, int64_t c)
 {
@@ -111,7 +118,7 @@ static void put_label(const struct margin_run *run, int64_t n, int64_t c)
 	double cosine = dot(run->x + n * run->dims, run->w + c * run->dims, run->dims) /
 	                ((double)run->xnorm[n] * (double)run->wnorm[c]);
 
-	y[n * run->classes + c] = (float)(run->scale * phiz_margin_apply(run->call, cosine));
+	y[n * run->classes + c] = (float)(run->scale * phiz_margin_apply(run->call, share_of(run, n), cosine));
 	if (run->cosine)
 		run->cosine[n * run->classes + c] = (float)cosine;
 }
@@ -179,7 +186,8 @@ static void before_pieces(void *arg, int64_t begin, int64_t end, int worker)
 		run->row_sum[n] += run->scale * dot(dy, cosine, run->width);
 		if (label < 0 || label >= run->width)
 			continue;
-		double e = run->scale * (double)dy[label], slope = phiz_margin_slope(run->call, (double)cosine[label]);
+		double e = run->scale * (double)dy[label];
+		double slope = phiz_margin_slope(run->call, share_of(run, n), (double)cosine[label]);
 		f[label] = (float)(e * slope / ((double)run->xnorm[n] * (double)wnorm[label]));
 		run->row_sum[n] += e * (slope - 1) * (double)cosine[label];
 	}

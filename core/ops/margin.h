@@ -41,23 +41,23 @@ static inline int64_t phiz_margin_class(const struct phiz_call *call, int64_t n)
 	return call->training && label ? label[n] : -1;
 }
 
-/* phi(c) - m2 */
-static inline double phiz_margin_apply(const struct phiz_call *call, double c)
+/* phi(c) - m2, with this share of both margins. */
+static inline double phiz_margin_apply(const struct phiz_call *call, double share, double c)
 {
-	double angle = call->node->attr[PHIZ_MARGIN_ANGLE].f, square = 1 - c * c;
+	double angle = share * call->node->attr[PHIZ_MARGIN_ANGLE].f, square = 1 - c * c;
 	double phi = c;
 
 	if (c > cos(PHIZ_MARGIN_PI - angle))
 		phi = c * cos(angle) - sqrt(square > 0 ? square : 0) * sin(angle);
 	else
 		phi = c - angle * sin(PHIZ_MARGIN_PI - angle);
-	return phi - call->node->attr[PHIZ_MARGIN_COSINE].f;
+	return phi - share * call->node->attr[PHIZ_MARGIN_COSINE].f;
 }
 
 /* phi'(c) */
-static inline double phiz_margin_slope(const struct phiz_call *call, double c)
+static inline double phiz_margin_slope(const struct phiz_call *call, double share, double c)
 {
-	double angle = call->node->attr[PHIZ_MARGIN_ANGLE].f, square = 1 - c * c;
+	double angle = share * call->node->attr[PHIZ_MARGIN_ANGLE].f, square = 1 - c * c;
 	double sine = sqrt(square > 0 ? square : 0);
 
 	return c > cos(PHIZ_MARGIN_PI - angle)

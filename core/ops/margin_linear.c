@@ -1,6 +1,7 @@
 /* margin_linear: u = x_n / |x_n|, v = w_c / |w_c|, c = u.v; y = s c, and for the label's class, when training,
  *   y = s (phi(c) - m2), phi(c) = cos(acos c + m1) = c cos m1 - sqrt(1 - c^2) sin m1   where c > cos(pi - m1),
  *   phi(c) = c - m1 sin(pi - m1) else.
+ * m1 and m2 are the node's times the sample's share, if it is given.
  * With e[n,c] = dy s phi'(c), phi' = 1 but for the label's class (cos m1 + c sin m1 / sqrt(1 - c^2) there):
  *   dx_n = (sum_c e[n,c] v_c - u_n sum_c e[n,c] c[n,c]) / |x_n|, dw_c alike. Sums in double. Saved: c, |x_n|, |w_c|. */
 #include "core/ops/margin.h"
@@ -16,6 +17,13 @@ static double row_norm(const real *x, int64_t n)
 		sum += (double)x[i] * x[i];
 	sum = sqrt(sum);
 	return sum < PHIZ_MARGIN_EPS ? PHIZ_MARGIN_EPS : sum;
+}
+
+static double share_of(const struct phiz_call *call, int64_t n)
+{
+	const real *share = phiz_in(call, PHIZ_MARGIN_SHARE);
+
+	return share ? (double)share[n] : 1;
 }
 
 enum phiz_status REF(phiz_margin_linear_forward)(struct phiz_call *call)
@@ -46,7 +54,9 @@ enum phiz_status REF(phiz_margin_linear_forward)(struct phiz_call *call)
 			dot /= length * (double)(input_norm ? input_norm[n] : (real)row_norm(x + n * dims, dims));
 			if (saved_cos)
 				saved_cos[n * classes + c] = (real)dot;
-			y[n * classes + c] = (real)(scale * (phiz_margin_class(call, n) == c ? phiz_margin_apply(call, dot) : dot));
+			if (phiz_margin_class(call, n) == c)
+				dot = phiz_margin_apply(call, share_of(call, n), dot);
+			y[n * classes + c] = (real)(scale * dot);
 		}
 	}
 	return PHIZ_OK;
@@ -59,7 +69,7 @@ static double before_margin(const struct phiz_call *call, int64_t n, int64_t c)
 	const real *dy = call->dout[0].data, *cosine = call->saved[PHIZ_MARGIN_SAVED_COS].data;
 	double e = (double)dy[at] * call->node->attr[PHIZ_MARGIN_SCALE].f;
 
-	return phiz_margin_class(call, n) == c ? e * phiz_margin_slope(call, (double)cosine[at]) : e;
+	return phiz_margin_class(call, n) == c ? e * phiz_margin_slope(call, share_of(call, n), (double)cosine[at]) : e;
 }
 
 /* The gradient of one row `own` of length |own| beside the rows `other`: e and cos of (own, k) lie `step` apart. */
@@ -136,6 +146,8 @@ static enum phiz_status infer(struct phiz_ctx *ctx, const struct phiz_node *node
 		if (status == PHIZ_OK)
 			status = phiz_rule_shape(ctx, node, in, PHIZ_MARGIN_LABELS, &shape);
 	}
+	if (status == PHIZ_OK)
+		status = phiz_rule_vector(ctx, node, in, PHIZ_MARGIN_SHARE, x->dim[0]);
 	if (status != PHIZ_OK)
 		return status;
 	shape = phiz_shape_2d(x->dim[0], w->dim[0]);
@@ -158,7 +170,7 @@ static int saved(const struct phiz_node *node, const struct phiz_type *in, const
 static void reads(const struct phiz_node *node, unsigned want, unsigned *in_mask, unsigned *out_mask)
 {
 	(void)node;
-	*in_mask = want ? 1u << PHIZ_MARGIN_INPUT | 1u << PHIZ_MARGIN_WEIGHT | 1u << PHIZ_MARGIN_LABELS : 0;
+	*in_mask = want ? (1u << PHIZ_MARGIN_INPUTS) - 1 : 0;
 	*out_mask = 0;
 }
 
@@ -170,7 +182,7 @@ static void cost(const struct phiz_node *node, const struct phiz_type *in, const
 	phiz_cost_fill(node, in, out, flops, 2 * flops, c);
 }
 
-static const char *const input_names[] = {"input", "weight", "labels"};
+static const char *const input_names[] = {"input", "weight", "labels", "share"};
 static const struct phiz_attr_desc attrs[] = {
 	[PHIZ_MARGIN_SCALE] = {"scale", PHIZ_ATTR_FLOAT, 64, 1e-3, 1e4},
 	[PHIZ_MARGIN_ANGLE] = {"angle", PHIZ_ATTR_FLOAT, 0, 0, 1.5},

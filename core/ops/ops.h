@@ -95,14 +95,14 @@ enum { PHIZ_LRN_SIZE, PHIZ_LRN_ALPHA, PHIZ_LRN_BETA, PHIZ_LRN_K, PHIZ_LRN_ATTRS 
 enum { PHIZ_CE_LOGITS, PHIZ_CE_LABELS, PHIZ_CE_WEIGHT, PHIZ_CE_LABELS_B, PHIZ_CE_LAMBDA, PHIZ_CE_INPUTS };
 enum { PHIZ_CE_SMOOTHING, PHIZ_CE_ALLOW_NONE, PHIZ_CE_ATTRS };
 
-/* margin_linear: input [N,D], weight [C,D], labels I32 [N] or absent -> logits [N,C], scale * cos(theta), theta
- * the angle between the input's and the weight's row. Training, and class c is the sample's label:
- * scale * (cos(theta + angle) - cosine), which is ArcFace (Deng et al. 2019: scale 64, angle 0.5) and CosFace
+/* margin_linear: input [N,D], weight [C,D], labels I32 [N] or absent, share [N] or absent -> logits [N,C],
+ * scale * cos(theta), theta the angle between the input's and the weight's row. Training, and class c is the sample's
+ * label: scale * (cos(theta + angle) - cosine), which is ArcFace (Deng et al. 2019: scale 64, angle 0.5) and CosFace
  * (Wang et al. 2018: cosine 0.35). Where theta + angle > pi, cos(theta) - angle * sin(pi - angle) stands for
- * cos(theta + angle), as in insightface, so that the logit still falls as theta grows. Labels as in
- * softmax_cross_entropy. saved: cos(theta) [N,C], norms of the
- * input's rows [N], of the weight's [C]. */
-enum { PHIZ_MARGIN_INPUT, PHIZ_MARGIN_WEIGHT, PHIZ_MARGIN_LABELS, PHIZ_MARGIN_INPUTS };
+ * cos(theta + angle), as in insightface, so that the logit still falls as theta grows. angle and cosine count times the
+ * sample's share, 0 to 1, with which a margin grows as training goes on; it gets no gradient. Labels as in
+ * softmax_cross_entropy. saved: cos(theta) [N,C], norms of the input's rows [N], of the weight's [C]. */
+enum { PHIZ_MARGIN_INPUT, PHIZ_MARGIN_WEIGHT, PHIZ_MARGIN_LABELS, PHIZ_MARGIN_SHARE, PHIZ_MARGIN_INPUTS };
 enum { PHIZ_MARGIN_SCALE, PHIZ_MARGIN_ANGLE, PHIZ_MARGIN_COSINE, PHIZ_MARGIN_ATTRS };
 
 /* triplet_loss: input [N,D], labels I32 [N] -> loss []: with d squared distances of the L2-normalised rows, the mean of

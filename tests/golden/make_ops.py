@@ -4,8 +4,7 @@ tests/golden/test_ops.c.
 
 Everything is computed in double from values that float holds exactly. The metadata has a text per case, such as
 "conv2d training=1 stride_h=2", and the tensors are CASE.inI (f32, i32: labels, u8, i8), CASE.out, CASE.dout (f32),
-CASE.dinI, CASE.afterI (running statistics after a training step); f64 unless said. Made with PyTorch 2.15,
-quantized.safetensors (the cases on bytes) with 1.13.
+CASE.dinI, CASE.afterI (running statistics after a training step); f64 unless said. Made with PyTorch 1.13.
 """
 import json, os, struct
 import numpy as np, torch, torch.nn.functional as F
@@ -210,13 +209,14 @@ case("ce_none", "softmax_cross_entropy allow_none=1", [values(2, 3), torch.tenso
      lambda x, y: x.sum() * 0, [0])
 
 
-def margin_logits(x, w, y, scale, angle, cosine):
-    """ArcFace's and CosFace's logits as insightface has them (easy_margin off)."""
+def margin_logits(x, w, y, scale, angle, cosine, share=1):
+    """ArcFace's and CosFace's logits as insightface has them (easy_margin off); share: of the margins, [N, 1]."""
     cos = F.normalize(x) @ F.normalize(w).T
     if y is None:
         return scale * cos
+    angle, cosine = share * torch.tensor(angle, dtype=cos.dtype), share * cosine
     theta_plus = torch.cos(torch.acos(cos) + angle)
-    kept = torch.where(cos > np.cos(np.pi - angle), theta_plus, cos - np.sin(np.pi - angle) * angle) - cosine
+    kept = torch.where(cos > torch.cos(np.pi - angle), theta_plus, cos - torch.sin(np.pi - angle) * angle) - cosine
     own = torch.zeros_like(cos, dtype=torch.bool)
     for i, label in enumerate(y):
         if label >= 0:
@@ -239,7 +239,10 @@ LABELS = [0, 3, 1, -1, 2, 3]
 margin("arcface", "", LABELS, 64, 0.5, 0)
 margin("arcface_opposite", "", LABELS, 8, 0.5, 0, opposite=True)
 margin("cosface", "", LABELS, 64, 0, 0.35)
-margin("margin_both", "", LABELS, 30, 0.25, 0.125)
+# A margin that grows: each sample with its share, from none to all.
+case("margin_both", "margin_linear scale=30 angle=0.25 cosine=0.125 training=1",
+     [values(6, 5), values(4, 5), torch.tensor(LABELS), torch.tensor([0, 0.25, 0.5, 0.75, 1, 0.125]).double()],
+     lambda x, w, y, share: margin_logits(x, w, y, 30, 0.25, 0.125, share[:, None]), [0, 1])
 margin("margin_none", "", None, 16, 0.5, 0)
 margin("margin_inference", "", LABELS, 16, 0.5, 0, training=False)
 

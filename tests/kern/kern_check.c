@@ -246,8 +246,9 @@ static void check_workspace(const struct check *k, bool backward)
 
 		if (!k->kernel->workspace || first->dim[0] < 2 || c.node.op->input_names[i][0] == 'w')
 			continue;
-		bool labels = strcmp(c.node.op->input_names[i], "labels") == 0;
-		if ((labels || c.in[i].shape.ndim == first->ndim) && c.in[i].shape.dim[0] == first->dim[0])
+		const char *name = c.node.op->input_names[i];
+		bool of_samples = strcmp(name, "labels") == 0 || strcmp(name, "share") == 0;
+		if ((of_samples || c.in[i].shape.ndim == first->ndim) && c.in[i].shape.dim[0] == first->dim[0])
 			c.in[i].shape.dim[0]--;
 	}
 	if (!k->kernel->workspace || c.node.op == &phiz_op_softmax_cross_entropy)

@@ -225,7 +225,7 @@ static void make_tensor(struct op_run *r, struct phiz_tensor *t, const struct ph
 static bool is_parameter(const char *name)
 {
 	return strcmp(name, "weight") == 0 || strcmp(name, "bias") == 0 || strncmp(name, "running_", 8) == 0 ||
-	       strcmp(name, "class_weight") == 0 || strcmp(name, "lambda") == 0;
+	       strcmp(name, "class_weight") == 0 || strcmp(name, "lambda") == 0 || strcmp(name, "share") == 0;
 }
 
 static void widen(enum op_wide wide, struct phiz_type *in, int n_inputs, struct phiz_type *out)
@@ -375,7 +375,7 @@ void op_run_fill(struct op_run *r, uint64_t seed)
 			fill_quantized(call, i, &rng);
 		else if (strcmp(name, "running_var") == 0 || strcmp(name, "class_weight") == 0)
 			fill_uniform(&call->in[i], &rng, 0.3, 2);
-		else if (strcmp(name, "lambda") == 0)
+		else if (strcmp(name, "lambda") == 0 || strcmp(name, "share") == 0)
 			fill_uniform(&call->in[i], &rng, 0, 1);
 		else
 			op_fill_normal(&call->in[i], &rng);

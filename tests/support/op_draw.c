@@ -281,6 +281,8 @@ static void draw_margin_linear(struct draw *d)
 	real_input(d, PHIZ_MARGIN_WEIGHT, phiz_shape_2d(classes, dims));
 	if (phiz_rng_below(d->rng, 4) != 0)
 		op_case_input(d->c, PHIZ_MARGIN_LABELS, PHIZ_I32, phiz_shape_1d(n));
+	if (coin(d))
+		real_input(d, PHIZ_MARGIN_SHARE, phiz_shape_1d(n));
 	op_case_attr(d->c, "scale", coin(d) ? 64 : 2);
 	op_case_attr(d->c, coin(d) ? "angle" : "cosine", coin(d) ? 0.5 : 0.25);
 	d->c->training = phiz_rng_below(d->rng, 4) != 0;

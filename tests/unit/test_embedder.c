@@ -134,6 +134,8 @@ static void new_run(struct world *w, char run[400])
 
 static const char *const arcface[] = {"loss.name=arcface", "loss.scale=16", "loss.embedding_bn=yes", "loss.center=0.01",
                                       "train.ema=0.9", "optimizer.groups=loss.weight:2", NULL};
+static const char *const growing[] = {"loss.name=arcface", "loss.scale=16", "loss.embedding_bn=yes", "loss.center=0.01",
+                                      "train.ema=0.9", "loss.margin_epochs=1.5", NULL};
 static const char *const cosface[] = {"loss.name=cosface", "loss.scale=16", "loss.distill=0.5", "train.accumulate=2",
                                       NULL};
 static const char *const triplet[] = {"loss.name=triplet", "data.people_per_batch=3", "data.photos_per_person=2",
@@ -174,6 +176,41 @@ static void learn(struct world *w, const char *const *settings, const char *what
 	phiz_checkpoint_free(w->ctx, &c);
 	phiz_train_result_free(w->ctx, &result);
 	phiz_recipe_free(&r);
+}
+
+/* The first epoch's loss with this much of ArcFace's margin. */
+static double first_loss(struct world *w, const char *margin, const char *epochs)
+{
+	struct phiz_train_options o = {0};
+	struct phiz_train_result result;
+	struct phiz_recipe r;
+	char run[400];
+	double loss;
+
+	new_run(w, run);
+	make_recipe(w, &r, arcface);
+	assert_ok(w->ctx, phiz_recipe_set(&r, "train.epochs=1"));
+	assert_ok(w->ctx, phiz_recipe_set(&r, margin));
+	assert_ok(w->ctx, phiz_recipe_set(&r, epochs));
+	assert_ok(w->ctx, train(w, &r, run, &o, &result));
+	loss = result.train_loss;
+	phiz_train_result_free(w->ctx, &result);
+	phiz_recipe_free(&r);
+	return loss;
+}
+
+/* A margin that grows over very many epochs is none in the first, and one that grows within it is less than all. */
+static void test_margin_grows(void **state)
+{
+	struct world *w = open_world(1);
+	double none = first_loss(w, "loss.margin=0", "loss.margin_epochs=0");
+	double late = first_loss(w, "loss.margin=0.5", "loss.margin_epochs=100000");
+	double soon = first_loss(w, "loss.margin=0.5", "loss.margin_epochs=1");
+	double full = first_loss(w, "loss.margin=0.5", "loss.margin_epochs=0");
+
+	(void)state;
+	assert_true(fabs(late - none) < 1e-3 && none + 0.1 < soon && soon + 0.1 < full);
+	close_world(w);
 }
 
 static void test_learns(void **state)
@@ -243,7 +280,7 @@ static void test_resume(void **state)
 	struct world *w = open_world(2);
 
 	(void)state;
-	check_resume(w, arcface);
+	check_resume(w, growing);
 	check_resume(w, cosface);
 	check_resume(w, triplet);
 	check_resume(w, distill);
@@ -422,6 +459,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_learns),
+		cmocka_unit_test(test_margin_grows),
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_not_finite),
 		cmocka_unit_test(test_teacher_is_kept),
