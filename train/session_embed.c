@@ -90,8 +90,9 @@ enum phiz_status phiz_session_need_loss(struct phiz_session *s)
 
 	if (!s->dim || s->loss.count)
 		return PHIZ_OK;
+	/* Of length 1: a step turns a class by the rate over its squared length. */
 	if (loss == PHIZ_LOSS_ARCFACE || loss == PHIZ_LOSS_COSFACE)
-		status = add_loss_tensor(s, PHIZ_LOSS_WEIGHT, 0.01, true);
+		status = add_loss_tensor(s, PHIZ_LOSS_WEIGHT, 1 / sqrt((double)s->dim), true);
 	if (!status && s->recipe->loss.center > 0)
 		status = add_loss_tensor(s, PHIZ_LOSS_CENTER, 0, false);
 	return status;
