@@ -30,6 +30,8 @@ struct phiz_recipe_resize {
 	int64_t side;
 };
 
+enum phiz_train_precision { PHIZ_TRAIN_FP32, PHIZ_TRAIN_BF16 };
+
 /* The fields stand in the order of the table, which documents them; texts are owned. */
 struct phiz_recipe {
 	struct phiz_ctx *ctx;
@@ -58,6 +60,7 @@ struct phiz_recipe {
 		char *freeze;
 		char *teacher; /* "none" or a model */
 		double label_smoothing;
+		int precision; /* enum phiz_train_precision */
 		int class_weights; /* enum phiz_class_weights */
 		double clip_norm;
 		double ema;

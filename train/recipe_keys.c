@@ -12,6 +12,7 @@ static const char *const bn_modes[] = {"auto", "train", "frozen", NULL};
 static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
 static const char *const decay_of[] = {"all", "weights", NULL};
 static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "plateau", NULL};
+static const char *const precisions[] = {"fp32", "bf16", NULL};
 static const char *const units[] = {"epoch", "step", NULL};
 static const char *const minings[] = {"all", "semi_hard", "hard", NULL}; /* by enum phiz_mining */
 static const char *const losses[] = {"cross_entropy", "arcface", "cosface", "triplet", "distill", NULL};
@@ -179,6 +180,9 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	     "the embedder that is distilled: a .phiz file; its embedding of each photo, clean and aligned, is computed "
 	     "once"),
 	FLOAT(train, label_smoothing, 0, 0.9, "0", "share of the target that goes to all people alike"),
+	CHOICE(train, precision, precisions, "fp32",
+	       "bf16: activations and their gradients in 16 bits, weights and sums in 32; faster where the processor has "
+	       "AMX or AVX512-BF16"),
 	CHOICE(train, class_weights, class_weights, "none",
 	       "balanced: people with few photos weigh more in the loss, so that all weigh alike"),
 	FLOAT(train, clip_norm, 0, 1e9, "0", "the gradients' common norm is cut to this; 0: off"),

@@ -282,6 +282,7 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	o.val_batch = s->val.samples < s->val.batch ? s->val.samples : s->val.batch;
 	o.size = (int)s->recipe->data.size;
 	o.label_smoothing = s->recipe->train.label_smoothing;
+	o.precision = s->recipe->train.precision == PHIZ_TRAIN_BF16 ? PHIZ_BF16 : PHIZ_F32;
 	o.mixup = s->recipe->augment.mixup > 0;
 	o.class_weight = s->class_weight;
 	o.seed = (uint64_t)s->recipe->train.seed;

@@ -99,22 +99,25 @@ static void describe(const struct run *run, const struct phiz_bf16_piece *piece,
 	}
 }
 
-/* Outputs that are float, or do not lie in blocks of 32. */
+/* Outputs, or what is added to them, that are float or do not lie in blocks of 32. */
 static void finish_any(const struct run *run, int64_t image, int block, const float *c, const int32_t *to, int rows)
 {
 	const struct phiz_bf16_sum *s = &run->s;
 	const struct phiz_bf16_picture *o = &s->out;
 	const int64_t area = (int64_t)o->height * o->width;
+	const struct phiz_bf16_picture *z = &s->residual;
 	const int from = block * B, count = s->filters - from < B ? s->filters - from : B;
-	for (int i = 0; i < rows; i++)
+	for (int i = 0; i < rows; i++) {
+		const int64_t n = image + to[i] / (area * o->channels), pixel = to[i] % (area * o->channels) / o->block;
 		for (int l = 0; to[i] >= 0 && l < count; l++) {
 			int k = from + l;
 			int64_t at = (image * o->channels + k / o->block * o->block) * area + to[i] + k % o->block;
 			float v = c[i * B + l] + (s->bias ? s->bias[k] : 0);
 			if (s->add)
 				v += phiz_bf16_get(o->data, o->wide, at);
-			if (s->residual)
-				v += phiz_bf16_get(s->residual, o->wide, at);
+			if (z->data)
+				v += phiz_bf16_get(z->data, z->wide, (n * o->channels + k / z->block * z->block) * area +
+				                   pixel * z->block + k % z->block);
 			if (s->act != PHIZ_ACT_NONE && v <= 0)
 				v = s->act == PHIZ_ACT_RELU ? 0 : v * s->slope;
 			if (o->wide)
@@ -122,12 +125,13 @@ static void finish_any(const struct run *run, int64_t image, int block, const fl
 			else
 				((uint16_t *)(uintptr_t)o->data)[at] = phiz_bf16_of(v);
 		}
+	}
 }
 
 static void finish_tile(const struct run *run, int64_t image, int block, const float *c, const int32_t *to, int rows)
 {
 	const struct phiz_bf16_sum *s = &run->s;
-	if (s->out.block != B || s->out.wide) {
+	if (s->out.block != B || s->out.wide || (s->residual.data && (s->residual.block != B || s->residual.wide))) {
 		finish_any(run, image, block, c, to, rows);
 		return;
 	}
@@ -135,7 +139,7 @@ static void finish_tile(const struct run *run, int64_t image, int block, const f
 	struct phiz_bf16_finish f = {.c = c, .to = to, .rows = rows, .add = s->add, .act = s->act, .slope = s->slope};
 	f.bias = s->bias ? s->bias + block * B : NULL;
 	f.out = (uint16_t *)(uintptr_t)s->out.data + at;
-	f.residual = s->residual ? (const uint16_t *)s->residual + at : NULL;
+	f.residual = s->residual.data ? (const uint16_t *)s->residual.data + at : NULL;
 	run->micro->finish(&f);
 }
 

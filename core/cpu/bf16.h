@@ -116,7 +116,7 @@ struct phiz_bf16_sum {
 	int64_t out_first, out_row, out_col; /* its pixel of output pixel 0; pixels from row to row, column to column */
 	bool add;
 	const float *bias;    /* padded to a multiple of 32 */
-	const void *residual; /* lies as out does, or NULL */
+	struct phiz_bf16_picture residual; /* of the output's shape; data NULL: none */
 	int act;
 	float slope;
 };

@@ -11,7 +11,7 @@ enum { B = PHIZ_BF16_BLOCK, THIN_CHANNELS = 4 };
 
 struct conv {
 	struct phiz_conv d;
-	struct phiz_bf16_picture in, out;
+	struct phiz_bf16_picture in, out, residual;
 	bool thin;
 	int cb, kb; /* blocks of channels and of filters */
 	uint16_t *filters;
@@ -43,6 +43,8 @@ static void conv_of(const struct phiz_call *call, struct conv *c)
 	const struct phiz_conv *d = &c->d;
 	c->in = picture_of(&call->in[PHIZ_CONV2D_INPUT]);
 	c->out = picture_of(&call->out[0]);
+	if (call->n_in > PHIZ_CONV2D_RESIDUAL && call->in[PHIZ_CONV2D_RESIDUAL].shape.ndim == 4)
+		c->residual = picture_of(&call->in[PHIZ_CONV2D_RESIDUAL]);
 	c->thin = c->in.block == 1 && d->c <= THIN_CHANNELS && d->s <= B / THIN_CHANNELS && d->dilation_w == 1 &&
 	          d->stride_w <= d->s;
 	c->cb = c->thin ? 1 : blocks_of(d->c);
@@ -132,7 +134,7 @@ static void sum_of(const struct conv *c, struct phiz_bf16_sum *s)
 		.out_row = d->q,
 		.out_col = 1,
 		.bias = c->bias,
-		.residual = d->residual,
+		.residual = c->residual,
 		.act = d->act,
 		.slope = d->slope,
 	};
@@ -405,11 +407,9 @@ bool phiz_bf16_conv2d_supports(const struct phiz_call *call)
 	    c.d.stride_h * (int64_t)c.d.stride_w > 64 ||
 	    !narrow_or_float(&call->in[PHIZ_CONV2D_INPUT]) || !narrow_or_float(out))
 		return false;
-	if (call->n_in > PHIZ_CONV2D_RESIDUAL && call->in[PHIZ_CONV2D_RESIDUAL].shape.ndim == 4) {
-		const struct phiz_tensor *residual = &call->in[PHIZ_CONV2D_RESIDUAL];
-		if (residual->dtype != out->dtype || residual->layout != out->layout)
-			return false;
-	}
+	if (call->n_in > PHIZ_CONV2D_RESIDUAL && call->in[PHIZ_CONV2D_RESIDUAL].shape.ndim == 4 &&
+	    !narrow_or_float(&call->in[PHIZ_CONV2D_RESIDUAL]))
+		return false;
 	sum_of(&c, &s);
 	if (!fits(s.panel, &c.out))
 		return false;
