@@ -14,6 +14,7 @@
 #include "core/cpu/peak.h"
 #include "deploy/calibrate.h"
 #include "tools/bench_steps.h"
+#include "tools/device_args.h"
 #include "tools/models.h"
 #include "tools/tools.h"
 #ifdef PHIZ_HAVE_TRAIN
@@ -25,7 +26,7 @@
 enum { MAX_RUNS = 1000 };
 
 struct settings {
-	const char *mode, *precision, *freeze;
+	const char *mode, *precision, *device, *freeze;
 	int64_t batch, size, classes, runs;
 	double seconds;
 	bool json, per_layer, peak;
@@ -38,7 +39,9 @@ static const struct phiz_option options[] = {
 	            "of the square input in pixels (default: the model's)"),
 	PHIZ_OPTION(struct settings, "--classes", INT, classes, "N", 2, 1000000, "of a network without weights"),
 	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
-	            "fp32; bf16: activations of 16 bits, where there are kernels for it; int8: on bytes (infer)"),
+	            "fp32; bf16: activations of 16 bits, where there are kernels for it; int8: on bytes (infer); "
+	            "fp16: on a GPU"),
+	PHIZ_OPTION(struct settings, "--device", TEXT, device, "D", 0, 0, "cpu (default), cuda or cuda:N (infer)"),
 	PHIZ_OPTION(struct settings, "--freeze", TEXT, freeze, "LIST", 0, 0,
 	            "with train: layers that do not train, as train.freeze of a recipe (\"all\", \"layer1, layer2\")"),
 	PHIZ_OPTION(struct settings, "--runs", INT, runs, "N", 1, MAX_RUNS, "timed runs at most (default 50)"),
@@ -57,6 +60,7 @@ struct work {
 	double update_seconds; /* of the last run, in the optimiser */
 	struct phiz_bench_steps steps;
 	struct phiz_plan *plan;
+	struct phiz_device_choice device;
 #ifdef PHIZ_HAVE_TRAIN
 	struct phiz_trainnet *net;
 	struct phiz_optimizer *optimizer;
@@ -114,7 +118,7 @@ static void fill_noise(float *x, int64_t n)
 
 static enum phiz_dtype precision_of(const struct settings *s)
 {
-	return strcmp(s->precision, "bf16") ? PHIZ_F32 : PHIZ_BF16;
+	return !strcmp(s->precision, "bf16") ? PHIZ_BF16 : !strcmp(s->precision, "fp16") ? PHIZ_F16 : PHIZ_F32;
 }
 
 static enum phiz_status infer_step(struct work *w) { return phiz_plan_forward(w->plan); }
@@ -145,7 +149,7 @@ static enum phiz_status put_on_bytes(struct phiz_ctx *ctx, struct phiz_model *m)
 
 static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, const struct settings *s)
 {
-	struct phiz_plan_options o = {.backend = phiz_backend_cpu(), .batch = s->batch ? s->batch : 1, .height = s->size,
+	struct phiz_plan_options o = {.backend = w->device.backend, .batch = s->batch ? s->batch : 1, .height = s->size,
 	                              .width = s->size, .loss = PHIZ_NONE, .fixed = true,
 	                              .precision = precision_of(s)};
 	struct phiz_plan_info info;
@@ -325,6 +329,26 @@ static void print(const struct work *w, const struct settings *s, const char *mo
 	}
 }
 
+/* A device's run: its own peak is not measured here. */
+static void print_on_device(const struct work *w, const struct settings *s, const char *model, int64_t batch,
+                            const struct times *t, double rss)
+{
+	double rate = (double)batch / t->median, gflops = w->flops / t->median / 1e9;
+
+	if (s->json) {
+		printf("{\"model\":");
+		phiz_print_json(w->ctx, model);
+		printf(",\"device\":\"%s\",\"mode\":\"%s\",\"batch\":%lld,\"precision\":\"%s\",\"ms_median\":%.4f,"
+		       "\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,\"peak_rss_mib\":%.1f}\n",
+		       s->device, s->mode, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3, t->slowest * 1e3,
+		       rate, gflops, rss);
+		return;
+	}
+	printf("%s %s on %s, batch %lld, %s: median %.3f ms (%.3f to %.3f), %.1f images/s, %.1f GFLOP/s, peak %.0f MiB\n",
+	       model, s->mode, s->device, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3,
+	       t->slowest * 1e3, rate, gflops, rss);
+}
+
 extern const struct phiz_verb phiz_verb_bench;
 
 /* The machine's peak with 1, 2, 4, ... threads up to the context's. */
@@ -362,10 +386,12 @@ static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *nam
 	struct phiz_model *m = NULL;
 	struct work w = {.ctx = ctx};
 	struct times times = {0, 0, 0};
-	struct phiz_peak peak;
-	enum phiz_status status = phiz_open_model(ctx, name, s->classes, (int)s->size, &m);
+	struct phiz_peak peak = {0};
+	enum phiz_status status = phiz_device_open(ctx, s->device, &w.device);
 	double rss = 0;
 
+	if (!status)
+		status = phiz_open_model(ctx, name, s->classes, (int)s->size, &m);
 #ifdef PHIZ_HAVE_TRAIN
 	if (!status && train)
 		status = prepare_training(&w, m, s);
@@ -375,13 +401,18 @@ static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *nam
 	if (!status)
 		status = measure(&w, s, &times);
 	rss = peak_rss_mib(); /* before measuring the peak, which takes memory of its own */
-	if (!status)
+	if (!status && !w.device.made)
 		status = phiz_peak_measure(ctx, &peak);
 	if (!status) {
+		const int64_t batch = s->batch ? s->batch : train ? 32 : 1;
 		phiz_bench_steps_finish(&w.steps);
-		print(&w, s, name, s->batch ? s->batch : train ? 32 : 1, &times, rss, &peak);
+		if (w.device.made)
+			print_on_device(&w, s, name, batch, &times, rss);
+		else
+			print(&w, s, name, batch, &times, rss, &peak);
 	}
 	work_free(&w);
+	phiz_device_close(ctx, &w.device);
 	phiz_model_free(&m);
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }
@@ -389,11 +420,17 @@ static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *nam
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	const struct settings *s = settings;
+	const bool on_gpu = s->device && strcmp(s->device, "cpu") != 0;
 
 	if (strcmp(s->mode, "train") != 0 && strcmp(s->mode, "infer") != 0)
 		return phiz_usage(&phiz_verb_bench, "--mode: want infer or train, got '%s'", s->mode);
-	if (strcmp(s->precision, "fp32") != 0 && strcmp(s->precision, "bf16") != 0 && strcmp(s->precision, "int8") != 0)
-		return phiz_usage(&phiz_verb_bench, "--precision: want fp32, bf16 or int8, got '%s'", s->precision);
+	if (strcmp(s->precision, "fp32") != 0 && strcmp(s->precision, "bf16") != 0 && strcmp(s->precision, "int8") != 0 &&
+	    strcmp(s->precision, "fp16") != 0)
+		return phiz_usage(&phiz_verb_bench, "--precision: want fp32, bf16, fp16 or int8, got '%s'", s->precision);
+	if (on_gpu && (!strcmp(s->mode, "train") || s->per_layer || !strcmp(s->precision, "int8")))
+		return phiz_usage(&phiz_verb_bench, "--device %s: whole runs of inference in fp32, fp16 or bf16", s->device);
+	if (!on_gpu && !strcmp(s->precision, "fp16"))
+		return phiz_usage(&phiz_verb_bench, "--precision fp16: the CPU has no kernels for it; bf16 is near");
 	if (!strcmp(s->precision, "int8") && !strcmp(s->mode, "train"))
 		return phiz_usage(&phiz_verb_bench, "--precision int8 is for --mode infer");
 	if (s->peak == (n_args > 0))

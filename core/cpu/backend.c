@@ -47,13 +47,22 @@ static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_ca
 	return phiz_backend_reference()->find(ctx, call, dtype, backward);
 }
 
-static void *alloc(struct phiz_ctx *ctx, size_t bytes)
+static void *alloc(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes)
 {
+	(void)backend;
 	return phiz_alloc(ctx, bytes, 1);
+}
+
+static void give_back(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *memory)
+{
+	(void)backend;
+	phiz_free(ctx, memory);
 }
 
 const struct phiz_backend *phiz_backend_cpu(void)
 {
-	static const struct phiz_backend backend = {"cpu", PHIZ_BLOCKED, find, alloc, phiz_free};
+	static const struct phiz_backend backend = {
+		.name = "cpu", .picture_layout = PHIZ_BLOCKED, .find = find, .alloc = alloc, .free = give_back,
+	};
 	return &backend;
 }

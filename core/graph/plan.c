@@ -28,9 +28,11 @@ static enum phiz_status allocate_tables(struct phiz_plan *p)
 	p->saved_slot = phiz_calloc(ctx, nodes, sizeof *p->saved_slot);
 	p->alias_gradient = phiz_calloc(ctx, nodes, sizeof *p->alias_gradient);
 	p->step = phiz_calloc(ctx, 2 * nodes, sizeof *p->step);
+	p->mirror_offset = phiz_calloc(ctx, values, sizeof *p->mirror_offset);
+	p->staged = phiz_calloc(ctx, values, sizeof *p->staged);
 	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->low || !p->layout || !p->gradient ||
 	    !p->param_offset || !p->tensor || !p->gradient_tensor || !p->live_node || !p->want || !p->saved_slot ||
-	    !p->alias_gradient || !p->step)
+	    !p->alias_gradient || !p->step || !p->mirror_offset || !p->staged)
 		return PHIZ_E_NOMEM;
 	return PHIZ_OK;
 }
@@ -119,13 +121,21 @@ static void *slot_memory(const struct phiz_plan *p, int slot)
 	return slot == PHIZ_NONE || !p->arena ? NULL : p->arena + p->slot[slot].offset;
 }
 
+/* The model's own, or its copy on the device. */
+static void *parameter_memory(const struct phiz_plan *p, size_t value)
+{
+	if (!p->options.backend->device)
+		return p->graph->value[value].tensor->data;
+	return p->mirror ? p->mirror + p->mirror_offset[value] : NULL;
+}
+
 /* Tensors of all values and gradients for the current types and memory (NULL data before there is any). */
 static void bind_values(struct phiz_plan *p)
 {
 	for (size_t i = 0; i < p->graph->n_values; i++) {
 		const struct phiz_value *v = &p->graph->value[i];
 		const struct phiz_type *t = &p->type[i];
-		void *data = v->tensor ? v->tensor->data : slot_memory(p, p->value_slot[i]);
+		void *data = v->tensor ? parameter_memory(p, i) : slot_memory(p, p->value_slot[i]);
 		phiz_tensor_view(&p->tensor[i], t->dtype, &t->shape, data);
 		p->tensor[i].layout = p->layout[i];
 		data = NULL;
@@ -184,6 +194,7 @@ static void bind_step(struct phiz_plan *p, struct phiz_step *step)
 
 	memset(call, 0, sizeof *call);
 	call->ctx = p->ctx;
+	call->backend = p->options.backend;
 	call->node = node;
 	call->n_in = node->n_inputs;
 	call->n_out = node->n_outputs;
@@ -383,11 +394,13 @@ static enum phiz_status allocate_memory(struct phiz_plan *p)
 		                 (double)total / 1048576, (double)p->arena_bytes / 1048576, (double)p->gradient_bytes / 1048576,
 		                 (double)p->workspace_bytes / 1048576, (double)p->constant_bytes / 1048576,
 		                 (double)limit / 1048576);
-	p->arena = backend->alloc(p->ctx, p->arena_bytes + 64);
-	p->gradients = p->arena ? backend->alloc(p->ctx, p->gradient_bytes + 64) : NULL;
-	p->constants = p->gradients ? backend->alloc(p->ctx, p->constant_bytes + 64) : NULL;
-	p->workspace = p->constants ? backend->alloc(p->ctx, p->workspace_bytes + 64) : NULL;
-	return p->workspace ? PHIZ_OK : PHIZ_E_NOMEM;
+	p->arena = backend->alloc(p->ctx, backend, p->arena_bytes + 64);
+	p->gradients = p->arena ? backend->alloc(p->ctx, backend, p->gradient_bytes + 64) : NULL;
+	p->constants = p->gradients ? backend->alloc(p->ctx, backend, p->constant_bytes + 64) : NULL;
+	p->workspace = p->constants ? backend->alloc(p->ctx, backend, p->workspace_bytes + 64) : NULL;
+	if (!p->workspace)
+		return PHIZ_E_NOMEM;
+	return backend->device ? phiz_plan_place_on_device(p) : PHIZ_OK;
 }
 
 static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_graph *g,
@@ -404,6 +417,9 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 		return phiz_fail(ctx, PHIZ_E_ARG, "the loss is not a value of the graph");
 	if (o->loss != PHIZ_NONE && phiz_shape_count(&g->value[o->loss].type.shape) != 1)
 		return phiz_fail(ctx, PHIZ_E_SHAPE, "the loss '%s' is not a scalar", g->value[o->loss].name);
+	if (o->backend->device && (o->mode != PHIZ_PLAN_INFER || !o->fixed))
+		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "the %s backend runs models that are trained, it does not train",
+		                 o->backend->name);
 	if (o->consume && !o->fixed)
 		return phiz_fail(ctx, PHIZ_E_ARG, "a plan consumes parameters only where they are fixed");
 	for (size_t i = 0; i < g->n_values; i++)
@@ -443,9 +459,14 @@ enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph 
 	}
 	if (status)
 		goto fail;
-	memset(p->gradients, 0, p->gradient_bytes);
+	if (!p->options.backend->device)
+		memset(p->gradients, 0, p->gradient_bytes);
 	bind(p);
 	prepare_constants(p);
+	if (p->options.backend->device)
+		status = p->options.backend->device->sync(ctx, p->options.backend);
+	if (status)
+		goto fail;
 	*out = p;
 	return PHIZ_OK;
 fail:
@@ -460,14 +481,16 @@ void phiz_plan_free(struct phiz_plan **plan)
 	struct phiz_plan *p = *plan;
 	struct phiz_ctx *ctx = p->ctx;
 	const struct phiz_backend *backend = p->options.backend;
+	if (backend->device)
+		phiz_plan_leave_device(p);
 	if (p->arena)
-		backend->free(ctx, p->arena);
+		backend->free(ctx, backend, p->arena);
 	if (p->gradients)
-		backend->free(ctx, p->gradients);
+		backend->free(ctx, backend, p->gradients);
 	if (p->constants)
-		backend->free(ctx, p->constants);
+		backend->free(ctx, backend, p->constants);
 	if (p->workspace)
-		backend->free(ctx, p->workspace);
+		backend->free(ctx, backend, p->workspace);
 	phiz_free(ctx, p->type);
 	phiz_free(ctx, p->value_slot);
 	phiz_free(ctx, p->gradient_slot);
@@ -484,6 +507,8 @@ void phiz_plan_free(struct phiz_plan **plan)
 	phiz_free(ctx, p->alias_gradient);
 	phiz_free(ctx, p->slot);
 	phiz_free(ctx, p->step);
+	phiz_free(ctx, p->mirror_offset);
+	phiz_free(ctx, p->staged);
 	phiz_free(ctx, p);
 	*plan = NULL;
 }
@@ -500,6 +525,8 @@ enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 	phiz_plan_lower_types(plan);
 	plan->batch = n;
 	bind(plan);
+	if (plan->options.backend->device)
+		phiz_plan_stage(plan);
 	return status;
 }
 
@@ -513,6 +540,8 @@ struct phiz_tensor *phiz_plan_tensor(struct phiz_plan *plan, int value)
 {
 	if (value < 0 || value >= (int)plan->graph->n_values || !plan->live[value] || !plan->tensor[value].data)
 		return NULL;
+	if (plan->options.backend->device)
+		return plan->staged[value].data ? &plan->staged[value] : NULL;
 	return &plan->tensor[value];
 }
 
@@ -537,12 +566,17 @@ static enum phiz_status run_step(struct phiz_plan *p, struct phiz_step *step)
 	return status;
 }
 
-enum phiz_status phiz_plan_forward(struct phiz_plan *plan)
+static enum phiz_status run_forward(struct phiz_plan *plan)
 {
 	enum phiz_status status = PHIZ_OK;
 	for (size_t s = 0; s < plan->n_forward && !status; s++)
 		status = run_step(plan, &plan->step[s]);
 	return status;
+}
+
+enum phiz_status phiz_plan_forward(struct phiz_plan *plan)
+{
+	return plan->options.backend->device ? phiz_plan_run_on_device(plan, run_forward) : run_forward(plan);
 }
 
 enum phiz_status phiz_plan_backward(struct phiz_plan *plan, bool add, double scale)

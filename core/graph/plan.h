@@ -55,7 +55,20 @@ struct phiz_plan {
 
 	size_t arena_bytes, gradient_bytes, workspace_bytes, constant_bytes;
 	char *arena, *gradients, *workspace, *constants;
+
+	/* On a device: parameters and buffers there, by value where from their beginning; inputs and outputs on this side,
+	 * NULL where a value is neither. */
+	size_t mirror_bytes, *mirror_offset;
+	char *mirror;
+	struct phiz_tensor *staged;
+	struct phiz_recording *recording;
 };
+
+/* device.c: what a plan needs where the kernels' memory is not the host's. */
+enum phiz_status phiz_plan_place_on_device(struct phiz_plan *p);
+void phiz_plan_stage(struct phiz_plan *p);
+enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, enum phiz_status (*steps)(struct phiz_plan *p));
+void phiz_plan_leave_device(struct phiz_plan *p);
 
 /* autograd.c: live, live_node, gradient, want. */
 void phiz_plan_mark(struct phiz_plan *p);

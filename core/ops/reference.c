@@ -14,16 +14,23 @@ static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_ca
 	return phiz_op_reference(call->node->op, dtype);
 }
 
-static void *reference_alloc(struct phiz_ctx *ctx, size_t bytes)
+static void *reference_alloc(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes)
 {
+	(void)backend;
 	return phiz_alloc(ctx, bytes, 1);
+}
+
+static void reference_free(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *memory)
+{
+	(void)backend;
+	phiz_free(ctx, memory);
 }
 
 static const struct phiz_backend reference = {
 	.name = "reference",
 	.find = find,
 	.alloc = reference_alloc,
-	.free = phiz_free,
+	.free = reference_free,
 };
 
 const struct phiz_backend *phiz_backend_reference(void)

@@ -10,6 +10,8 @@ extern "C" {
 
 #define PHIZ_MAX_SAVED 4
 
+struct phiz_backend;
+
 enum phiz_attr_kind { PHIZ_ATTR_INT, PHIZ_ATTR_FLOAT };
 
 struct phiz_attr_desc {
@@ -28,6 +30,7 @@ struct phiz_cost {
  * -1. */
 struct phiz_call {
 	struct phiz_ctx *ctx;
+	const struct phiz_backend *backend; /* whose memory and kernels these are (plan.h) */
 	const struct phiz_node *node;
 	int n_in, n_out, n_saved;
 	struct phiz_tensor in[PHIZ_MAX_INPUTS];

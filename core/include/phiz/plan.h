@@ -21,8 +21,31 @@ struct phiz_backend {
 	const struct phiz_kernel *(*find)(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
 	                                  bool backward);
 	/* Memory that kernels read and write, 64-byte aligned at least. NULL on failure, error set. */
-	void *(*alloc)(struct phiz_ctx *ctx, size_t bytes);
-	void (*free)(struct phiz_ctx *ctx, void *memory);
+	void *(*alloc)(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes);
+	void (*free)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *memory);
+	/* Where that memory is a device's, which the host cannot read, and NULL where it is not: */
+	const struct phiz_device_calls *device;
+	void *state; /* of the device */
+};
+
+/* A run as a device has recorded it, to do it again in one go. */
+struct phiz_recording;
+
+struct phiz_device_calls {
+	/* Memory of the host that the device reads and writes fast. NULL on failure, error set. */
+	void *(*alloc_staging)(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes);
+	void (*free_staging)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *memory);
+	/* Copies in the order of the kernels; what is read must stay until sync or the end of a run. */
+	enum phiz_status (*upload)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
+	                           size_t bytes);
+	enum phiz_status (*download)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
+	                             size_t bytes);
+	enum phiz_status (*sync)(struct phiz_ctx *ctx, const struct phiz_backend *backend);
+	/* Does `steps` and waits until it is done. *recording, NULL at first, lets the device do the same steps (same
+	 * memory, same sizes) again without the host's part; `forget` frees it. */
+	enum phiz_status (*run)(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording,
+	                        enum phiz_status (*steps)(void *arg), void *arg);
+	void (*forget)(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording);
 };
 
 /* The CPU (core/cpu). Which instruction sets it uses is decided at the first call from the processor and from the

@@ -1,0 +1,302 @@
+/* Devices, memory, streams, and runs recorded as CUDA graphs. */
+#include "core/cuda/cuda.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/ops/rule.h"
+
+enum phiz_status phiz_cuda_check(struct phiz_ctx *ctx, int error, const char *what)
+{
+	if (error == cudaSuccess)
+		return PHIZ_OK;
+	return phiz_fail(ctx, error == cudaErrorMemoryAllocation ? PHIZ_E_NOMEM : PHIZ_E_UNSUPPORTED, "cuda: %s: %s", what,
+	                 cudaGetErrorString((cudaError_t)error));
+}
+
+enum phiz_status phiz_cudnn_check(struct phiz_ctx *ctx, cudnnStatus_t error, const char *what)
+{
+	if (error == CUDNN_STATUS_SUCCESS)
+		return PHIZ_OK;
+	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "cudnn: %s: %s", what, cudnnGetErrorString(error));
+}
+
+enum phiz_status phiz_cublas_check(struct phiz_ctx *ctx, cublasStatus_t error, const char *what)
+{
+	if (error == CUBLAS_STATUS_SUCCESS)
+		return PHIZ_OK;
+	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "cublas: %s: status %d", what, (int)error);
+}
+
+bool phiz_cuda_built(void) { return true; }
+
+int phiz_cuda_count(const char **why)
+{
+	int count = 0;
+	cudaError_t error = cudaGetDeviceCount(&count);
+
+	if (why)
+		*why = error ? cudaGetErrorString(error) : "";
+	return error ? 0 : count;
+}
+
+static enum phiz_status check_device(struct phiz_ctx *ctx, int device)
+{
+	const char *why;
+	int count = phiz_cuda_count(&why);
+
+	if (count == 0)
+		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "no CUDA device can be used here%s%s: use the CPU (--device cpu)",
+		                 *why ? ": " : "", why);
+	if (device < 0 || device >= count)
+		return phiz_fail(ctx, PHIZ_E_ARG, "there is no CUDA device %d: want 0 to %d", device, count - 1);
+	return PHIZ_OK;
+}
+
+enum phiz_status phiz_cuda_describe(struct phiz_ctx *ctx, int device, struct phiz_cuda_device *out)
+{
+	struct cudaDeviceProp properties;
+	enum phiz_status status = check_device(ctx, device);
+
+	memset(out, 0, sizeof *out);
+	if (!status)
+		status = phiz_cuda_check(ctx, cudaGetDeviceProperties(&properties, device), "reading the device's properties");
+	if (!status)
+		status = phiz_cuda_check(ctx, cudaSetDevice(device), "choosing the device");
+	if (!status)
+		status = phiz_cuda_check(ctx, cudaMemGetInfo(&out->free_memory, &out->memory), "reading the device's memory");
+	if (status)
+		return status;
+	snprintf(out->name, sizeof out->name, "%s", properties.name);
+	out->major = properties.major;
+	out->minor = properties.minor;
+	out->multiprocessors = properties.multiProcessorCount;
+	cudaDriverGetVersion(&out->driver);
+	cudaRuntimeGetVersion(&out->runtime);
+	out->cudnn = (int)cudnnGetVersion();
+	return PHIZ_OK;
+}
+
+/* --- Memory --- */
+
+static void *alloc(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes)
+{
+	void *memory = NULL;
+	char what[64];
+
+	(void)backend;
+	snprintf(what, sizeof what, "asking for %.1f MiB on the device", (double)bytes / 1048576);
+	return phiz_cuda_check(ctx, cudaMalloc(&memory, bytes), what) ? NULL : memory;
+}
+
+static void release(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *memory)
+{
+	(void)ctx;
+	(void)backend;
+	cudaFree(memory);
+}
+
+static void *alloc_staging(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes)
+{
+	void *memory = NULL;
+
+	(void)backend;
+	if (phiz_cuda_check(ctx, cudaMallocHost(&memory, bytes), "asking for memory that the device reads"))
+		return NULL;
+	memset(memory, 0, bytes);
+	return memory;
+}
+
+static void free_staging(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *memory)
+{
+	(void)ctx;
+	(void)backend;
+	cudaFreeHost(memory);
+}
+
+static enum phiz_status upload(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
+                               size_t bytes)
+{
+	struct phiz_cuda *c = backend->state;
+	return phiz_cuda_check(ctx, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, c->stream), "copying there");
+}
+
+static enum phiz_status download(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
+                                 size_t bytes)
+{
+	struct phiz_cuda *c = backend->state;
+	return phiz_cuda_check(ctx, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, c->stream), "copying back");
+}
+
+static enum phiz_status sync(struct phiz_ctx *ctx, const struct phiz_backend *backend)
+{
+	struct phiz_cuda *c = backend->state;
+	return phiz_cuda_check(ctx, cudaStreamSynchronize(c->stream), "waiting for the device");
+}
+
+/* --- Runs --- */
+
+/* The first run goes call by call, so that libraries load what they need; the second is recorded; all others replay
+ * it. Where recording fails, runs go on call by call. */
+struct phiz_recording {
+	int runs;
+	cudaGraphExec_t graph;
+};
+
+static cudaError_t instantiate(cudaGraphExec_t *out, cudaGraph_t graph)
+{
+#if CUDART_VERSION >= 12000
+	return cudaGraphInstantiate(out, graph, 0);
+#else
+	return cudaGraphInstantiate(out, graph, NULL, NULL, 0);
+#endif
+}
+
+static void record(struct phiz_cuda *c, struct phiz_recording *r, enum phiz_status (*steps)(void *arg), void *arg)
+{
+	cudaGraph_t graph = NULL;
+
+	if (cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal))
+		return;
+	enum phiz_status status = steps(arg);
+	if (cudaStreamEndCapture(c->stream, &graph) == cudaSuccess && !status && instantiate(&r->graph, graph))
+		r->graph = NULL;
+	if (graph)
+		cudaGraphDestroy(graph);
+	(void)cudaGetLastError(); /* a failed recording is no failed run */
+}
+
+static enum phiz_status run(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording,
+                            enum phiz_status (*steps)(void *arg), void *arg)
+{
+	struct phiz_cuda *c = backend->state;
+	struct phiz_recording *r = *recording;
+	enum phiz_status status = phiz_cuda_check(ctx, cudaSetDevice(c->device), "choosing the device");
+
+	if (status)
+		return status;
+	if (!r) {
+		*recording = r = phiz_calloc(ctx, 1, sizeof *r);
+		if (!r)
+			return PHIZ_E_NOMEM;
+	}
+	if (r->runs == 1)
+		record(c, r, steps, arg);
+	if (r->runs < 2)
+		r->runs++;
+	status = r->graph ? phiz_cuda_check(ctx, cudaGraphLaunch(r->graph, c->stream), "running the recorded steps")
+	                  : steps(arg);
+	return status ? status : sync(ctx, backend);
+}
+
+static void forget(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording)
+{
+	(void)backend;
+	if (!*recording)
+		return;
+	if ((*recording)->graph)
+		cudaGraphExecDestroy((*recording)->graph);
+	phiz_free(ctx, *recording);
+	*recording = NULL;
+}
+
+/* --- The kernel table --- */
+
+static const struct phiz_kernel *const table[] = {
+	phiz_cuda_conv2d, phiz_cuda_linear, phiz_cuda_relu, phiz_cuda_leaky_relu, phiz_cuda_prelu, phiz_cuda_add,
+	phiz_cuda_batch_norm, phiz_cuda_max_pool2d, phiz_cuda_avg_pool2d, phiz_cuda_global_avg_pool,
+};
+
+static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
+                                      bool backward)
+{
+	struct phiz_cuda *c = phiz_cuda_of(call);
+
+	(void)ctx;
+	if (backward || (dtype == PHIZ_BF16 && !c->bf16))
+		return NULL;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		for (int d = 0; d < 3; d++) {
+			const struct phiz_kernel *k = &table[i][d];
+			if (k->dtype == dtype && !strcmp(k->op, call->node->op->name) && (!k->supports || k->supports(call)))
+				return k;
+		}
+	return NULL;
+}
+
+/* --- The backend --- */
+
+static enum phiz_status open_libraries(struct phiz_ctx *ctx, struct phiz_cuda *c)
+{
+	struct cudaDeviceProp properties;
+	enum phiz_status status = phiz_cuda_check(ctx, cudaSetDevice(c->device), "choosing the device");
+
+	if (!status)
+		status = phiz_cuda_check(ctx, cudaGetDeviceProperties(&properties, c->device), "reading its properties");
+	if (status)
+		return status;
+	c->tensor_cores = properties.major >= 7;
+	c->bf16 = properties.major >= 8;
+	status = phiz_cuda_check(ctx, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "making a stream");
+	if (!status)
+		status = phiz_cudnn_check(ctx, cudnnCreate(&c->cudnn), "starting");
+	if (!status)
+		status = phiz_cudnn_check(ctx, cudnnSetStream(c->cudnn, c->stream), "choosing the stream");
+	if (!status)
+		status = phiz_cublas_check(ctx, cublasCreate(&c->cublas), "starting");
+	if (!status)
+		status = phiz_cublas_check(ctx, cublasSetStream(c->cublas, c->stream), "choosing the stream");
+#if CUDART_VERSION >= 11000 /* before, the library asks for memory in the middle of a run */
+	if (!status)
+		status = phiz_cuda_check(ctx, cudaMalloc(&c->cublas_workspace, 8 << 20), "asking for cublas's memory");
+	if (!status)
+		status = phiz_cublas_check(ctx, cublasSetWorkspace(c->cublas, c->cublas_workspace, 8 << 20), "giving memory");
+#endif
+	return status;
+}
+
+enum phiz_status phiz_backend_cuda_create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
+{
+	static const struct phiz_device_calls calls = {alloc_staging, free_staging, upload, download, sync, run, forget};
+	enum phiz_status status = check_device(ctx, device);
+
+	*out = NULL;
+	if (status)
+		return status;
+	struct phiz_backend *b = phiz_calloc(ctx, 1, sizeof *b);
+	struct phiz_cuda *c = b ? phiz_calloc(ctx, 1, sizeof *c) : NULL;
+	if (!c) {
+		phiz_free(ctx, b);
+		return PHIZ_E_NOMEM;
+	}
+	c->device = device;
+	*b = (struct phiz_backend){
+		.name = "cuda", .find = find, .alloc = alloc, .free = release, .device = &calls, .state = c,
+	};
+	status = open_libraries(ctx, c);
+	b->picture_layout = c->tensor_cores ? PHIZ_CHANNELS_LAST : PHIZ_PLAIN;
+	if (status)
+		phiz_backend_cuda_free(ctx, &b);
+	*out = b;
+	return status;
+}
+
+void phiz_backend_cuda_free(struct phiz_ctx *ctx, struct phiz_backend **backend)
+{
+	if (!backend || !*backend)
+		return;
+	struct phiz_cuda *c = (*backend)->state;
+	if (c->cublas)
+		cublasDestroy(c->cublas);
+	if (c->cudnn)
+		cudnnDestroy(c->cudnn);
+	if (c->cublas_workspace)
+		cudaFree(c->cublas_workspace);
+	if (c->stream)
+		cudaStreamDestroy(c->stream);
+	phiz_free(ctx, c);
+	phiz_free(ctx, *backend);
+	*backend = NULL;
+}

@@ -1,0 +1,47 @@
+/* The CUDA backend from inside. Only files of core/cuda that are built with CUDA include it. */
+#ifndef PHIZ_CUDA_BACKEND_H
+#define PHIZ_CUDA_BACKEND_H
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <cudnn.h>
+
+#include <phiz/cuda.h>
+
+#include "core/cuda/kernels.h"
+
+/* What a convolution or matrix product may take beside its data. */
+#define PHIZ_CUDA_WORKSPACE ((size_t)64 << 20)
+
+struct phiz_cuda {
+	int device;
+	cudaStream_t stream;
+	cudnnHandle_t cudnn;
+	cublasHandle_t cublas;
+	void *cublas_workspace;
+	bool tensor_cores; /* compute capability 7.0 and later */
+	bool bf16;         /* 8.0 and later */
+};
+
+static inline struct phiz_cuda *phiz_cuda_of(const struct phiz_call *call)
+{
+	return call->backend->state;
+}
+
+/* Statuses of the three libraries into ours, with the call's name in the message. OK where the call succeeded. */
+enum phiz_status phiz_cuda_check(struct phiz_ctx *ctx, int error, const char *what);
+enum phiz_status phiz_cudnn_check(struct phiz_ctx *ctx, cudnnStatus_t error, const char *what);
+enum phiz_status phiz_cublas_check(struct phiz_ctx *ctx, cublasStatus_t error, const char *what);
+
+/* The tensor as a picture; tensors of fewer dims as [N, C, 1, 1]. */
+struct phiz_cuda_picture phiz_cuda_picture_of(const struct phiz_tensor *t);
+/* The contiguous picture of this shape in another dtype and layout. */
+struct phiz_cuda_picture phiz_cuda_picture_like(const struct phiz_tensor *t, enum phiz_dtype dtype,
+                                                enum phiz_layout layout, void *data);
+
+/* ops.c and cudnn_ops.c: the kernel table, from the least to the most preferred. */
+extern const struct phiz_kernel phiz_cuda_conv2d[3], phiz_cuda_linear[3], phiz_cuda_relu[3], phiz_cuda_leaky_relu[3],
+	phiz_cuda_prelu[3], phiz_cuda_add[3], phiz_cuda_batch_norm[3], phiz_cuda_max_pool2d[3], phiz_cuda_avg_pool2d[3],
+	phiz_cuda_global_avg_pool[3];
+
+#endif

@@ -1,0 +1,174 @@
+/* See kernels.h. One thread an element; elements that lie side by side go to threads that do, so that reads and writes
+ * of channels-last pictures are whole lines. */
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include "core/cuda/kernels.h"
+
+enum { F32 = 0, F16 = 2, BF16 = 3 }; /* enum phiz_dtype, which no CUDA compiler needs to know more of */
+enum { ACT_NONE = 0, ACT_RELU = 1 };
+enum { THREADS = 256, MOST_BLOCKS = 65535 };
+
+template <typename T> static __device__ float number(const void *data, int64_t i);
+template <> __device__ float number<float>(const void *data, int64_t i) { return ((const float *)data)[i]; }
+template <> __device__ float number<__half>(const void *data, int64_t i)
+{
+	return __half2float(((const __half *)data)[i]);
+}
+template <> __device__ float number<__nv_bfloat16>(const void *data, int64_t i)
+{
+	return __bfloat162float(((const __nv_bfloat16 *)data)[i]);
+}
+
+template <typename T> static __device__ void put(void *data, int64_t i, float v);
+template <> __device__ void put<float>(void *data, int64_t i, float v) { ((float *)data)[i] = v; }
+template <> __device__ void put<__half>(void *data, int64_t i, float v) { ((__half *)data)[i] = __float2half_rn(v); }
+template <> __device__ void put<__nv_bfloat16>(void *data, int64_t i, float v)
+{
+	((__nv_bfloat16 *)data)[i] = __float2bfloat16(v);
+}
+
+static unsigned blocks_for(int64_t count)
+{
+	int64_t blocks = (count + THREADS - 1) / THREADS;
+	return (unsigned)(blocks < 1 ? 1 : blocks > MOST_BLOCKS ? MOST_BLOCKS : blocks);
+}
+
+#define EACH(i, count) \
+	for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < (count); i += (int64_t)gridDim.x * blockDim.x)
+
+/* Element i of a picture counted in the order in which `as` lies: channels first or last. */
+struct place {
+	int64_t n, c, h, w;
+};
+
+static __device__ struct place place_of(const struct phiz_cuda_picture *as, int64_t i)
+{
+	struct place at;
+	if (as->stride[1] == 1 && as->dim[1] > 1) {
+		at.c = i % as->dim[1];
+		i /= as->dim[1];
+		at.w = i % as->dim[3];
+		i /= as->dim[3];
+		at.h = i % as->dim[2];
+		at.n = i / as->dim[2];
+	} else {
+		at.w = i % as->dim[3];
+		i /= as->dim[3];
+		at.h = i % as->dim[2];
+		i /= as->dim[2];
+		at.c = i % as->dim[1];
+		at.n = i / as->dim[1];
+	}
+	return at;
+}
+
+static __device__ int64_t offset(const struct phiz_cuda_picture *p, int64_t n, int64_t c, int64_t h, int64_t w)
+{
+	return n * p->stride[0] + c * p->stride[1] + h * p->stride[2] + w * p->stride[3];
+}
+
+template <typename From, typename To>
+static __global__ void copy(struct phiz_cuda_picture from, struct phiz_cuda_picture to)
+{
+	EACH(i, to.dim[0] * to.dim[1] * to.dim[2] * to.dim[3]) {
+		struct place at = place_of(&to, i);
+		float v = number<From>(from.data, offset(&from, at.n, at.c, at.h, at.w));
+		put<To>(to.data, offset(&to, at.n, at.c, at.h, at.w), v);
+	}
+}
+
+template <typename From>
+static void copy_to(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, cudaStream_t stream)
+{
+	unsigned blocks = blocks_for(to->dim[0] * to->dim[1] * to->dim[2] * to->dim[3]);
+	if (to->dtype == F32)
+		copy<From, float><<<blocks, THREADS, 0, stream>>>(*from, *to);
+	else if (to->dtype == F16)
+		copy<From, __half><<<blocks, THREADS, 0, stream>>>(*from, *to);
+	else
+		copy<From, __nv_bfloat16><<<blocks, THREADS, 0, stream>>>(*from, *to);
+}
+
+int phiz_cuda_copy(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, void *stream)
+{
+	if (from->dtype == F32)
+		copy_to<float>(from, to, (cudaStream_t)stream);
+	else if (from->dtype == F16)
+		copy_to<__half>(from, to, (cudaStream_t)stream);
+	else
+		copy_to<__nv_bfloat16>(from, to, (cudaStream_t)stream);
+	return (int)cudaPeekAtLastError();
+}
+
+template <typename T> static __global__ void pointwise(struct phiz_cuda_pointwise p)
+{
+	EACH(i, p.count) {
+		int64_t c = i / p.inner % p.channels;
+		float v = number<T>(p.x, i);
+		if (p.mean) {
+			float scale = (p.weight ? p.weight[c] : 1.0f) * (1.0f / sqrtf(p.var[c] + p.eps));
+			v = (v - p.mean[c]) * scale;
+		}
+		if (p.bias)
+			v += p.bias[c];
+		if (p.z)
+			v += number<T>(p.z, i);
+		if (p.slopes)
+			v = v <= 0 ? v * p.slopes[c % p.n_slopes] : v;
+		else if (p.act != ACT_NONE) /* NaN stays NaN */
+			v = v <= 0 ? (p.act == ACT_RELU ? 0.0f : v * p.slope) : v;
+		put<T>(p.y, i, v);
+	}
+}
+
+int phiz_cuda_run_pointwise(const struct phiz_cuda_pointwise *p, void *stream)
+{
+	unsigned blocks = blocks_for(p->count);
+	cudaStream_t s = (cudaStream_t)stream;
+	if (p->dtype == F32)
+		pointwise<float><<<blocks, THREADS, 0, s>>>(*p);
+	else if (p->dtype == F16)
+		pointwise<__half><<<blocks, THREADS, 0, s>>>(*p);
+	else
+		pointwise<__nv_bfloat16><<<blocks, THREADS, 0, s>>>(*p);
+	return (int)cudaPeekAtLastError();
+}
+
+template <typename T> static __global__ void pool(struct phiz_cuda_pool p)
+{
+	EACH(i, p.out.dim[0] * p.out.dim[1] * p.out.dim[2] * p.out.dim[3]) {
+		struct place at = place_of(&p.out, i);
+		int64_t h0 = at.h * p.stride_h - p.pad_h, w0 = at.w * p.stride_w - p.pad_w;
+		int64_t h1 = min(h0 + p.kernel_h, p.in.dim[2] + p.pad_h), w1 = min(w0 + p.kernel_w, p.in.dim[3] + p.pad_w);
+		int64_t with_pad = (h1 - h0) * (w1 - w0);
+		h0 = max(h0, (int64_t)0);
+		w0 = max(w0, (int64_t)0);
+		h1 = min(h1, p.in.dim[2]);
+		w1 = min(w1, p.in.dim[3]);
+		float best = 0, sum = 0;
+		for (int64_t h = h0; h < h1; h++)
+			for (int64_t w = w0; w < w1; w++) {
+				float v = number<T>(p.in.data, offset(&p.in, at.n, at.c, h, w));
+				if ((h == h0 && w == w0) || v > best || v != v)
+					best = v;
+				sum += v;
+			}
+		int64_t count = p.include_pad ? with_pad : (h1 - h0) * (w1 - w0);
+		put<T>(p.out.data, offset(&p.out, at.n, at.c, at.h, at.w), p.mean ? sum / (float)count : best);
+	}
+}
+
+int phiz_cuda_run_pool(const struct phiz_cuda_pool *p, void *stream)
+{
+	unsigned blocks = blocks_for(p->out.dim[0] * p->out.dim[1] * p->out.dim[2] * p->out.dim[3]);
+	cudaStream_t s = (cudaStream_t)stream;
+	if (p->in.dtype == F32)
+		pool<float><<<blocks, THREADS, 0, s>>>(*p);
+	else if (p->in.dtype == F16)
+		pool<__half><<<blocks, THREADS, 0, s>>>(*p);
+	else
+		pool<__nv_bfloat16><<<blocks, THREADS, 0, s>>>(*p);
+	return (int)cudaPeekAtLastError();
+}

@@ -1,0 +1,167 @@
+/* label: gpu
+ * The CUDA backend against the CPU: whole networks in each precision, batches that shrink, recorded runs. Skipped where
+ * no device can be used. */
+#include "support/support.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include <phiz/cuda.h>
+#include <phiz/model.h>
+
+#include "core/base/rng.h"
+
+static struct phiz_backend *device;
+
+static struct phiz_model *make_model(struct phiz_ctx *ctx, const char *net)
+{
+	struct phiz_model *m;
+	struct phiz_rng rng;
+
+	phiz_rng_init(&rng, 3, 0, 0, PHIZ_STREAM_TEST);
+	assert_ok(ctx, phiz_model_from_cfg(ctx, phiz_net_builtin(net), net, 10, 0, 5, &m));
+	for (size_t i = 0; i < m->n_entries; i++) {
+		bool var = strstr(m->entry[i].name, "running_var") != NULL, mean = strstr(m->entry[i].name, "running_mean");
+		float *x = m->entry[i].tensor->data;
+		for (int64_t k = 0; (var || mean) && k < phiz_tensor_count(m->entry[i].tensor); k++)
+			x[k] = (float)phiz_rng_uniform(&rng, var ? 0.8 : -0.1, var ? 1.2 : 0.1);
+	}
+	assert_ok(ctx, phiz_model_optimize(m));
+	return m;
+}
+
+static struct phiz_plan *make_plan(struct phiz_ctx *ctx, struct phiz_model *m, const struct phiz_backend *backend,
+                                   enum phiz_dtype precision, int64_t batch)
+{
+	struct phiz_plan_options o = {.backend = backend, .batch = batch, .loss = PHIZ_NONE, .fixed = true,
+	                              .precision = precision};
+	struct phiz_plan *plan;
+	struct phiz_rng rng;
+
+	assert_ok(ctx, phiz_plan_create(ctx, m->graph, &o, &plan));
+	struct phiz_tensor *x = phiz_plan_tensor(plan, phiz_graph_find_value(m->graph, "image"));
+	phiz_rng_init(&rng, 6, 0, 0, PHIZ_STREAM_TEST);
+	for (int64_t i = 0; i < phiz_tensor_count(x); i++)
+		((float *)x->data)[i] = (float)phiz_rng_uniform(&rng, -2, 2);
+	return plan;
+}
+
+/* ||got - want|| / ||want|| of the first output. */
+static double distance(struct phiz_model *m, struct phiz_plan *got, struct phiz_plan *want)
+{
+	int value = phiz_graph_output_at(m->graph, 0);
+	const struct phiz_tensor *a = phiz_plan_tensor(got, value), *b = phiz_plan_tensor(want, value);
+	double error = 0, norm = 0;
+
+	assert_true(phiz_shape_equal(&a->shape, &b->shape));
+	for (int64_t i = 0; i < phiz_tensor_count(b); i++) {
+		double x = (double)((const float *)a->data)[i], y = (double)((const float *)b->data)[i];
+		error += (x - y) * (x - y);
+		norm += y * y;
+	}
+	return sqrt(error / norm);
+}
+
+static void networks_agree(void **state)
+{
+	static const struct {
+		const char *net;
+		enum phiz_dtype precision;
+		double limit;
+	} cases[] = {
+		{"tiny", PHIZ_F32, 1e-5}, {"resnet18", PHIZ_F32, 1e-5}, {"mobilefacenet", PHIZ_F32, 1e-5},
+		{"resnet50", PHIZ_F32, 1e-5}, {"tiny", PHIZ_F16, 5e-3}, {"resnet18", PHIZ_F16, 5e-3},
+		{"mobilefacenet", PHIZ_F16, 1e-2}, {"resnet18", PHIZ_BF16, 4e-2}, {"resnet50", PHIZ_BF16, 4e-2},
+	};
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(2);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct phiz_model *m = make_model(ctx, cases[i].net);
+		struct phiz_plan *cpu = make_plan(ctx, m, phiz_backend_cpu(), PHIZ_F32, 5);
+		struct phiz_plan *gpu = make_plan(ctx, m, device, cases[i].precision, 5);
+		for (int64_t batch = 5; batch >= 1; batch -= 2) {
+			assert_ok(ctx, phiz_plan_set_batch(cpu, batch));
+			assert_ok(ctx, phiz_plan_set_batch(gpu, batch));
+			assert_ok(ctx, phiz_plan_forward(cpu));
+			for (int run = 0; run < 4; run++) { /* call by call, recorded, replayed */
+				assert_ok(ctx, phiz_plan_forward(gpu));
+				double d = distance(m, gpu, cpu);
+				if (run == 3 && batch == 5)
+					printf("           %s %s: %.3g of %g\n", cases[i].net, phiz_dtype_name(cases[i].precision), d,
+					       cases[i].limit);
+				if (!(d <= cases[i].limit))
+					fail_msg("%s %s, batch %d, run %d: %g away", cases[i].net, phiz_dtype_name(cases[i].precision),
+					         (int)batch, run, d);
+			}
+		}
+		phiz_plan_free(&cpu);
+		phiz_plan_free(&gpu);
+		phiz_model_free(&m);
+	}
+	test_ctx_done(&ctx);
+}
+
+/* A new picture gives a new answer, and the old one the old answer, also once runs are recorded. */
+static void recorded_runs_read_their_input(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_model *m = make_model(ctx, "tiny");
+	struct phiz_plan *gpu = make_plan(ctx, m, device, PHIZ_F32, 1);
+	struct phiz_tensor *x = phiz_plan_tensor(gpu, phiz_graph_find_value(m->graph, "image"));
+	const float *y = phiz_plan_tensor(gpu, phiz_graph_output_at(m->graph, 0))->data;
+	float first[10], second[10];
+
+	for (int run = 0; run < 6; run++) {
+		for (int64_t i = 0; i < phiz_tensor_count(x); i++)
+			((float *)x->data)[i] = run % 2 ? 1 : (float)(i % 7) - 3;
+		assert_ok(ctx, phiz_plan_forward(gpu));
+		float *mine = run % 2 ? second : first;
+		if (run < 2)
+			memcpy(mine, y, 10 * sizeof *mine);
+		else
+			assert_memory_equal(y, mine, 10 * sizeof *mine);
+	}
+	assert_memory_not_equal(first, second, sizeof first);
+	phiz_plan_free(&gpu);
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
+static void training_is_refused(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_model *m = make_model(ctx, "tiny");
+	struct phiz_plan_options o = {.backend = device, .mode = PHIZ_PLAN_TRAIN, .batch = 2, .loss = PHIZ_NONE};
+	struct phiz_plan *plan;
+
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_plan_create(ctx, m->graph, &o, &plan));
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(networks_agree),
+		cmocka_unit_test(recorded_runs_read_their_input),
+		cmocka_unit_test(training_is_refused),
+	};
+	struct phiz_ctx *ctx = test_ctx(1);
+	const char *why;
+
+	if (!phiz_cuda_count(&why)) {
+		printf("skipped: no CUDA device can be used here: %s\n", why);
+		test_ctx_done(&ctx);
+		return 77;
+	}
+	if (phiz_backend_cuda_create(ctx, 0, &device)) {
+		fprintf(stderr, "%s\n", phiz_ctx_message(ctx));
+		return 1;
+	}
+	int failed = cmocka_run_group_tests_name("gpu.backend", tests, NULL, NULL);
+	phiz_backend_cuda_free(ctx, &device);
+	test_ctx_done(&ctx);
+	return failed;
+}

@@ -1,0 +1,16 @@
+/* `--device cpu|cuda[:N]` of the verbs that run networks. */
+#ifndef PHIZ_TOOLS_DEVICE_ARGS_H
+#define PHIZ_TOOLS_DEVICE_ARGS_H
+
+#include <phiz/plan.h>
+
+struct phiz_device_choice {
+	const struct phiz_backend *backend;
+	struct phiz_backend *made; /* NULL: nothing to free */
+};
+
+/* text NULL: cpu. Errors: ARG (no such device, or not a device), UNSUPPORTED (none can be used here). */
+enum phiz_status phiz_device_open(struct phiz_ctx *ctx, const char *text, struct phiz_device_choice *out);
+void phiz_device_close(struct phiz_ctx *ctx, struct phiz_device_choice *choice);
+
+#endif
