@@ -62,6 +62,11 @@ def main():
             for name, vectors in people.items():
                 for k, v in enumerate(vectors):
                     f.write(json.dumps({"name": name, "embedding": v, "source": f"{k}.jpg"}) + "\n")
+        # How long the whole import takes on this machine, so that each killed one does a small part of it.
+        begun = time.monotonic()
+        phiz("gallery", "import", lines, "--gallery", os.path.join(folder, "whole.db"))
+        whole = time.monotonic() - begun
+        os.remove(os.path.join(folder, "whole.db"))
         reported, kills, counts = set(), 0, []
         while True:
             # Standard output is a file: what a killed program had printed is in it.
@@ -69,7 +74,7 @@ def main():
                 process = subprocess.Popen([PHIZ, "gallery", "import", lines, "--gallery", gallery], stdout=out,
                                            stderr=subprocess.PIPE)
                 try:
-                    process.wait(timeout=rng.uniform(0.0, 0.25 + 0.03 * kills) if kills < KILLS else 300)
+                    process.wait(timeout=rng.uniform(0.0, whole * (0.15 + 0.02 * kills)) if kills < KILLS else 300)
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
                     process.wait()
