@@ -82,8 +82,8 @@ struct phiz_blocked_outer {
 	float *sum;
 };
 
-/* out[f][p][16] = sum over b, d of v[b][p][d] * w[f][b][d][16]: a few pixels, 64 bytes apart, times one or two blocks
- * of filters. */
+/* out[f][p][16] (+)= sum over b, d of v[b][p][d] * w[f][b][d][16]: a few pixels, 64 bytes apart, times one or two
+ * blocks of filters. */
 struct phiz_blocked_product {
 	const float *v;
 	int64_t v_block; /* from block to block of the depth, which are 16 deep */
@@ -92,6 +92,11 @@ struct phiz_blocked_product {
 	int64_t w_filters; /* to the next block of filters */
 	float *out;
 	int64_t out_filters;
+	bool add; /* to what stands there */
+	/* What is fetched into the cache meanwhile: for each of the depth, the line at next + f * next_filters, which then
+	 * moves on by next_step. */
+	const float *next;
+	int64_t next_filters, next_step;
 };
 
 /* Winograd's transforms of one tile (winograd.h), 16 channels at a time. */
@@ -140,8 +145,9 @@ struct phiz_blocked_micro {
 	void (*winograd_in[2])(const struct phiz_winograd_in *t);
 	void (*winograd_out[2])(const struct phiz_winograd_out *t);
 	void (*winograd_dout)(const struct phiz_winograd_dout *t);
-	/* plane[i * step + 0..15] = (G g G^T)[i] of 16 filters side by side, [0] for F(2x2, 3x3), [1] for F(4x4, 3x3). */
-	void (*winograd_filters[2])(const float g[9][PHIZ_BLOCK], float *plane, int64_t step);
+	/* plane[i * step + d * 16 + 0..15] = (G g G^T)[i] of 16 filters side by side, for 16 channels d: g[tap][d][16]. [0]
+	 * for F(2x2, 3x3), [1] for F(4x4, 3x3). */
+	void (*winograd_filters[2])(const float *g, float *plane, int64_t step);
 	/* dg[t * 256 + 0..15] = (G^T sum G)[t] of F(4x4, 3x3), plane i of 16 sums at sum + i * step. */
 	void (*winograd_dfilters)(const float *sum, int64_t step, float *dg);
 };
@@ -161,7 +167,7 @@ bool phiz_blocked_sum_fits(const struct phiz_blocked_sum *s);
 bool phiz_blocked_conv2d_supports(const struct phiz_call *call);
 size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward, int threads,
                                      const struct phiz_blocked_micro *micro);
-size_t phiz_blocked_conv2d_constants(const struct phiz_call *call);
+size_t phiz_blocked_conv2d_constants(const struct phiz_call *call, const struct phiz_blocked_micro *micro);
 void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, const struct phiz_blocked_micro *micro);
 enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
 enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const struct phiz_blocked_micro *micro);

@@ -13,20 +13,21 @@
 
 enum { B = PHIZ_BLOCK, THIN_CHANNELS = 4 };
 
-/* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on; MOST_PLANES bounds what a
- * session keeps of a layer beside the model's own filters. */
-enum { WINOGRAD_BLOCKS = 2, MOST_PLANES = 20 << 20 };
+/* Winograd's algorithm pays from WINOGRAD_BLOCKS blocks of channels and of filters on. A session keeps the planes of a
+ * layer's filters where they take no more than KEPT_BYTES. */
+enum { WINOGRAD_BLOCKS = 2, KEPT_BYTES = 3 << 20 };
 
 struct blocked {
 	struct phiz_conv d;
 	bool in_blocked, out_blocked;
-	bool thin;
+	bool thin, training;
 	int winograd;   /* m of F(m x m, 3 x 3), 0: the plain sum */
 	int cb, kb;     /* blocks of channels and of filters */
 	int thin_width; /* pixels of a packed row, padding included */
 	/* In the workspace, or the tensors themselves where those are blocked. */
 	float *in, *out, *din, *dout;
 	float *filters, *bias;
+	float *planes; /* of the filters, instead of them, or NULL */
 	void *rest;
 };
 
@@ -41,16 +42,16 @@ static int blocks_of(int channels)
 }
 
 /* What F(m x m, 3 x 3), or the plain sum (m = 0), takes for one picture, in multiply-adds: its own (the plain sum's,
- * which look for the picture's border, a tenth more), those that the transforms (6 for each number that they move) and
- * the reading of the filters (6 a byte, from memory) take the time of. */
+ * which look for the picture's border, a tenth more) and those that the transforms take the time of (6 for each number
+ * of a picture that they move, 2 for each of a filter). */
 static double cost_of(const struct blocked *b, int m)
 {
 	const struct phiz_conv *d = &b->d;
 	const double pairs = (double)b->cb * B * b->kb * B;
 	if (!m)
-		return 1.1 * d->p * d->q * 9 * pairs + 6 * 4 * 9 * pairs;
+		return 1.1 * d->p * d->q * 9 * pairs;
 	double tiles = (double)((d->p + m - 1) / m) * ((d->q + m - 1) / m), planes = phiz_winograd_planes(m);
-	return tiles * planes * (pairs + 6 * B * (b->cb + b->kb)) + 6 * 4 * planes * pairs;
+	return tiles * planes * (pairs + 6 * B * (b->cb + b->kb)) + 2 * planes * pairs;
 }
 
 /* The m of F(m x m, 3 x 3) that is fastest, 0 for the plain sum. Chosen for one picture, whatever the batch: the same
@@ -66,8 +67,7 @@ static int pick_winograd(const struct blocked *b, bool training)
 	if (training)
 		return 2;
 	for (int m = 2; m <= 4; m += 2)
-		if (sizeof(float) * phiz_winograd_filter_floats(m, b->kb, b->cb) <= MOST_PLANES &&
-		    cost_of(b, m) < cost_of(b, best))
+		if (cost_of(b, m) < cost_of(b, best))
 			best = m;
 	return best;
 }
@@ -82,6 +82,7 @@ static void describe(const struct phiz_call *call, struct blocked *b)
 	b->kb = blocks_of(b->d.k);
 	b->thin = !b->in_blocked && b->d.c <= THIN_CHANNELS && b->d.dilation_w == 1;
 	b->thin_width = (b->d.q - 1) * b->d.stride_w + b->d.s;
+	b->training = call->training;
 	b->winograd = pick_winograd(b, call->training);
 }
 
@@ -90,6 +91,7 @@ static void describe(const struct phiz_call *call, struct blocked *b)
 static void describe_backward(const struct phiz_call *call, struct blocked *b)
 {
 	describe(call, b);
+	b->training = true;
 	if (b->winograd)
 		b->winograd = 4;
 }
@@ -124,37 +126,56 @@ static size_t out_floats(const struct blocked *b)
 
 static size_t filter_floats(const struct blocked *b)
 {
-	if (b->winograd)
-		return phiz_winograd_filter_floats(b->winograd, b->kb, b->cb);
 	return (size_t)(b->thin ? b->d.c : b->cb * B) * (size_t)b->kb * B * (size_t)(b->d.r * b->d.s);
 }
 
-static void place_constants(struct blocked *b, struct place *place)
+static size_t plane_floats(const struct blocked *b, const struct phiz_blocked_micro *micro)
 {
-	b->filters = take(place, filter_floats(b));
+	return phiz_winograd_plane_floats(b->winograd, b->kb, b->cb, micro);
+}
+
+static void place_constants(struct blocked *b, const struct phiz_blocked_micro *micro, struct place *place)
+{
+	if (b->winograd && plane_floats(b, micro) * sizeof(float) <= KEPT_BYTES)
+		b->planes = take(place, plane_floats(b, micro));
+	else
+		b->filters = take(place, filter_floats(b));
 	b->bias = take(place, (size_t)(b->kb * B));
 }
 
 /* What forward needs; returns how many bytes of the workspace that is. */
-static size_t place_forward(struct blocked *b, const void *constants, char *workspace)
+static size_t place_forward(struct blocked *b, const void *constants, const struct phiz_blocked_micro *micro,
+                            char *workspace)
 {
 	struct place kept = {(char *)(uintptr_t)constants, 0}, place = {workspace, 0}; /* constants are only read */
-	place_constants(b, constants ? &kept : &place);
+	if (constants) {
+		place_constants(b, micro, &kept);
+	} else {
+		if (b->winograd && b->training) /* many pictures: the planes are worth making ahead */
+			b->planes = take(&place, plane_floats(b, micro));
+		else
+			b->filters = take(&place, filter_floats(b));
+		b->bias = take(&place, (size_t)(b->kb * B));
+	}
 	b->in = b->in_blocked ? (float *)(uintptr_t)b->d.in : take(&place, b->thin ? thin_floats(b) : image_floats(b));
 	b->out = b->out_blocked ? b->d.out : take(&place, out_floats(b));
 	b->rest = workspace ? workspace + place.used : NULL;
 	return place.used;
 }
 
-/* The same for backward. Filters turned for the gradient of the input and sums of the filters' gradient take turns, and
- * so do a plain input and its gradient. */
-static size_t place_backward(struct blocked *b, char *workspace)
+/* The same for backward. Filters turned for the gradient of the input (or their planes) and sums of the filters'
+ * gradient take turns, and so do a plain input and its gradient. */
+static size_t place_backward(struct blocked *b, const struct phiz_blocked_micro *micro, char *workspace)
 {
 	const struct phiz_conv *d = &b->d;
 	struct place place = {workspace, 0};
 	b->dout = b->out_blocked ? (float *)(uintptr_t)d->dout : take(&place, out_floats(b));
-	size_t turned = (size_t)b->cb * B * (size_t)b->kb * B * (size_t)(d->r * d->s);
-	b->filters = take(&place, b->winograd ? filter_floats(b) : turned);
+	struct place planes = place;
+	b->filters = take(&place, (size_t)b->cb * B * (size_t)b->kb * B * (size_t)(d->r * d->s));
+	if (b->winograd)
+		b->planes = take(&planes, phiz_winograd_plane_floats(b->winograd, b->cb, b->kb, micro));
+	if (planes.used > place.used)
+		place.used = planes.used;
 	struct place other = place;
 	b->in = b->in_blocked ? (float *)(uintptr_t)d->in : take(&place, b->thin ? thin_floats(b) : image_floats(b));
 	b->din = b->in_blocked ? d->din : take(&other, image_floats(b));
@@ -239,28 +260,45 @@ static void pack_input(const struct blocked *b)
 
 /* --- Filters --- */
 
+/* Filters k0 on and channels c0 on as [R S][depth][16]. */
+static void take_filters(const struct blocked *b, int k0, int c0, int depth, float *to)
+{
+	const struct phiz_conv *d = &b->d;
+	const int taps = d->r * d->s;
+	for (int k = 0; k < B; k++)
+		for (int c = 0; c < depth; c++) {
+			bool inside = k0 + k < d->k && c0 + c < d->c;
+			const float *from = inside ? d->weight + ((int64_t)(k0 + k) * d->c + c0 + c) * taps : NULL;
+			for (int t = 0; t < taps; t++)
+				to[((int64_t)t * depth + c) * B + k] = inside ? from[t] : 0;
+		}
+}
+
 /* [K / 16][C / 16][R S][16][16], or [K / 16][R][S][C][16]. */
 static void filter_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct blocked *b = arg;
-	const struct phiz_conv *d = &b->d;
-	const int taps = d->r * d->s, depth = b->thin ? d->c : B, cb = b->thin ? 1 : b->cb;
+	const int depth = b->thin ? b->d.c : B, cb = b->thin ? 1 : b->cb;
 	(void)worker;
-	for (int64_t i = begin; i < end; i++) {
-		int k0 = (int)(i / cb) * B, c0 = (int)(i % cb) * B;
-		float *to = b->filters + i * taps * depth * B;
-		for (int k = 0; k < B; k++)
-			for (int c = 0; c < depth; c++) {
-				bool inside = k0 + k < d->k && c0 + c < d->c;
-				const float *from = inside ? d->weight + ((int64_t)(k0 + k) * d->c + c0 + c) * taps : NULL;
-				for (int t = 0; t < taps; t++)
-					to[((int64_t)t * depth + c) * B + k] = inside ? from[t] : 0;
-			}
-	}
+	for (int64_t i = begin; i < end; i++)
+		take_filters(b, (int)(i / cb) * B, (int)(i % cb) * B, depth, b->filters + i * b->d.r * b->d.s * depth * B);
 }
 
-/* Planes of the filters, for outputs `o` and depth `i` in blocks: [o][plane][i][16 of the depth][16 outputs]. Turned:
- * for the gradient of the input, from K to C, with the taps the other way round. */
+/* 3 x 3 filters with their taps the other way round, for the gradient of the input: channels c0 on and filters k0 on as
+ * [9][16 of K][16 of C]. */
+static void take_turned(const struct blocked *b, int c0, int k0, float *to)
+{
+	const struct phiz_conv *d = &b->d;
+	for (int k = 0; k < B; k++)
+		for (int c = 0; c < B; c++) {
+			bool inside = k0 + k < d->k && c0 + c < d->c;
+			const float *from = inside ? d->weight + ((int64_t)(k0 + k) * d->c + c0 + c) * 9 : NULL;
+			for (int t = 0; t < 9; t++)
+				to[(t * B + k) * B + c] = inside ? from[8 - t] : 0;
+		}
+}
+
+/* Planes of the filters for Winograd's algorithm, or of the turned ones. */
 struct planes {
 	const struct blocked *b;
 	const struct phiz_blocked_micro *micro;
@@ -271,28 +309,20 @@ static void plane_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct planes *p = arg;
 	const struct blocked *b = p->b;
-	const struct phiz_conv *d = &b->d;
-	const int inner = p->turned ? b->kb : b->cb, planes = phiz_winograd_planes(b->winograd);
+	const int depth = p->turned ? b->kb : b->cb;
+	float filters[9 * B * B];
 	(void)worker;
-	for (int64_t piece = begin; piece < end; piece++) {
-		const int o = (int)(piece / inner) * B, i = (int)(piece % inner) * B;
-		float plane[PHIZ_WINOGRAD_PLANES * B * B], g[9][B];
-		for (int depth = 0; depth < B; depth++) {
-			for (int l = 0; l < B; l++) {
-				int k = p->turned ? i + depth : o + l, c = p->turned ? o + l : i + depth;
-				const float *from = k < d->k && c < d->c ? d->weight + ((int64_t)k * d->c + c) * 9 : NULL;
-				for (int t = 0; t < 9; t++)
-					g[t][l] = from ? from[p->turned ? 8 - t : t] : 0;
-			}
-			p->micro->winograd_filters[b->winograd / 4](g, plane + depth * B, B * B);
-		}
-		for (int at = 0; at < planes; at++)
-			memcpy(b->filters + ((piece / inner * planes + at) * inner + piece % inner) * B * B, plane + at * B * B,
-			       sizeof(float) * B * B);
+	for (int64_t i = begin; i < end; i++) {
+		int o = (int)(i / depth), d = (int)(i % depth);
+		if (p->turned)
+			take_turned(b, o * B, d * B, filters);
+		else
+			take_filters(b, o * B, d * B, B, filters);
+		phiz_winograd_make_planes(b->winograd, depth, p->micro, o, d, filters, b->planes);
 	}
 }
 
-static void pack_planes(const struct blocked *b, const struct phiz_blocked_micro *micro, bool turned)
+static void make_planes(const struct blocked *b, const struct phiz_blocked_micro *micro, bool turned)
 {
 	struct planes p = {b, micro, turned};
 	phiz_parallel_for(b->d.ctx, (int64_t)b->kb * b->cb, 1, plane_pieces, &p);
@@ -301,8 +331,8 @@ static void pack_planes(const struct blocked *b, const struct phiz_blocked_micro
 static void pack_filters(const struct blocked *b, const struct phiz_blocked_micro *micro)
 {
 	struct blocked copy = *b;
-	if (b->winograd)
-		pack_planes(b, micro, false);
+	if (b->planes)
+		make_planes(b, micro, false);
 	else
 		phiz_parallel_for(b->d.ctx, (int64_t)b->kb * (b->thin ? 1 : b->cb), 1, filter_pieces, &copy);
 	for (int k = 0; k < b->kb * B; k++)
@@ -365,7 +395,7 @@ static void sum_of(const struct blocked *b, struct phiz_blocked_sum *s)
 static void run_sum(const struct blocked *b, const struct phiz_blocked_sum *s, const struct phiz_blocked_micro *micro)
 {
 	if (b->winograd)
-		phiz_winograd_run(b->d.ctx, s, b->winograd, micro, b->rest);
+		phiz_winograd_run(b->d.ctx, s, b->winograd, b->planes, micro, b->rest);
 	else
 		phiz_blocked_sum_run(b->d.ctx, s, micro, b->rest);
 }
@@ -373,7 +403,7 @@ static void run_sum(const struct blocked *b, const struct phiz_blocked_sum *s, c
 static size_t sum_workspace(const struct blocked *b, const struct phiz_blocked_sum *s,
                             const struct phiz_blocked_micro *micro, int threads)
 {
-	return b->winograd ? phiz_winograd_workspace(s, b->winograd, micro, threads)
+	return b->winograd ? phiz_winograd_workspace(s, b->winograd, b->training, micro, threads)
 	                   : phiz_blocked_sum_workspace(s, micro, threads);
 }
 
@@ -399,7 +429,7 @@ enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struc
 	struct phiz_blocked_sum s;
 	struct blocked b;
 	describe(call, &b);
-	place_forward(&b, call->constants, call->workspace);
+	place_forward(&b, call->constants, micro, call->workspace);
 	if (!call->constants)
 		pack_filters(&b, micro);
 	pack_input(&b);
@@ -410,12 +440,12 @@ enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struc
 	return PHIZ_OK;
 }
 
-size_t phiz_blocked_conv2d_constants(const struct phiz_call *call)
+size_t phiz_blocked_conv2d_constants(const struct phiz_call *call, const struct phiz_blocked_micro *micro)
 {
 	struct place place = {NULL, 0};
 	struct blocked b;
 	describe(call, &b);
-	place_constants(&b, &place);
+	place_constants(&b, micro, &place);
 	return place.used;
 }
 
@@ -424,7 +454,7 @@ void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, 
 	struct place place = {constants, 0};
 	struct blocked b;
 	describe(call, &b);
-	place_constants(&b, &place);
+	place_constants(&b, micro, &place);
 	pack_filters(&b, micro);
 }
 
@@ -536,7 +566,7 @@ static void backward_input(const struct blocked *b, const struct phiz_blocked_mi
 			s.first_y += 2 * s.step_y;
 			s.first_x += 2 * s.step_x;
 			s.step_y = s.step_x = 1;
-			pack_planes(b, micro, true);
+			make_planes(b, micro, true);
 		} else {
 			phiz_parallel_for(d->ctx, (int64_t)b->cb * b->kb, 1, turn_pieces, &r);
 		}
@@ -613,7 +643,7 @@ enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const stru
 	describe_backward(call, &b);
 	if (!b.d.dout)
 		return PHIZ_OK;
-	place_backward(&b, call->workspace);
+	place_backward(&b, micro, call->workspace);
 	if (!b.out_blocked) {
 		struct move m = {&b, b.d.dout, b.dout, b.d.k, b.d.p, b.d.q, false};
 		phiz_parallel_for(call->ctx, b.d.n * b.kb, 1, block_pieces, &m);
@@ -639,7 +669,7 @@ size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward
 	size_t most = 0, bytes;
 	describe(call, &b);
 	if (!backward) {
-		bytes = place_forward(&b, NULL, NULL);
+		bytes = place_forward(&b, NULL, micro, NULL);
 		sum_of(&b, &s);
 		return bytes + sum_workspace(&b, &s, micro, threads);
 	}
@@ -653,7 +683,7 @@ size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward
 		bytes = sum_workspace(&b, &s, micro, threads);
 		most = bytes > most ? bytes : most;
 	}
-	return place_backward(&b, NULL) + most;
+	return place_backward(&b, micro, NULL) + most;
 }
 
 bool phiz_blocked_conv2d_supports(const struct phiz_call *call)

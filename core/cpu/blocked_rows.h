@@ -9,6 +9,16 @@ static size_t conv2d_workspace(const struct phiz_call *call, bool backward, int 
 	return phiz_blocked_conv2d_workspace(call, backward, threads, &micro);
 }
 
+static size_t conv2d_constants(const struct phiz_call *call)
+{
+	return phiz_blocked_conv2d_constants(call, &micro);
+}
+
+static void conv2d_prepare(const struct phiz_call *call, void *constants)
+{
+	phiz_blocked_conv2d_prepare(call, constants, &micro);
+}
+
 static enum phiz_status conv2d_forward(struct phiz_call *call)
 {
 	return phiz_blocked_conv2d_forward(call, &micro);
@@ -19,14 +29,8 @@ static enum phiz_status conv2d_backward(struct phiz_call *call)
 	return phiz_blocked_conv2d_backward(call, &micro);
 }
 
-static void conv2d_prepare(const struct phiz_call *call, void *constants)
-{
-	phiz_blocked_conv2d_prepare(call, constants, &micro);
-}
-
 const struct phiz_kernel PHIZ_BLOCKED_ROW(blocked_conv2d) = {
 	.op = "conv2d", .name = PHIZ_BLOCKED_TEXT, .dtype = PHIZ_F32, .features = PHIZ_BLOCKED_FEATURES,
 	.supports = phiz_blocked_conv2d_supports, .workspace = conv2d_workspace, .forward = conv2d_forward,
-	.backward = conv2d_backward, .blocked = true, .constants = phiz_blocked_conv2d_constants,
-	.prepare = conv2d_prepare,
+	.backward = conv2d_backward, .blocked = true, .constants = conv2d_constants, .prepare = conv2d_prepare,
 };

@@ -17,7 +17,6 @@
 #include "core/cpu/unroll.h"
 
 #define PARTS (PHIZ_BLOCK / LANES)
-#define PRODUCT_AHEAD 1024 /* floats of filters; the planes follow each other in memory */
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE void finish(const struct phiz_blocked_tile *t, VEC sum, int pixel, int filters, int part)
@@ -103,19 +102,21 @@ INLINE void tile(const struct phiz_blocked_tile *t, const int P, const int F, co
 INLINE void product(const struct phiz_blocked_product *t, const int P, const int F)
 {
 	VEC sum[PIXELS][2 * PARTS];
-	const float *w = t->w, *in = t->v;
+	const float *w = t->w, *in = t->v, *next = t->next;
 	UNROLL
 	for (int p = 0; p < P; p++)
 		UNROLL
 		for (int v = 0; v < F * PARTS; v++)
-			sum[p][v] = ZERO();
+			sum[p][v] = t->add ? LOAD(t->out + v / PARTS * t->out_filters + p * PHIZ_BLOCK + v % PARTS * LANES)
+			                   : ZERO();
 	for (int b = 0; b < t->blocks; b++, in += t->v_block, w += PHIZ_BLOCK * PHIZ_BLOCK)
 		UNROLL_4
 		for (int d = 0; d < PHIZ_BLOCK; d++) {
 			VEC filter[2 * PARTS];
 			UNROLL
 			for (int f = 0; f < F; f++)
-				__builtin_prefetch(w + f * t->w_filters + d * PHIZ_BLOCK + PRODUCT_AHEAD, 0, 2);
+				__builtin_prefetch(next + f * t->next_filters, 0, 2);
+			next += t->next_step;
 			UNROLL
 			for (int v = 0; v < F * PARTS; v++)
 				filter[v] = LOAD(w + v / PARTS * t->w_filters + d * PHIZ_BLOCK + v % PARTS * LANES);
@@ -325,19 +326,21 @@ INLINE void winograd_filter_line(const int M, VEC y[6], VEC x0, VEC x1, VEC x2)
 	}
 }
 
-INLINE void winograd_filters(const float g[9][PHIZ_BLOCK], float *plane, int64_t step, const int M)
+INLINE void winograd_filters(const float *g, float *plane, int64_t step, const int M)
 {
-	for (int part = 0; part < PARTS; part++) {
+	const int tap = PHIZ_BLOCK * PHIZ_BLOCK;
+	for (int at = 0; at < PHIZ_BLOCK * PHIZ_BLOCK; at += LANES) {
 		VEC middle[3][6], y[6];
 		UNROLL
 		for (int j = 0; j < 3; j++)
-			winograd_filter_line(M, middle[j], LOAD(g[j] + part * LANES), LOAD(g[3 + j] + part * LANES),
-			                     LOAD(g[6 + j] + part * LANES));
+			winograd_filter_line(M, middle[j], LOAD(g + j * tap + at), LOAD(g + (3 + j) * tap + at),
+			                     LOAD(g + (6 + j) * tap + at));
+		UNROLL
 		for (int i = 0; i < M + 2; i++) {
 			winograd_filter_line(M, y, middle[0][i], middle[1][i], middle[2][i]);
 			UNROLL
 			for (int j = 0; j < M + 2; j++)
-				STORE(plane + (i * (M + 2) + j) * step + part * LANES, y[j]);
+				STORE(plane + (i * (M + 2) + j) * step + at, y[j]);
 		}
 	}
 }
@@ -375,12 +378,12 @@ static void winograd_dfilters(const float *sum, int64_t step, float *dg)
 	}
 }
 
-static void winograd_filters_2(const float g[9][PHIZ_BLOCK], float *plane, int64_t step)
+static void winograd_filters_2(const float *g, float *plane, int64_t step)
 {
 	winograd_filters(g, plane, step, 2);
 }
 
-static void winograd_filters_4(const float g[9][PHIZ_BLOCK], float *plane, int64_t step)
+static void winograd_filters_4(const float *g, float *plane, int64_t step)
 {
 	winograd_filters(g, plane, step, 4);
 }

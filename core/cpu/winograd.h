@@ -17,17 +17,18 @@ static inline int phiz_winograd_planes(int m)
 	return (m + 2) * (m + 2);
 }
 
-/* Floats of the filters' planes: [filters][plane][blocks][16][16]. */
-static inline size_t phiz_winograd_filter_floats(int m, int filters, int blocks)
-{
-	return (size_t)phiz_winograd_planes(m) * (size_t)filters * (size_t)blocks * PHIZ_BLOCK * PHIZ_BLOCK;
-}
+/* The planes of filters, G g G^T, for so many blocks of filters and of the depth: how many floats; and those of block
+ * f of the filters and b of the depth, [9][16][16], to their place. */
+size_t phiz_winograd_plane_floats(int m, int filters, int blocks, const struct phiz_blocked_micro *micro);
+void phiz_winograd_make_planes(int m, int blocks, const struct phiz_blocked_micro *micro, int f, int b,
+                               const float *filters, float *planes);
 
-/* The sum that `s` describes, for which w are the filters' planes; its taps are 3 x 3, strides and steps 1. A flipped
- * filter (the gradient of the input) is the caller's business. */
-size_t phiz_winograd_workspace(const struct phiz_blocked_sum *s, int m, const struct phiz_blocked_micro *micro,
-                               int threads);
-void phiz_winograd_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s, int m,
+/* The sum that `s` describes, whose taps are 3 x 3, strides and steps 1. A flipped filter (the gradient of the input)
+ * is the caller's business. planes: those of all filters, which stand for s->w; or NULL: then they are made of s->w
+ * where they are used. The same sums in both cases. */
+size_t phiz_winograd_workspace(const struct phiz_blocked_sum *s, int m, bool planes,
+                               const struct phiz_blocked_micro *micro, int threads);
+void phiz_winograd_run(struct phiz_ctx *ctx, const struct phiz_blocked_sum *s, int m, const float *planes,
                        const struct phiz_blocked_micro *micro, void *workspace);
 
 /* winograd_weights.c: the same gradients as phiz_blocked_weights_run, of 3 x 3 taps with strides and steps of 1. */
