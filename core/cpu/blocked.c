@@ -47,6 +47,8 @@ static void describe(const struct phiz_blocked_sum *s, const struct phiz_blocked
 	run->rows = s->q >= LEAST_ROW ? s->images * s->p : s->images;
 	run->tiles = (run->row + micro->pixels - 1) / micro->pixels;
 	run->piece_rows = run->row < BLOCK_PIXELS && run->row > 0 ? BLOCK_PIXELS / run->row : 1;
+	if (run->piece_rows > run->rows && run->rows > 0)
+		run->piece_rows = run->rows;
 	run->pieces = (run->rows + run->piece_rows - 1) / run->piece_rows;
 }
 

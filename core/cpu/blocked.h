@@ -172,4 +172,12 @@ void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, 
 enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
 enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
 
+/* --- linear, the same (blocked_linear.c): inference, inputs in whole blocks. --- */
+
+bool phiz_blocked_linear_supports(const struct phiz_call *call);
+size_t phiz_blocked_linear_workspace(const struct phiz_call *call, int threads, const struct phiz_blocked_micro *micro);
+size_t phiz_blocked_linear_constants(const struct phiz_call *call);
+void phiz_blocked_linear_prepare(const struct phiz_call *call, void *constants);
+enum phiz_status phiz_blocked_linear_forward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
+
 #endif

@@ -363,7 +363,9 @@ static void embeddings_that_cannot_be(void **state)
 	assert_ok(ctx, phiz_session_run(session, pixels, 16, 16, 48));
 	for (int k = 0; k < 4; k++)
 		assert_true(phiz_session_embedding_at(session, 0)[k] == 0);
+	phiz_session_free(&session);
 	b[2] = INFINITY;
+	assert_ok(ctx, phiz_session_create(runtime, ctx, &o, &session));
 	assert_fails(ctx, PHIZ_E_NUMERIC, phiz_session_run(session, pixels, 16, 16, 48));
 	assert_message(ctx, "not finite");
 	phiz_session_free(&session);
