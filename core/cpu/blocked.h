@@ -164,12 +164,21 @@ bool phiz_blocked_sum_fits(const struct phiz_blocked_sum *s);
 
 /* --- conv2d. What a row of the kernel table is made of. --- */
 
-bool phiz_blocked_conv2d_supports(const struct phiz_call *call);
-size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward, int threads,
+/* How the sums of a forward pass are found: the way that should be fastest, or always the one. The latter are for calls
+ * that leave a choice. */
+enum phiz_blocked_way { PHIZ_BLOCKED_ANY, PHIZ_BLOCKED_SUM, PHIZ_BLOCKED_WINOGRAD2, PHIZ_BLOCKED_WINOGRAD4 };
+
+bool phiz_blocked_conv2d_supports(const struct phiz_call *call, enum phiz_blocked_way way);
+size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, enum phiz_blocked_way way, int threads,
                                      const struct phiz_blocked_micro *micro);
-size_t phiz_blocked_conv2d_constants(const struct phiz_call *call, const struct phiz_blocked_micro *micro);
-void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, const struct phiz_blocked_micro *micro);
-enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
+size_t phiz_blocked_conv2d_backward_workspace(const struct phiz_call *call, int threads,
+                                              const struct phiz_blocked_micro *micro);
+size_t phiz_blocked_conv2d_constants(const struct phiz_call *call, enum phiz_blocked_way way,
+                                     const struct phiz_blocked_micro *micro);
+void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, enum phiz_blocked_way way,
+                                 const struct phiz_blocked_micro *micro);
+enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, enum phiz_blocked_way way,
+                                             const struct phiz_blocked_micro *micro);
 enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
 
 /* --- linear, the same (blocked_linear.c): inference, inputs in whole blocks. --- */

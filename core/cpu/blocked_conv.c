@@ -54,17 +54,21 @@ static double cost_of(const struct blocked *b, int m)
 	return tiles * planes * (pairs + 6 * B * (b->cb + b->kb)) + 2 * planes * pairs;
 }
 
-/* The m of F(m x m, 3 x 3) that is fastest, 0 for the plain sum. Chosen for one picture, whatever the batch: the same
- * picture gives the same numbers in any. */
-static int pick_winograd(const struct blocked *b, bool training)
+static bool may_be_winograd(const struct blocked *b)
 {
 	const struct phiz_conv *d = &b->d;
+	return d->r == 3 && d->s == 3 && d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 &&
+	       d->dilation_w == 1 && !b->thin;
+}
+
+/* The m of F(m x m, 3 x 3) that is fastest, 0 for the plain sum. Chosen for one picture, whatever the batch: the same
+ * picture gives the same numbers in any. */
+static int pick_winograd(const struct blocked *b)
+{
 	int best = 0;
-	if (d->r != 3 || d->s != 3 || d->stride_h != 1 || d->stride_w != 1 || d->dilation_h != 1 || d->dilation_w != 1)
+	if (!may_be_winograd(b) || b->cb < WINOGRAD_BLOCKS || b->kb < WINOGRAD_BLOCKS)
 		return 0;
-	if (b->thin || b->cb < WINOGRAD_BLOCKS || b->kb < WINOGRAD_BLOCKS)
-		return 0;
-	if (training)
+	if (b->training)
 		return 2;
 	for (int m = 2; m <= 4; m += 2)
 		if (cost_of(b, m) < cost_of(b, best))
@@ -72,8 +76,12 @@ static int pick_winograd(const struct blocked *b, bool training)
 	return best;
 }
 
-static void describe(const struct phiz_call *call, struct blocked *b)
+static void describe(const struct phiz_call *call, enum phiz_blocked_way way, struct blocked *b)
 {
+	static const int m[] = {
+		[PHIZ_BLOCKED_SUM] = 0, [PHIZ_BLOCKED_WINOGRAD2] = 2, [PHIZ_BLOCKED_WINOGRAD4] = 4,
+	};
+
 	memset(b, 0, sizeof *b);
 	phiz_conv_of_conv2d(call, &b->d);
 	b->in_blocked = is_blocked(&call->in[PHIZ_CONV2D_INPUT]);
@@ -83,14 +91,14 @@ static void describe(const struct phiz_call *call, struct blocked *b)
 	b->thin = !b->in_blocked && b->d.c <= THIN_CHANNELS && b->d.dilation_w == 1;
 	b->thin_width = (b->d.q - 1) * b->d.stride_w + b->d.s;
 	b->training = call->training;
-	b->winograd = pick_winograd(b, call->training);
+	b->winograd = way == PHIZ_BLOCKED_ANY ? pick_winograd(b) : m[way];
 }
 
 /* Rounding in a gradient goes no further than one step, so that F(4x4) serves there; in the forward pass of training it
  * grows with the layers. */
 static void describe_backward(const struct phiz_call *call, struct blocked *b)
 {
-	describe(call, b);
+	describe(call, PHIZ_BLOCKED_ANY, b);
 	b->training = true;
 	if (b->winograd)
 		b->winograd = 4;
@@ -424,11 +432,12 @@ static void finish_pieces(void *arg, int64_t begin, int64_t end, int worker)
 	}
 }
 
-enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struct phiz_blocked_micro *micro)
+enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, enum phiz_blocked_way way,
+                                             const struct phiz_blocked_micro *micro)
 {
 	struct phiz_blocked_sum s;
 	struct blocked b;
-	describe(call, &b);
+	describe(call, way, &b);
 	place_forward(&b, call->constants, micro, call->workspace);
 	if (!call->constants)
 		pack_filters(&b, micro);
@@ -440,20 +449,22 @@ enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, const struc
 	return PHIZ_OK;
 }
 
-size_t phiz_blocked_conv2d_constants(const struct phiz_call *call, const struct phiz_blocked_micro *micro)
+size_t phiz_blocked_conv2d_constants(const struct phiz_call *call, enum phiz_blocked_way way,
+                                     const struct phiz_blocked_micro *micro)
 {
 	struct place place = {NULL, 0};
 	struct blocked b;
-	describe(call, &b);
+	describe(call, way, &b);
 	place_constants(&b, micro, &place);
 	return place.used;
 }
 
-void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, const struct phiz_blocked_micro *micro)
+void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, enum phiz_blocked_way way,
+                                 const struct phiz_blocked_micro *micro)
 {
 	struct place place = {constants, 0};
 	struct blocked b;
-	describe(call, &b);
+	describe(call, way, &b);
 	place_constants(&b, micro, &place);
 	pack_filters(&b, micro);
 }
@@ -661,18 +672,23 @@ enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const stru
 
 /* --- For the plan --- */
 
-size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward, int threads,
+size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, enum phiz_blocked_way way, int threads,
                                      const struct phiz_blocked_micro *micro)
 {
 	struct phiz_blocked_sum s;
 	struct blocked b;
+	describe(call, way, &b);
+	size_t bytes = place_forward(&b, NULL, micro, NULL);
+	sum_of(&b, &s);
+	return bytes + sum_workspace(&b, &s, micro, threads);
+}
+
+size_t phiz_blocked_conv2d_backward_workspace(const struct phiz_call *call, int threads,
+                                              const struct phiz_blocked_micro *micro)
+{
+	struct phiz_blocked_sum s;
+	struct blocked b;
 	size_t most = 0, bytes;
-	describe(call, &b);
-	if (!backward) {
-		bytes = place_forward(&b, NULL, micro, NULL);
-		sum_of(&b, &s);
-		return bytes + sum_workspace(&b, &s, micro, threads);
-	}
 	describe_backward(call, &b);
 	if (b.winograd)
 		most = phiz_winograd_weights_workspace(threads);
@@ -686,13 +702,13 @@ size_t phiz_blocked_conv2d_workspace(const struct phiz_call *call, bool backward
 	return place_backward(&b, micro, NULL) + most;
 }
 
-bool phiz_blocked_conv2d_supports(const struct phiz_call *call)
+bool phiz_blocked_conv2d_supports(const struct phiz_call *call, enum phiz_blocked_way way)
 {
 	struct phiz_blocked_sum s;
 	struct blocked b;
-	describe(call, &b);
+	describe(call, way, &b);
 	const struct phiz_tensor *residual = call->n_in > PHIZ_CONV2D_RESIDUAL ? &call->in[PHIZ_CONV2D_RESIDUAL] : NULL;
-	if (b.d.groups != 1 || !(b.in_blocked || b.out_blocked))
+	if (b.d.groups != 1 || !(b.in_blocked || b.out_blocked) || (way != PHIZ_BLOCKED_ANY && !may_be_winograd(&b)))
 		return false;
 	if (residual && residual->shape.ndim == 4 && is_blocked(residual) != b.out_blocked)
 		return false;

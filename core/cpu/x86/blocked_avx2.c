@@ -49,6 +49,6 @@ static const struct phiz_blocked_micro micro = {
 };
 
 #define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx2
-#define PHIZ_BLOCKED_TEXT "direct.avx2"
+#define PHIZ_BLOCKED_TEXT "avx2"
 #define PHIZ_BLOCKED_FEATURES PHIZ_CPU_AVX2
 #include "core/cpu/blocked_rows.h"

@@ -65,6 +65,6 @@ static const struct phiz_blocked_micro micro = {
 };
 
 #define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx512
-#define PHIZ_BLOCKED_TEXT "direct.avx512"
+#define PHIZ_BLOCKED_TEXT "avx512"
 #define PHIZ_BLOCKED_FEATURES PHIZ_CPU_AVX512
 #include "core/cpu/blocked_rows.h"
