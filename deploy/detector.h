@@ -39,6 +39,7 @@ struct phiz_detector {
 enum { PHIZ_SUBNET_OUTPUTS = 16 };
 struct phiz_subnet {
 	struct phiz_ctx *ctx;
+	const struct phiz_tuning *tuning; /* the model's */
 	struct phiz_graph *graph;
 	int input, output[PHIZ_SUBNET_OUTPUTS]; /* values of the graph */
 };

@@ -38,6 +38,7 @@ enum phiz_status phiz_subnet_cut(struct phiz_detector *d, const char *input, con
 {
 	memset(out, 0, sizeof *out);
 	out->ctx = d->ctx;
+	out->tuning = d->model->tuning;
 	enum phiz_status status = phiz_graph_clone(d->model->graph, &out->graph);
 	if (!status)
 		status = look_up(d, input, output, n, out);
@@ -57,7 +58,7 @@ enum phiz_status phiz_subnet_plan(const struct phiz_subnet *net, int64_t batch, 
 {
 	struct phiz_plan_options o = {
 		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = batch, .height = height, .width = width,
-		.loss = PHIZ_NONE, .fixed = true,
+		.loss = PHIZ_NONE, .fixed = true, .tuning = net->tuning,
 	};
 	enum phiz_status status = phiz_plan_create(net->ctx, net->graph, &o, out);
 

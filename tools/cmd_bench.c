@@ -2,6 +2,7 @@
 #include <math.h>
 #include <phiz/plan.h>
 #include <phiz/session.h>
+#include <phiz/tune.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/rng.h"
 #include "core/base/thread.h"
 #include "core/cpu/peak.h"
@@ -23,13 +25,13 @@
 #include "train/trainnet.h"
 #endif
 
-enum { MAX_RUNS = 1000 };
+enum { MAX_RUNS = 1000, TUNE_SECONDS = 20 };
 
 struct settings {
 	const char *mode, *precision, *device, *freeze;
 	int64_t batch, size, classes, runs;
 	double seconds;
-	bool json, per_layer, peak;
+	bool json, per_layer, peak, tune;
 };
 
 static const struct phiz_option options[] = {
@@ -47,6 +49,8 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--runs", INT, runs, "N", 1, MAX_RUNS, "timed runs at most (default 50)"),
 	PHIZ_OPTION(struct settings, "--seconds", REAL, seconds, "S", 0.01, 3600, "stop timing after so long (default 10)"),
 	PHIZ_OPTION(struct settings, "--per-layer", FLAG, per_layer, NULL, 0, 0, "a table of what each step took"),
+	PHIZ_OPTION(struct settings, "--tune", FLAG, tune, NULL, 0, 0,
+	            "first time the kernels that could run each layer, and keep the choice in MODEL.tune"),
 	PHIZ_OPTION(struct settings, "--peak", FLAG, peak, NULL, 0, 0,
 	            "instead of a network: what this machine gives at most, by number of threads"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output"),
@@ -61,6 +65,7 @@ struct work {
 	struct phiz_bench_steps steps;
 	struct phiz_plan *plan;
 	struct phiz_device_choice device;
+	struct phiz_tune_result tuned; /* with --tune */
 #ifdef PHIZ_HAVE_TRAIN
 	struct phiz_trainnet *net;
 	struct phiz_optimizer *optimizer;
@@ -147,7 +152,39 @@ static enum phiz_status put_on_bytes(struct phiz_ctx *ctx, struct phiz_model *m)
 	return status;
 }
 
-static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, const struct settings *s)
+/* Beside the model's file, where there is one; that it cannot be written does not matter to this run. */
+static enum phiz_status keep_tuning(struct phiz_ctx *ctx, const struct phiz_model *m, const char *name)
+{
+	char *path = NULL;
+	enum phiz_status status = PHIZ_OK;
+
+	if (!phiz_path_is_file(name) && (phiz_net_builtin(name) || strstr(name, ".cfg")))
+		return PHIZ_OK;
+	status = phiz_find_model_file(ctx, name, &path);
+	if (!status)
+		status = phiz_tuning_write_beside(m->tuning, path);
+	if (!status)
+		phiz_log(ctx, PHIZ_LOG_INFO, "%s.tune: written; all that runs this model here uses it from now on", path);
+	phiz_free(ctx, path);
+	if (!status || status == PHIZ_E_NOMEM)
+		return status;
+	phiz_log(ctx, PHIZ_LOG_WARN, "%s; the choice is not kept", phiz_ctx_message(ctx));
+	return PHIZ_OK;
+}
+
+static enum phiz_status tune(struct work *w, struct phiz_model *m, const struct phiz_plan_options *o, const char *name)
+{
+	enum phiz_status status = phiz_tuning_measure(w->ctx, m->graph, o, TUNE_SECONDS, &m->tuning, &w->tuned);
+
+	if (status)
+		return status;
+	phiz_log(w->ctx, PHIZ_LOG_INFO, "tuned: %d of %d layers changed, %.2f ms a picture instead of %.2f",
+	         w->tuned.changed, w->tuned.nodes, w->tuned.after * 1e3, w->tuned.before * 1e3);
+	return keep_tuning(w->ctx, m, name);
+}
+
+static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, const struct settings *s,
+                                          const char *name)
 {
 	struct phiz_plan_options o = {.backend = w->device.backend, .batch = s->batch ? s->batch : 1, .height = s->size,
 	                              .width = s->size, .loss = PHIZ_NONE, .fixed = true,
@@ -157,6 +194,9 @@ static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, 
 
 	if (!status && !strcmp(s->precision, "int8"))
 		status = put_on_bytes(w->ctx, m);
+	if (!status && s->tune)
+		status = tune(w, m, &o, name);
+	o.tuning = m->tuning;
 	if (!status)
 		status = phiz_plan_create(w->ctx, m->graph, &o, &w->plan);
 	if (status)
@@ -312,6 +352,9 @@ static void print(const struct work *w, const struct settings *s, const char *mo
 		       "\"peak_share\":%.4f",
 		       s->mode, (long long)batch, peak->threads, s->precision, t->median * 1e3, t->fastest * 1e3,
 		       t->slowest * 1e3, rate, gflops, rss, peak->instructions, peak->gflops, peak->gbps, share);
+		if (s->tune)
+			printf(",\"tune\":{\"nodes\":%d,\"changed\":%d,\"ms_before\":%.4f,\"ms_after\":%.4f}", w->tuned.nodes,
+			       w->tuned.changed, w->tuned.before * 1e3, w->tuned.after * 1e3);
 		if (s->per_layer) {
 			printf(",");
 			phiz_bench_steps_json(&w->steps, peak, t->median);
@@ -397,7 +440,7 @@ static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *nam
 		status = prepare_training(&w, m, s);
 #endif
 	if (!status && !train)
-		status = prepare_inference(&w, m, s);
+		status = prepare_inference(&w, m, s, name);
 	if (!status)
 		status = measure(&w, s, &times);
 	rss = peak_rss_mib(); /* before measuring the peak, which takes memory of its own */
@@ -429,6 +472,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		return phiz_usage(&phiz_verb_bench, "--precision: want fp32, bf16, fp16 or int8, got '%s'", s->precision);
 	if (on_gpu && (!strcmp(s->mode, "train") || s->per_layer || !strcmp(s->precision, "int8")))
 		return phiz_usage(&phiz_verb_bench, "--device %s: whole runs of inference in fp32, fp16 or bf16", s->device);
+	if (s->tune && (on_gpu || !strcmp(s->mode, "train")))
+		return phiz_usage(&phiz_verb_bench, "--tune is for inference on the CPU");
 	if (!on_gpu && !strcmp(s->precision, "fp16"))
 		return phiz_usage(&phiz_verb_bench, "--precision fp16: the CPU has no kernels for it; bf16 is near");
 	if (!strcmp(s->precision, "int8") && !strcmp(s->mode, "train"))
@@ -446,7 +491,7 @@ static const struct settings defaults = {.mode = "infer", .precision = "fp32", .
 
 const struct phiz_verb phiz_verb_bench = {
 	"bench", "how fast a network runs or trains here",
-	"MODEL|NET [--mode train|infer] [--batch N] [--size S] [--per-layer] [--json]; or --peak [--json]",
+	"MODEL|NET [--mode train|infer] [--batch N] [--size S] [--per-layer] [--tune] [--json]; or --peak [--json]",
 	"Times whole runs on made-up pictures: for infer the network, for train a step of the\n"
 	"trainer (frozen trunk, head, loss, gradients, SGD with momentum). Prints the median\n"
 	"run, images per second, GFLOP/s (2 per multiply-add), their share of what this\n"
@@ -459,6 +504,12 @@ const struct phiz_verb phiz_verb_bench = {
 	"What lies in the caches moves faster than memory, so that small steps may come out\n"
 	"above 100 %; so may convolutions, whose FLOPs are counted as plain sums also where\n"
 	"Winograd's algorithm needs fewer, and int8, which is held to the peak of fp32. The last\n"
-	"two rows are the sum of the steps, and the whole run.",
+	"two rows are the sum of the steps, and the whole run.\n\n"
+	"--tune first runs the network with each kernel that could do a layer, and writes the\n"
+	"fastest of each into MODEL.tune beside the model (team.phiz.tune). Every verb that opens\n"
+	"the model uses it from then on, with any batch and any number of threads, on this\n"
+	"machine and with this version of phiz; elsewhere it is passed over. It holds for the\n"
+	"--size and the --precision that it was made with; another run adds others. Deleting it\n"
+	"undoes it. Numbers may change in their last digits, as kernels round differently.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 0, 1, run,
 };

@@ -48,7 +48,7 @@ static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct settings *s
 {
 	struct phiz_plan_options o = {
 		.backend = phiz_backend_cpu(), .mode = s->train ? PHIZ_PLAN_TRAIN : PHIZ_PLAN_INFER, .batch = s->batch,
-		.height = s->size, .width = s->size, .loss = PHIZ_NONE,
+		.height = s->size, .width = s->size, .loss = PHIZ_NONE, .tuning = m->tuning,
 	};
 	enum phiz_status status = s->train ? phiz_pass_fuse_activation(m->graph, true) : phiz_model_optimize(m);
 

@@ -3,6 +3,7 @@
 #include <phiz/plan.h>
 
 #include "core/base/alloc.h"
+#include "core/base/bytes.h"
 #include "core/cpu/features.h"
 #include "core/cpu/kernels.h"
 #include "core/ops/rule.h"
@@ -31,6 +32,16 @@ static bool fits(const struct phiz_kernel *kernel, const struct phiz_call *call,
 	       !strcmp(kernel->op, call->node->op->name) && (!kernel->supports || kernel->supports(call));
 }
 
+/* The last of the first `rows` rows that fits, or NULL. */
+static const struct phiz_kernel *find_above(int rows, const struct phiz_call *call, enum phiz_dtype dtype,
+                                            bool backward, unsigned features)
+{
+	for (int i = rows; i-- > 0;)
+		if (fits(table[i], call, dtype, backward, features))
+			return table[i];
+	return NULL;
+}
+
 /* Filled upwards: what comes later in the table is preferred, and what does not fit falls back to what stands before
  * it, at last to the operator's reference kernel. */
 static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
@@ -41,10 +52,33 @@ static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_ca
 		return NULL;
 	if (backward && !phiz_op_has_backward(call->node))
 		return NULL;
-	for (int i = choice.reference_only ? 0 : phiz_cpu_kernel_count(); i-- > 0;)
-		if (fits(table[i], call, dtype, backward, choice.features))
-			return table[i];
-	return phiz_backend_reference()->find(ctx, call, dtype, backward);
+	int rows = choice.reference_only ? 0 : phiz_cpu_kernel_count();
+	const struct phiz_kernel *kernel = find_above(rows, call, dtype, backward, choice.features);
+	return kernel ? kernel : phiz_backend_reference()->find(ctx, call, dtype, backward);
+}
+
+/* Reference kernels are no choice: nobody would wait for them to be timed. */
+static const struct phiz_kernel *next(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
+                                      bool backward, const struct phiz_kernel *after)
+{
+	struct phiz_cpu_choice choice;
+	int row = 0;
+	if (phiz_cpu_choose(ctx, &choice))
+		return NULL;
+	while (row < phiz_cpu_kernel_count() && table[row] != after)
+		row++;
+	return row < phiz_cpu_kernel_count() ? find_above(row, call, dtype, backward, choice.features) : NULL;
+}
+
+static enum phiz_status machine(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_bytes *out)
+{
+	struct phiz_cpu_choice choice;
+	char name[PHIZ_CPU_NAME], features[64];
+	enum phiz_status status = phiz_cpu_choose(ctx, &choice);
+	if (!status)
+		phiz_bytes_printf(out, "%s; %s; %s", backend->name, phiz_cpu_name(name),
+		                  choice.reference_only ? "reference" : phiz_cpu_features_text(choice.features, features));
+	return status;
 }
 
 static void *alloc(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes)
@@ -62,7 +96,8 @@ static void give_back(struct phiz_ctx *ctx, const struct phiz_backend *backend, 
 const struct phiz_backend *phiz_backend_cpu(void)
 {
 	static const struct phiz_backend backend = {
-		.name = "cpu", .picture_layout = PHIZ_BLOCKED, .find = find, .alloc = alloc, .free = give_back,
+		.name = "cpu", .picture_layout = PHIZ_BLOCKED, .find = find, .next = next, .machine = machine, .alloc = alloc,
+		.free = give_back,
 	};
 	return &backend;
 }

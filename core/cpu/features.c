@@ -9,8 +9,9 @@
 
 #if defined(__x86_64__)
 
-#if defined(PHIZ_HAVE_AMX) && defined(__linux__)
 #include <cpuid.h>
+
+#if defined(PHIZ_HAVE_AMX) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -65,11 +66,34 @@ unsigned phiz_cpu_features(void)
 	return features;
 }
 
+/* The brand string, 48 bytes of leaves 0x80000002 to 4, and family, model and stepping, for brands that say little. */
+static void read_name(char *text)
+{
+	unsigned word[12] = {0}, signature = 0, b, c, d;
+	for (unsigned i = 0; i < 3; i++)
+		if (!__get_cpuid(0x80000002 + i, &word[4 * i], &word[4 * i + 1], &word[4 * i + 2], &word[4 * i + 3]))
+			return;
+	memcpy(text, word, sizeof word);
+	if (__get_cpuid(1, &signature, &b, &c, &d))
+		snprintf(text + strlen(text), 12, " %08x", signature);
+}
+
 #elif defined(__aarch64__)
 
 unsigned phiz_cpu_features(void)
 {
 	return PHIZ_CPU_NEON;
+}
+
+/* Implementer, variant, part and revision as the system has them ("0x00000000411fd073"). */
+static void read_name(char *text)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", "r");
+	if (!f)
+		return;
+	if (!fgets(text, 32, f))
+		text[0] = 0;
+	fclose(f);
 }
 
 #else
@@ -79,7 +103,30 @@ unsigned phiz_cpu_features(void)
 	return 0;
 }
 
+static void read_name(char *text)
+{
+	(void)text;
+}
+
 #endif
+
+char *phiz_cpu_name(char text[PHIZ_CPU_NAME])
+{
+	size_t used = 0;
+	memset(text, 0, PHIZ_CPU_NAME);
+	read_name(text);
+	for (const char *from = text; *from; from++) /* names are padded with blanks, on any side */
+		if (*from > ' ' && *from <= '~')
+			text[used++] = *from;
+		else if (used && text[used - 1] != ' ')
+			text[used++] = ' ';
+	while (used && text[used - 1] == ' ')
+		used--;
+	text[used] = 0;
+	if (!used)
+		snprintf(text, PHIZ_CPU_NAME, "unknown");
+	return text;
+}
 
 static const struct {
 	const char *name;

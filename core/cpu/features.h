@@ -30,6 +30,10 @@ enum phiz_status phiz_cpu_choose(struct phiz_ctx *ctx, struct phiz_cpu_choice *o
 /* The processor's own, whatever PHIZ_CPU says. */
 unsigned phiz_cpu_features(void);
 
+enum { PHIZ_CPU_NAME = 64 };
+/* The processor's model in printable ASCII ("AMD EPYC 9B45"), or "unknown", into text; returns text. */
+char *phiz_cpu_name(char text[PHIZ_CPU_NAME]);
+
 /* "avx2 avx512", or "none" into text; returns text. */
 char *phiz_cpu_features_text(unsigned features, char text[64]);
 

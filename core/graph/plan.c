@@ -266,11 +266,21 @@ static enum phiz_dtype step_dtype(const struct phiz_plan *p, const struct phiz_s
 	return step->call.in[0].dtype;
 }
 
+const struct phiz_kernel *phiz_plan_kernel(const struct phiz_plan *p, const struct phiz_step *step,
+                                           const struct phiz_kernel *after)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	enum phiz_dtype dtype = step_dtype(p, step);
+
+	if (after)
+		return backend->next(p->ctx, &step->call, dtype, step->backward, after);
+	return backend->find(p->ctx, &step->call, dtype, step->backward);
+}
+
 /* Binds the steps and gives each a kernel, with as many values lying as the backend likes them as there are kernels
  * for. *widened: some values had to leave the plan's precision, so that the steps are to be laid out anew. */
 static enum phiz_status choose_kernels(struct phiz_plan *p, bool *widened)
 {
-	const struct phiz_backend *backend = p->options.backend;
 	bool again = true;
 
 	*widened = false;
@@ -280,7 +290,7 @@ static enum phiz_status choose_kernels(struct phiz_plan *p, bool *widened)
 		bind(p);
 		for (size_t s = 0; s < p->n_steps; s++) {
 			struct phiz_step *step = &p->step[s];
-			step->kernel = backend->find(p->ctx, &step->call, step_dtype(p, step), step->backward);
+			step->kernel = phiz_plan_kernel(p, step, NULL);
 			if (step->kernel)
 				continue;
 			if (phiz_plan_take_back_precision(p, step->node))
@@ -453,6 +463,8 @@ enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph 
 	phiz_plan_mark(p);
 	place_parameter_gradients(p);
 	status = choose_all(p);
+	if (!status)
+		status = phiz_plan_choose_tuned(p);
 	if (!status) {
 		measure_kernels(p);
 		status = allocate_memory(p);
@@ -513,6 +525,16 @@ void phiz_plan_free(struct phiz_plan **plan)
 	*plan = NULL;
 }
 
+enum phiz_status phiz_plan_retype(struct phiz_plan *p, int64_t batch)
+{
+	enum phiz_status status = phiz_graph_infer(p->ctx, p->graph, batch, p->options.height, p->options.width, p->type);
+
+	phiz_plan_lower_types(p);
+	p->batch = batch;
+	bind(p);
+	return status;
+}
+
 enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 {
 	if (n < 1 || n > plan->options.batch)
@@ -520,11 +542,7 @@ enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 		                 (long long)n);
 	if (n == plan->batch)
 		return PHIZ_OK;
-	enum phiz_status status = phiz_graph_infer(plan->ctx, plan->graph, n, plan->options.height, plan->options.width,
-	                                           plan->type);
-	phiz_plan_lower_types(plan);
-	plan->batch = n;
-	bind(plan);
+	enum phiz_status status = phiz_plan_retype(plan, n);
 	if (plan->options.backend->device)
 		phiz_plan_stage(plan);
 	return status;

@@ -85,6 +85,14 @@ bool phiz_plan_take_back_layouts(struct phiz_plan *p, int node);
 /* arena.c: an offset for each slot such that no two that live at the same time overlap. */
 enum phiz_status phiz_arena_layout(struct phiz_ctx *ctx, struct phiz_slot *slot, size_t n, size_t *bytes);
 
+/* tune.c: gives the forward steps, which have their kernels, those that options.tuning chooses. */
+enum phiz_status phiz_plan_choose_tuned(struct phiz_plan *p);
+/* The kernel that comes after this one in the backend's order of preference for a bound step, NULL: its first. */
+const struct phiz_kernel *phiz_plan_kernel(const struct phiz_plan *p, const struct phiz_step *step,
+                                           const struct phiz_kernel *after);
+/* Types for this batch, and all steps bound to them. */
+enum phiz_status phiz_plan_retype(struct phiz_plan *p, int64_t batch);
+
 /* The types of a node's inputs (PHIZ_MAX_INPUTS, absent ones with ndim -1) and outputs, with the current batch. */
 void phiz_plan_types(const struct phiz_plan *p, int node, struct phiz_type *in, struct phiz_type *out);
 

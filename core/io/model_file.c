@@ -21,6 +21,7 @@
 #include "core/io/model_file.h"
 
 #include <math.h>
+#include <phiz/tune.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -514,7 +515,13 @@ static enum phiz_status read_file(struct phiz_ctx *ctx, const char *path, enum p
 
 enum phiz_status phiz_model_read(struct phiz_ctx *ctx, const char *path, struct phiz_model **out)
 {
-	return read_file(ctx, path, PHIZ_MODEL_CHECK_FAST, out, NULL);
+	enum phiz_status status = read_file(ctx, path, PHIZ_MODEL_CHECK_FAST, out, NULL);
+
+	if (!status)
+		status = phiz_tuning_open_beside(ctx, path, &(*out)->tuning);
+	if (status)
+		phiz_model_free(out);
+	return status;
 }
 
 enum phiz_status phiz_model_read_with(struct phiz_ctx *ctx, const char *path, struct phiz_model **out,

@@ -1,6 +1,6 @@
 /* A model's parts: named tensors, labels, texts; copying and hashing. */
 #include <phiz/model.h>
-#include <phiz/plan.h>
+#include <phiz/tune.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
@@ -50,6 +50,7 @@ void phiz_model_free(struct phiz_model **model)
 		phiz_free(ctx, m->meta[i].text);
 	}
 	phiz_free(ctx, m->meta);
+	phiz_tuning_free(&m->tuning);
 	phiz_free(ctx, m);
 	*model = NULL;
 }

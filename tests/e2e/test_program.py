@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -179,6 +180,42 @@ class Program(unittest.TestCase):
             self.assertGreater(line["peak_gbps"], 0.1)
         phiz("bench", status=2)
         phiz("bench", "tiny", "--peak", status=2)
+
+    def test_bench_tunes(self):
+        model, tune = self.path("tuned.phiz"), self.path("tuned.phiz.tune")
+        shutil.copy(self.model, model)
+        plain = phiz("info", model, "--plan").stdout
+        out = phiz("bench", model, "--tune", "--runs", "3", "--threads", "1", "--json")
+        self.assertIn("tuned:", out.stderr)
+        told = json.loads(out.stdout)["tune"]
+        self.assertLessEqual(told["ms_after"], told["ms_before"])
+        with open(tune) as f:
+            lines = f.read().splitlines()
+        self.assertEqual(lines[0], "phiz tuning 1")
+        self.assertGreater(len(lines), 2)
+        # Other verbs do as the file says: that the last layer is left to OpenBLAS, for instance.
+        lines = [re.sub("^(linear .*) = .*", r"\1 = openblas", line) for line in lines]
+        with open(tune, "w") as f:
+            f.write("\n".join(lines) + "\n")
+        self.assertIn(" openblas ", phiz("info", model, "--plan").stdout)
+        self.assertNotIn(" openblas ", plain)
+        with open(tune, "w") as f:
+            f.write("phiz tuning 1\nmachine: elsewhere\n" + "\n".join(lines[2:]) + "\n")
+        self.assertEqual(phiz("info", model, "--plan").stdout, plain)
+        with open(tune, "w") as f:
+            f.write("rubbish")
+        spoilt = phiz("info", model, "--plan")
+        self.assertEqual(spoilt.stdout, plain)
+        self.assertEqual(spoilt.stderr.count("tuned.phiz.tune"), 1)
+        # Where it cannot be written the run goes on.
+        os.remove(tune)
+        os.mkdir(tune)
+        kept = phiz("bench", model, "--tune", "--runs", "3", "--json")
+        self.assertIn("the choice is not kept", kept.stderr)
+        self.assertGreater(json.loads(kept.stdout)["ms_median"], 0)
+        os.rmdir(tune)
+        phiz("bench", "tiny", "--tune", "--runs", "3")  # no file, nothing beside it
+        phiz("bench", "tiny", "--tune", "--mode", "train", status=2)
 
     def test_info_prints_the_plan(self):
         text = phiz("info", "resnet18", "--plan").stdout

@@ -52,6 +52,7 @@ struct phiz_model {
 	struct phiz_threshold threshold;
 	struct phiz_meta *meta; /* licence, source, net (its .cfg text), recipe, created, made_by ... */
 	size_t n_meta, meta_capacity;
+	struct phiz_tuning *tuning; /* of the file that was read, for plans that run the model; NULL: none (tune.h) */
 };
 
 PHIZ_API enum phiz_status phiz_model_create(struct phiz_ctx *ctx, struct phiz_model **out);
@@ -101,7 +102,8 @@ PHIZ_API const char *phiz_net_builtin_name(int i);
  * meta "precision" is fp16 or bf16 (else fp32 or int8), tensors of two and more dims are stored so; NUMERIC if one
  * overflows. */
 PHIZ_API enum phiz_status phiz_model_write(struct phiz_model *model, const char *path);
-/* Errors: FORMAT (not a model, damaged: the stored hash does not match), UNSUPPORTED (made by a newer phiz), ... */
+/* Reads the tuned choices beside it, too, where there are any. Errors: FORMAT (not a model, damaged: the stored hash
+ * does not match), UNSUPPORTED (made by a newer phiz), ... */
 PHIZ_API enum phiz_status phiz_model_read(struct phiz_ctx *ctx, const char *path, struct phiz_model **out);
 /* Reads the file once more and checks every sum in it, those too that are too slow for starting up. */
 PHIZ_API enum phiz_status phiz_model_verify(struct phiz_ctx *ctx, const char *path);

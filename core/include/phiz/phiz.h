@@ -12,5 +12,6 @@
 #include <phiz/preproc.h>
 #include <phiz/status.h>
 #include <phiz/tensor.h>
+#include <phiz/tune.h>
 
 #endif

@@ -11,6 +11,7 @@ extern "C" {
 #endif
 
 struct phiz_bytes;
+struct phiz_tuning; /* tune.h */
 
 /* A device's memory and kernels. */
 struct phiz_backend {
@@ -20,6 +21,12 @@ struct phiz_backend {
 	 * if one of the node's inputs and outputs has it (others may be f32), else that of input 0. */
 	const struct phiz_kernel *(*find)(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
 	                                  bool backward);
+	/* The next best after a kernel that find or this gave for the same call, or NULL. */
+	const struct phiz_kernel *(*next)(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
+	                                  bool backward, const struct phiz_kernel *after);
+	/* Appends what speed depends on, in a line of printable ASCII. This and `next` are NULL where a call never has two
+	 * kernels. */
+	enum phiz_status (*machine)(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_bytes *out);
 	/* Memory that kernels read and write, 64-byte aligned at least. NULL on failure, error set. */
 	void *(*alloc)(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes);
 	void (*free)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *memory);
@@ -73,6 +80,8 @@ struct phiz_plan_options {
 	                          keep what they make of them */
 	bool consume;          /* fixed: and what was made into something else is given up (phiz_tensor_release), so that it
 	                          is in memory once. The graph's parameters then serve this plan alone */
+	const struct phiz_tuning *tuning; /* INFER: kernels as these choices have it, where they fit; NULL: as the backend
+	                                     has it. Looked at while the plan is made */
 };
 
 struct phiz_plan;
