@@ -77,9 +77,15 @@ static void run_of(const struct phiz_bf16_sum *s, int threads, struct run *run)
 
 size_t phiz_bf16_sum_workspace(const struct phiz_bf16_sum *s, int threads)
 {
+	struct phiz_bf16_sum some = *s;
 	struct run run;
-	run_of(s, threads, &run);
-	return offset_bytes(&run.s.panel) + run.per_worker * (size_t)threads;
+	size_t most = 0;
+	for (some.images = 1; some.images <= s->images; some.images++) { /* fewer may be cut into larger pieces */
+		run_of(&some, threads, &run);
+		size_t bytes = offset_bytes(&run.s.panel) + run.per_worker * (size_t)threads;
+		most = bytes > most ? bytes : most;
+	}
+	return most;
 }
 
 /* Where the piece's positions go, in pixels of the output from its first image on; -1: nowhere. */

@@ -61,8 +61,14 @@ static size_t run_of(const struct phiz_bf16_weights *w, int threads, char *memor
 
 size_t phiz_bf16_weights_workspace(const struct phiz_bf16_weights *w, int threads)
 {
+	struct phiz_bf16_weights some = *w;
 	struct run run;
-	return run_of(w, threads, NULL, &run);
+	size_t most = 0;
+	for (some.images = 1; some.images <= w->images; some.images++) { /* fewer may be cut into larger pieces */
+		size_t bytes = run_of(&some, threads, NULL, &run);
+		most = bytes > most ? bytes : most;
+	}
+	return most;
 }
 
 /* Block b of the input: of the panel, whose positions are windows of 32 numbers. */

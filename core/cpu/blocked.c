@@ -143,12 +143,13 @@ static void sum_filters(const struct run *run, const struct tables *tables, int 
 	const phiz_blocked_tile_fn *fn = pair ? (full ? micro->pair : micro->any_pair) : (full ? micro->tile : micro->any);
 	const int64_t at = image * s->out_image + m * s->out_block, per_block = (int64_t)taps * s->depth * PHIZ_BLOCK;
 	struct phiz_blocked_tile t = {.zeros = tables->zeros, .in_block = s->in_block, .taps = taps, .depth = s->depth,
-	                              .w_filters = s->blocks * per_block, .out = s->out + at, .out_filters = s->out_block,
+	                              .w_filters = s->blocks * per_block, .out = (float *)s->out + at,
+	                              .out_filters = s->out_block,
 	                              .step = s->stride_x * s->in_col, .act = s->act, .slope = s->slope};
-	t.residual = s->residual ? s->residual + at : NULL;
+	t.residual = s->residual ? (const float *)s->residual + at : NULL;
 	for (int b = 0; b < s->blocks; b += run->chunk) {
 		t.blocks = s->blocks - b < run->chunk ? s->blocks - b : run->chunk;
-		t.in = s->in + image * s->in_image + b * s->in_block;
+		t.in = (const float *)s->in + image * s->in_image + b * s->in_block;
 		t.w = s->w + (m * (int64_t)s->blocks + b) * per_block;
 		t.add = s->add || b > 0;
 		t.bias = s->bias ? s->bias + m * PHIZ_BLOCK : NULL;
@@ -242,10 +243,10 @@ static void sum_tap(const struct weights_run *run, int64_t n, int64_t n_end, int
 	struct phiz_blocked_outer t = {.images = n_end - n, .rows = p1 - p0, .cols = q1 - q0, .in_image = w->in_image,
 	                               .in_row = w->stride_y * w->in_row, .in_col = w->stride_x * w->in_col,
 	                               .dout_image = w->dout_image, .dout_row = (int64_t)w->q * PHIZ_BLOCK};
-	const float *in = w->in + n * w->in_image + b * w->in_block + (int64_t)(p0 * w->stride_y + dy) * w->in_row +
-	                  (int64_t)(q0 * w->stride_x + dx) * w->in_col;
+	const float *in = (const float *)w->in + n * w->in_image + b * w->in_block +
+	                  (int64_t)(p0 * w->stride_y + dy) * w->in_row + (int64_t)(q0 * w->stride_x + dx) * w->in_col;
 	float *dw = w->dw + (((int64_t)k * w->blocks + b) * taps + tap) * w->depth * PHIZ_BLOCK;
-	t.dout = w->dout + n * w->dout_image + k * w->dout_block + ((int64_t)p0 * w->q + q0) * PHIZ_BLOCK;
+	t.dout = (const float *)w->dout + n * w->dout_image + k * w->dout_block + ((int64_t)p0 * w->q + q0) * PHIZ_BLOCK;
 	const int tiles = (w->depth + run->micro->rows - 1) / run->micro->rows;
 	for (int i = 0; i < tiles; i++) {
 		int d = w->depth * i / tiles, end = w->depth * (i + 1) / tiles;

@@ -13,20 +13,23 @@
 
 #include <phiz/op.h>
 
-/* Sizes and strides are in floats. */
+/* Sizes and strides are in elements of the pictures, which are float; or bf16 in blocks of 32 channels, of which b and
+ * m count halves: then in_block and out_block lead from one such block to the next. Only Winograd's sums know bf16. */
 struct phiz_blocked_sum {
-	const float *in;
+	bool bf16;
+	const void *in;
 	int64_t in_image, in_block, in_row, in_col;
 	int height, width, blocks, depth;
 	int taps_y, taps_x, first_y, first_x, step_y, step_x, stride_y, stride_x;
 	const float *w;
 	int filters; /* blocks of 16 */
-	float *out;
+	void *out;
 	int64_t images, out_image, out_block, out_row, out_col;
 	int p, q;
 	bool add; /* to what stands there */
 	/* What is done to each sum at last: bias[m] and the element of `residual` at the same place are added, then act. */
-	const float *bias, *residual;
+	const float *bias;
+	const void *residual;
 	int act; /* enum phiz_act */
 	float slope;
 };
@@ -34,12 +37,13 @@ struct phiz_blocked_sum {
 /* Gradients of the filters of the same sum:
  *   dw[k / 16][b][t][d][k % 16] = sum over n, p, q of dout[n][k][p][q] * in[n][b][under tap t][d] */
 struct phiz_blocked_weights {
-	const float *in;
+	bool bf16;
+	const void *in;
 	int64_t in_image, in_block, in_row, in_col;
 	int height, width, blocks, depth;
 	int taps_y, taps_x, first_y, first_x, step_y, step_x, stride_y, stride_x;
-	const float *dout;
-	int64_t images, dout_image, dout_block; /* rows of q pixels of 16 filters */
+	const void *dout;
+	int64_t images, dout_image, dout_block; /* rows of q pixels of a block */
 	int p, q, filters;                      /* filters: blocks of 16 */
 	float *dw;
 };
@@ -99,10 +103,23 @@ struct phiz_blocked_product {
 	int64_t next_filters, next_step;
 };
 
-/* Winograd's transforms of one tile (winograd.h), 16 channels at a time. */
+/* The place of block b of 16 channels, in elements from where a picture's blocks begin. */
+static inline int64_t phiz_blocked_at(bool bf16, int b, int64_t block)
+{
+	return bf16 ? b / 2 * block + b % 2 * PHIZ_BLOCK : b * block;
+}
+
+/* The element `at` of a picture of float or bf16. */
+static inline void *phiz_blocked_element(bool bf16, const void *picture, int64_t at)
+{
+	return (char *)(uintptr_t)picture + at * (bf16 ? 2 : 4);
+}
+
+/* Winograd's transforms of one tile (winograd.h), 16 channels at a time. Pictures are of float, pixels 16 elements
+ * apart, or of bf16 and 32 apart; sizes and strides of theirs are in elements. */
 struct phiz_winograd_in {
-	const float *in;       /* the picture's first pixel */
-	int64_t in_row;        /* pixels are 16 floats apart */
+	const void *in;        /* the picture's first pixel */
+	int64_t in_row;
 	int height, width, y, x; /* of the picture; of the tile's first pixel, which may lie outside */
 	float *v;              /* plane i goes to v + i * step */
 	int64_t step;
@@ -110,18 +127,19 @@ struct phiz_winograd_in {
 struct phiz_winograd_out {
 	const float *sum; /* plane i is at sum + i * step */
 	int64_t step;
-	float *out; /* of the tile's first pixel; pixels are 16 floats apart */
+	void *out; /* of the tile's first pixel */
 	int64_t out_row;
-	int rows, cols;              /* that are written */
-	bool add;                    /* to what stands there */
-	const float *bias, *residual; /* as in struct phiz_blocked_tile */
+	int rows, cols; /* that are written */
+	bool add;       /* to what stands there */
+	const float *bias;
+	const void *residual; /* lies as out does, or NULL */
 	int act;
 	float slope;
 };
 
 /* m = A dY A^T of F(4x4, 3x3), for the gradient of the filters. */
 struct phiz_winograd_dout {
-	const float *dout; /* of the tile's first pixel; pixels are 16 floats apart */
+	const void *dout; /* of the tile's first pixel */
 	int64_t row;
 	int rows, cols; /* that are there; the others count 0 */
 	float *m;       /* plane i goes to m + i * step */
@@ -141,10 +159,10 @@ struct phiz_blocked_micro {
 	phiz_blocked_product_fn product[PHIZ_BLOCKED_PIXELS], product_pair[PHIZ_BLOCKED_PIXELS];
 	int rows; /* of the depth that `outer` takes at a time, at most */
 	phiz_blocked_outer_fn outer[16]; /* [rows - 1] */
-	/* [0] for F(2x2, 3x3), [1] for F(4x4, 3x3) */
-	void (*winograd_in[2])(const struct phiz_winograd_in *t);
-	void (*winograd_out[2])(const struct phiz_winograd_out *t);
-	void (*winograd_dout)(const struct phiz_winograd_dout *t);
+	/* [pictures of bf16][0 for F(2x2, 3x3), 1 for F(4x4, 3x3)] */
+	void (*winograd_in[2][2])(const struct phiz_winograd_in *t);
+	void (*winograd_out[2][2])(const struct phiz_winograd_out *t);
+	void (*winograd_dout[2])(const struct phiz_winograd_dout *t); /* [pictures of bf16] */
 	/* plane[i * step + d * 16 + 0..15] = (G g G^T)[i] of 16 filters side by side, for 16 channels d: g[tap][d][16]. [0]
 	 * for F(2x2, 3x3), [1] for F(4x4, 3x3). */
 	void (*winograd_filters[2])(const float *g, float *plane, int64_t step);
@@ -180,6 +198,9 @@ void phiz_blocked_conv2d_prepare(const struct phiz_call *call, void *constants, 
 enum phiz_status phiz_blocked_conv2d_forward(struct phiz_call *call, enum phiz_blocked_way way,
                                              const struct phiz_blocked_micro *micro);
 enum phiz_status phiz_blocked_conv2d_backward(struct phiz_call *call, const struct phiz_blocked_micro *micro);
+
+/* For the row of pictures of bf16: Winograd's sums of float products, whose rounding is far below that of bf16. */
+bool phiz_blocked_bf16_supports(const struct phiz_call *call);
 
 /* --- linear, the same (blocked_linear.c): inference, inputs in whole blocks. --- */
 

@@ -45,6 +45,14 @@ PHIZ_BLOCKED_CONV2D(blocked_winograd2, PHIZ_BLOCKED_WINOGRAD2, "winograd2", NULL
 PHIZ_BLOCKED_CONV2D(blocked_winograd4, PHIZ_BLOCKED_WINOGRAD4, "winograd4", NULL)
 #undef PHIZ_BLOCKED_CONV2D
 
+/* Pictures of bf16. */
+const struct phiz_kernel PHIZ_BLOCKED_ROW(winograd_bf16_conv2d) = {
+	.op = "conv2d", .name = "winograd.bf16." PHIZ_BLOCKED_TEXT, .dtype = PHIZ_BF16,
+	.features = PHIZ_BLOCKED_FEATURES, .supports = phiz_blocked_bf16_supports, .workspace = blocked_conv2d_workspace,
+	.forward = blocked_conv2d_forward, .backward = conv2d_backward, .blocked = true,
+	.constants = blocked_conv2d_constants, .prepare = blocked_conv2d_prepare,
+};
+
 static size_t linear_workspace(const struct phiz_call *call, bool backward, int threads)
 {
 	(void)backward;

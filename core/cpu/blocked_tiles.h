@@ -8,6 +8,7 @@
  *   ADD(a, b), SUB(a, b), MUL(a, b), ZERO()
  *   SPREAD_VALUE(x)       x in every lane
  *   ACTIVATE(v, act, slope)
+ *   LOAD_BF16(p), STORE_BF16(p, v)  of bf16, rounded to the nearest
  *   PIXELS                of a tile: PIXELS * 16 / LANES sums (twice that in tiles of pairs) stay in registers
  */
 #if !defined(LANES) || !defined(VEC)
@@ -209,7 +210,22 @@ INLINE void winograd_out_line(const int M, VEC y[4], const VEC x[6])
 	}
 }
 
-INLINE void winograd_in(const struct phiz_winograd_in *t, const int M)
+INLINE VEC load_pixel(const bool bf16, const void *picture, int64_t at)
+{
+	return bf16 ? LOAD_BF16((const uint16_t *)picture + at) : LOAD((const float *)picture + at);
+}
+
+INLINE void store_pixel(const bool bf16, void *picture, int64_t at, VEC v)
+{
+	if (bf16)
+		STORE_BF16((uint16_t *)picture + at, v);
+	else
+		STORE((float *)picture + at, v);
+}
+
+#define PIXEL_STEP(bf16) ((bf16) ? 2 * PHIZ_BLOCK : PHIZ_BLOCK) /* elements from pixel to pixel */
+
+INLINE void winograd_in(const struct phiz_winograd_in *t, const int M, const bool bf16)
 {
 	const bool inside = t->y >= 0 && t->x >= 0 && t->y + M + 2 <= t->height && t->x + M + 2 <= t->width;
 	for (int part = 0; part < PARTS; part++) {
@@ -220,7 +236,8 @@ INLINE void winograd_in(const struct phiz_winograd_in *t, const int M)
 			for (int i = 0; i < M + 2; i++) {
 				int row = t->y + i, col = t->x + j;
 				bool here = inside || (row >= 0 && row < t->height && col >= 0 && col < t->width);
-				x[i] = here ? LOAD(t->in + row * t->in_row + col * PHIZ_BLOCK + part * LANES) : ZERO();
+				int64_t at = row * t->in_row + col * PIXEL_STEP(bf16) + part * LANES;
+				x[i] = here ? load_pixel(bf16, t->in, at) : ZERO();
 			}
 			winograd_in_line(M, y, x);
 			UNROLL
@@ -237,7 +254,7 @@ INLINE void winograd_in(const struct phiz_winograd_in *t, const int M)
 	}
 }
 
-INLINE void winograd_out(const struct phiz_winograd_out *t, const int M)
+INLINE void winograd_out(const struct phiz_winograd_out *t, const int M, const bool bf16)
 {
 	for (int part = 0; part < PARTS; part++) {
 		VEC middle[4][6];
@@ -255,15 +272,15 @@ INLINE void winograd_out(const struct phiz_winograd_out *t, const int M)
 			VEC y[4];
 			winograd_out_line(M, y, middle[i]);
 			for (int j = 0; j < M && j < t->cols; j++) {
-				int64_t at = i * t->out_row + j * PHIZ_BLOCK + part * LANES;
+				int64_t at = i * t->out_row + j * PIXEL_STEP(bf16) + part * LANES;
 				VEC v = y[j];
 				if (t->add)
-					v = ADD(v, LOAD(t->out + at));
+					v = ADD(v, load_pixel(bf16, t->out, at));
 				if (t->bias)
 					v = ADD(v, LOAD(t->bias + part * LANES));
 				if (t->residual)
-					v = ADD(v, LOAD(t->residual + at));
-				STORE(t->out + at, ACTIVATE(v, t->act, t->slope));
+					v = ADD(v, load_pixel(bf16, t->residual, at));
+				store_pixel(bf16, t->out, at, ACTIVATE(v, t->act, t->slope));
 			}
 		}
 	}
@@ -282,7 +299,7 @@ INLINE void winograd_dout_line(VEC y[6], const VEC x[4])
 	y[5] = x[3];
 }
 
-static void winograd_dout(const struct phiz_winograd_dout *t)
+INLINE void winograd_dout(const struct phiz_winograd_dout *t, const bool bf16)
 {
 	for (int part = 0; part < PARTS; part++) {
 		VEC middle[6][4];
@@ -290,7 +307,9 @@ static void winograd_dout(const struct phiz_winograd_dout *t)
 			VEC x[4], y[6];
 			UNROLL
 			for (int i = 0; i < 4; i++)
-				x[i] = i < t->rows && j < t->cols ? LOAD(t->dout + i * t->row + j * PHIZ_BLOCK + part * LANES) : ZERO();
+				x[i] = i < t->rows && j < t->cols
+				           ? load_pixel(bf16, t->dout, i * t->row + j * PIXEL_STEP(bf16) + part * LANES)
+				           : ZERO();
 			winograd_dout_line(y, x);
 			UNROLL
 			for (int i = 0; i < 6; i++)
@@ -388,10 +407,20 @@ static void winograd_filters_4(const float *g, float *plane, int64_t step)
 	winograd_filters(g, plane, step, 4);
 }
 
-static void winograd_in_2(const struct phiz_winograd_in *t) { winograd_in(t, 2); }
-static void winograd_in_4(const struct phiz_winograd_in *t) { winograd_in(t, 4); }
-static void winograd_out_2(const struct phiz_winograd_out *t) { winograd_out(t, 2); }
-static void winograd_out_4(const struct phiz_winograd_out *t) { winograd_out(t, 4); }
+#define PICTURES(suffix, bf16)                                                                                      \
+	static void winograd_in_2_##suffix(const struct phiz_winograd_in *t) { winograd_in(t, 2, bf16); }               \
+	static void winograd_in_4_##suffix(const struct phiz_winograd_in *t) { winograd_in(t, 4, bf16); }               \
+	static void winograd_out_2_##suffix(const struct phiz_winograd_out *t) { winograd_out(t, 2, bf16); }            \
+	static void winograd_out_4_##suffix(const struct phiz_winograd_out *t) { winograd_out(t, 4, bf16); }            \
+	static void winograd_dout_##suffix(const struct phiz_winograd_dout *t) { winograd_dout(t, bf16); }
+PICTURES(f32, false)
+PICTURES(bf16, true)
+
+#define WINOGRAD_ROW                                                                                                \
+	.winograd_in = {{winograd_in_2_f32, winograd_in_4_f32}, {winograd_in_2_bf16, winograd_in_4_bf16}},              \
+	.winograd_out = {{winograd_out_2_f32, winograd_out_4_f32}, {winograd_out_2_bf16, winograd_out_4_bf16}},         \
+	.winograd_dout = {winograd_dout_f32, winograd_dout_bf16},                                                       \
+	.winograd_filters = {winograd_filters_2, winograd_filters_4}, .winograd_dfilters = winograd_dfilters,
 
 #define TILE(P)                                                                           \
 	static void tile_##P(const struct phiz_blocked_tile *t) { tile(t, P, 1, PHIZ_BLOCK); } \

@@ -137,9 +137,10 @@ static void transform_inputs(const struct run *run, const struct scratch *scratc
 		t.y = at.y + s->first_y;
 		t.x = at.x + s->first_x;
 		for (int b = 0; b < s->blocks; b++) {
-			t.in = s->in + at.image * s->in_image + b * s->in_block;
+			int64_t block = at.image * s->in_image + phiz_blocked_at(s->bf16, b, s->in_block);
+			t.in = phiz_blocked_element(s->bf16, s->in, block);
 			t.v = scratch->v + ((int64_t)b * run->most + i) * PHIZ_BLOCK;
-			run->micro->winograd_in[run->m / 4](&t);
+			run->micro->winograd_in[s->bf16][run->m / 4](&t);
 		}
 	}
 }
@@ -215,13 +216,14 @@ static void transform_outputs(const struct run *run, const struct scratch *scrat
 	t.bias = s->bias ? s->bias + (m + f) * PHIZ_BLOCK : NULL;
 	for (int i = 0; i < count; i++) {
 		struct place at = locate(run, first + i);
-		int64_t offset = at.image * s->out_image + (m + f) * s->out_block + at.y * s->out_row + at.x * s->out_col;
+		int64_t offset = at.image * s->out_image + phiz_blocked_at(s->bf16, m + f, s->out_block) + at.y * s->out_row +
+		                 at.x * s->out_col;
 		t.sum = scratch->sum + ((int64_t)f * run->most + i) * PHIZ_BLOCK;
-		t.out = s->out + offset;
-		t.residual = s->residual ? s->residual + offset : NULL;
+		t.out = phiz_blocked_element(s->bf16, s->out, offset);
+		t.residual = s->residual ? phiz_blocked_element(s->bf16, s->residual, offset) : NULL;
 		t.rows = s->p - at.y < run->m ? s->p - at.y : run->m;
 		t.cols = s->q - at.x < run->m ? s->q - at.x : run->m;
-		run->micro->winograd_out[run->m / 4](&t);
+		run->micro->winograd_out[s->bf16][run->m / 4](&t);
 	}
 }
 

@@ -57,23 +57,26 @@ static void transform(const struct run *run, const struct scratch *s, int64_t fi
 {
 	const struct phiz_blocked_weights *w = run->w;
 	struct phiz_winograd_in in = {.in_row = w->in_row, .height = w->height, .width = w->width, .step = V_PLANE};
-	struct phiz_winograd_dout out = {.row = (int64_t)w->q * B, .step = V_PLANE};
+	const int64_t pixel = w->in_col;
+	struct phiz_winograd_dout out = {.row = w->q * pixel, .step = V_PLANE};
 
 	for (int i = 0; i < count; i++) {
 		struct place at = locate(run, first + i);
 		in.y = at.y + w->first_y;
 		in.x = at.x + w->first_x;
 		for (int b = 0; b < cs; b++) {
-			in.in = w->in + at.image * w->in_image + (c + b) * w->in_block;
+			int64_t block = at.image * w->in_image + phiz_blocked_at(w->bf16, c + b, w->in_block);
+			in.in = phiz_blocked_element(w->bf16, w->in, block);
 			in.v = s->v + ((int64_t)b * MOST_TILES + i) * B;
-			run->micro->winograd_in[M / 4](&in);
+			run->micro->winograd_in[w->bf16][M / 4](&in);
 		}
 		out.rows = w->p - at.y < M ? w->p - at.y : M;
 		out.cols = w->q - at.x < M ? w->q - at.x : M;
 		for (int b = 0; b < ks; b++) {
-			out.dout = w->dout + at.image * w->dout_image + (k + b) * w->dout_block + ((int64_t)at.y * w->q + at.x) * B;
+			int64_t block = at.image * w->dout_image + phiz_blocked_at(w->bf16, k + b, w->dout_block);
+			out.dout = phiz_blocked_element(w->bf16, w->dout, block + ((int64_t)at.y * w->q + at.x) * pixel);
 			out.m = s->m + ((int64_t)b * MOST_TILES + i) * B;
-			run->micro->winograd_dout(&out);
+			run->micro->winograd_dout[w->bf16](&out);
 		}
 	}
 }

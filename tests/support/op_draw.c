@@ -85,6 +85,8 @@ static void draw_conv2d(struct draw *d)
 		r[i] = plain ? 3 : coin(d) ? between(d, 1, 2) * 2 - 1 : between(d, 1, 5);
 		extent[i] = v[2 + i] * (r[i] - 1) + 1 - v[4 + i] - v[6 + i];
 		hw[i] = (extent[i] > 1 ? extent[i] : 1) + between(d, 0, 2 * d->scale) + (bare && i == 1 ? 18 : 0);
+		if (plain && d->block == phiz_block(PHIZ_BF16)) /* where Winograd's algorithm pays */
+			hw[i] += between(d, 0, 12);
 	}
 	op_case_attr(d->c, "groups", (double)groups);
 	real_input(d, PHIZ_CONV2D_INPUT, phiz_shape_4d(between(d, 1, 3), groups * cg, hw[0], hw[1]));

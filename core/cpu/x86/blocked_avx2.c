@@ -16,7 +16,26 @@
 #define SPREAD_VALUE(x) _mm256_set1_ps(x)
 #define ZERO() _mm256_setzero_ps()
 #define ACTIVATE(v, act, slope) activate(v, act, slope)
+#define LOAD_BF16(p) load_bf16(p)
+#define STORE_BF16(p, v) store_bf16(p, v)
 #define PIXELS 6
+
+static inline __m256 load_bf16(const uint16_t *p)
+{
+	return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+}
+
+/* To the nearest, of two as near to the even one; NaN stays NaN. */
+static inline void store_bf16(uint16_t *p, __m256 v)
+{
+	__m256i u = _mm256_castps_si256(v), high = _mm256_srli_epi32(u, 16);
+	__m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+	__m256i near = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+	__m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+	near = _mm256_blendv_epi8(near, _mm256_or_si256(high, _mm256_set1_epi32(0x40)), nan);
+	__m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(near, near), 0x08);
+	_mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(packed));
+}
 
 /* NaN stays NaN. */
 static inline __m256 activate(__m256 v, int act, float slope)
@@ -41,11 +60,7 @@ static const struct phiz_blocked_micro micro = {
 	.product = {product_1, product_2, product_3, product_4, product_5, product_6},
 	.rows = 6,
 	.outer = {outer_1, outer_2, outer_3, outer_4, outer_5, outer_6},
-	.winograd_in = {winograd_in_2, winograd_in_4},
-	.winograd_out = {winograd_out_2, winograd_out_4},
-	.winograd_dout = winograd_dout,
-	.winograd_filters = {winograd_filters_2, winograd_filters_4},
-	.winograd_dfilters = winograd_dfilters,
+	WINOGRAD_ROW
 };
 
 #define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx2

@@ -17,7 +17,25 @@
 #define SPREAD_VALUE(x) _mm512_set1_ps(x)
 #define ZERO() _mm512_setzero_ps()
 #define ACTIVATE(v, act, slope) activate(v, act, slope)
+#define LOAD_BF16(p) load_bf16(p)
+#define STORE_BF16(p, v) store_bf16(p, v)
 #define PIXELS 12
+
+static inline __m512 load_bf16(const uint16_t *p)
+{
+	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+
+/* To the nearest, of two as near to the even one; NaN stays NaN. */
+static inline void store_bf16(uint16_t *p, __m512 v)
+{
+	__m512i u = _mm512_castps_si512(v), high = _mm512_srli_epi32(u, 16);
+	__m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+	__m512i near = _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+	__mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+	near = _mm512_mask_or_epi32(near, nan, high, _mm512_set1_epi32(0x40));
+	_mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(near));
+}
 
 /* NaN stays NaN. */
 static inline __m512 activate(__m512 v, int act, float slope)
@@ -57,11 +75,7 @@ static const struct phiz_blocked_micro micro = {
 	.product_pair = {EACH_PIXELS(NAME_PRODUCT_PAIR)},
 	.rows = 16,
 	.outer = {EACH_ROWS(NAME_OUTER)},
-	.winograd_in = {winograd_in_2, winograd_in_4},
-	.winograd_out = {winograd_out_2, winograd_out_4},
-	.winograd_dout = winograd_dout,
-	.winograd_filters = {winograd_filters_2, winograd_filters_4},
-	.winograd_dfilters = winograd_dfilters,
+	WINOGRAD_ROW
 };
 
 #define PHIZ_BLOCKED_ROW(op) phiz_cpu_##op##_f32_avx512
