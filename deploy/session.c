@@ -130,6 +130,7 @@ static enum phiz_status make_plan(struct phiz_session *s, const struct phiz_sess
 		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = s->planned, .height = size, .width = size,
 		.loss = PHIZ_NONE, .memory_limit = options ? options->memory_limit : 0, .fixed = true,
 		.consume = options && options->sole, .tuning = s->model->tuning,
+		.precision = options ? options->precision : PHIZ_F32,
 	};
 	s->input_floats = (int64_t)3 * size * size;
 	return phiz_plan_create(s->ctx, s->graph, &plan, &s->plan);

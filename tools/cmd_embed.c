@@ -6,13 +6,14 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/io/npy.h"
+#include "tools/device_args.h"
 #include "tools/embedder.h"
 #include "tools/models.h"
 #include "tools/photos.h"
 #include "tools/tools.h"
 
 struct settings {
-	const char *detector, *box, *npy, *names;
+	const char *detector, *box, *npy, *names, *precision;
 	bool aligned, detect, flip, json;
 };
 
@@ -25,6 +26,8 @@ static const struct phiz_option options[] = {
 	            "as --detect, by this detector (a name or a file)"),
 	PHIZ_OPTION(struct settings, "--box", TEXT, box, "X,Y,W,H", 0, 0, "take this box of each picture, in pixels"),
 	PHIZ_OPTION(struct settings, "--flip", FLAG, flip, NULL, 0, 0, "add the embedding of the mirror image"),
+	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
+	            "fp32 (default), or bf16: activations of 16 bits, faster where the processor knows them"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object an embedding on standard output"),
 	PHIZ_OPTION(struct settings, "--npy", TEXT, npy, "FILE", 0, 0,
 	            "write all embeddings as a NumPy array, float32 [N, D]"),
@@ -158,8 +161,10 @@ static enum phiz_status open_embedder(struct run *r, const char *model)
 	bool detect = s->detect || s->detector;
 	struct phiz_embedder_options o = {.what = detect ? PHIZ_EMBED_FACES : PHIZ_EMBED_WHOLE, .flip = s->flip};
 	char *path = NULL, *detector = NULL;
-	enum phiz_status status = phiz_find_model_file(r->ctx, model, &path);
+	enum phiz_status status = phiz_activations_parse(r->ctx, s->precision, &o.precision);
 
+	if (!status)
+		status = phiz_find_model_file(r->ctx, model, &path);
 	if (!status && detect)
 		status = phiz_choose_model(r->ctx, PHIZ_MODEL_DETECTOR, s->detector, &detector);
 	o.detector = detector;

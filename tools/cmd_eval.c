@@ -12,6 +12,7 @@
 #include "datasets/split.h"
 #include "tools/embedder.h"
 #include "tools/eval_faces.h"
+#include "tools/device_args.h"
 #include "tools/eval_pairs.h"
 #include "tools/find_faces.h"
 #include "tools/models.h"
@@ -24,7 +25,7 @@ struct settings {
 	int64_t splits, per_person;
 	bool aligned, decision;
 	const char *data, *split, *part, *strangers, *report, *against;
-	const char *pairs, *root, *box, *detector;
+	const char *pairs, *root, *box, *detector, *precision;
 	double far;
 	bool json, write_threshold, strict, flip, detect;
 };
@@ -55,6 +56,8 @@ static const struct phiz_option options[] = {
 	            "is, with --pairs the box, or the middle"),
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
 	            "as --detect, by this detector (a name or a file; default: the best there is)"),
+	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
+	            "fp32 (default), or bf16: activations of 16 bits, faster where the processor knows them"),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
 	PHIZ_OPTION(struct settings, "--classifier", TEXT, classifier, "NAME", 0, 0,
 	            "judge classifiers on the model's embeddings: nearest, knn, means, svm or all"),
@@ -127,8 +130,10 @@ static enum phiz_status evaluate(struct phiz_ctx *ctx, struct judged *j, const c
 		.dataset = j->dataset, .part = j->part, .far = j->settings->far, .strict = j->settings->strict,
 		.cancel = &phiz_interrupted, .progress = show_progress, .user = &bar,
 	};
-	enum phiz_status status = phiz_find_model_file(ctx, what, &path);
+	enum phiz_status status = phiz_activations_parse(ctx, j->settings->precision, &o.precision);
 
+	if (!status)
+		status = phiz_find_model_file(ctx, what, &path);
 	if (!status)
 		status = phiz_model_read(ctx, path, &model);
 	if (!status && phiz_model_task(model) != PHIZ_TASK_CLASSIFY)
@@ -266,7 +271,7 @@ static int run_pairs(struct phiz_ctx *ctx, const struct settings *s, const char 
 	struct phiz_eval_pairs p = {
 		.model = model, .pairs = s->pairs, .root = s->root, .detector = s->detector, .report = s->report, .far = s->far,
 		.flip = s->flip, .detect = s->detect || s->detector, .json = s->json, .strict = s->strict,
-		.write_threshold = s->write_threshold,
+		.write_threshold = s->write_threshold, .precision = s->precision,
 	};
 	int usage = check_pairs(s, p.box);
 
@@ -282,6 +287,8 @@ static int check_usage(const struct settings *s, enum phiz_part *part)
 		return phiz_usage(&phiz_verb_eval, "--root, --flip and --box belong to --pairs LIST");
 	if (s->aligned && (s->detect || s->detector))
 		return phiz_usage(&phiz_verb_eval, "--aligned takes photos as crops, --detect finds the faces: want one");
+	if (s->precision && s->classifier)
+		return phiz_usage(&phiz_verb_eval, "--precision: classifiers are judged on embeddings in fp32");
 	if (!s->report && !s->json && !s->classifier)
 		return phiz_usage(&phiz_verb_eval, "want --report DIR or --json, or both");
 	if (s->part && !s->split)

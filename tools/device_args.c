@@ -25,6 +25,18 @@ enum phiz_status phiz_device_open(struct phiz_ctx *ctx, const char *text, struct
 	return status;
 }
 
+enum phiz_status phiz_activations_parse(struct phiz_ctx *ctx, const char *text, enum phiz_dtype *out)
+{
+	*out = PHIZ_F32;
+	if (!text || !strcmp(text, "fp32"))
+		return PHIZ_OK;
+	if (strcmp(text, "bf16"))
+		return phiz_fail(ctx, PHIZ_E_ARG, "--precision: want fp32 or bf16, got '%s'%s", text,
+		                 strcmp(text, "int8") ? "" : ": 'phiz export --precision int8' makes a model of bytes");
+	*out = PHIZ_BF16;
+	return PHIZ_OK;
+}
+
 void phiz_device_close(struct phiz_ctx *ctx, struct phiz_device_choice *choice)
 {
 	phiz_backend_cuda_free(ctx, &choice->made);

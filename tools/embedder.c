@@ -48,7 +48,7 @@ struct phiz_embedder {
 
 static enum phiz_status open_worker(struct phiz_embedder *e, struct worker *w)
 {
-	struct phiz_session_options o = {.embed = true, .flip = e->options.flip};
+	struct phiz_session_options o = {.embed = true, .flip = e->options.flip, .precision = e->options.precision};
 	enum phiz_status status = PHIZ_OK;
 
 	if (!w->ctx)

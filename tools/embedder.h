@@ -19,6 +19,7 @@ struct phiz_embedder_options {
 	const char *detector; /* path; for FACE and FACES */
 	struct phiz_detector_options detect;
 	bool flip;
+	enum phiz_dtype precision; /* of activations: F32 (0) or BF16 */
 	int box[4]; /* x, y, width, height of every picture that WHOLE takes, pixels; width 0: all of it */
 };
 

@@ -6,6 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/thread.h"
+#include "tools/device_args.h"
 #include "tools/embedder.h"
 #include "tools/models.h"
 #include "tools/tools.h"
@@ -63,8 +64,10 @@ static enum phiz_status open_embedder(struct run *r)
 {
 	const struct phiz_eval_pairs *s = r->settings;
 	struct phiz_embedder_options o = {.flip = s->flip};
-	enum phiz_status status = phiz_find_model_file(r->ctx, s->model, &r->model);
+	enum phiz_status status = phiz_activations_parse(r->ctx, s->precision, &o.precision);
 
+	if (!status)
+		status = phiz_find_model_file(r->ctx, s->model, &r->model);
 	if (!status && s->detect)
 		status = phiz_choose_model(r->ctx, PHIZ_MODEL_DETECTOR, s->detector, &r->detector);
 	if (status)

@@ -51,6 +51,7 @@ struct phiz_eval_options {
 	enum phiz_part part;         /* of the known people; strangers are always taken */
 	double far;                  /* the false-accept rate that the threshold is to keep */
 	int batch;                   /* 0: 16 */
+	enum phiz_dtype precision;   /* of activations: F32 (0) or BF16 */
 	/* Where the faces are that `align` cuts out of the photos (score -1: the photo is taken as it is); NULL: the photos
 	 * are crops. how says in a word who found them, for reports. */
 	const struct phiz_landmarks *faces;

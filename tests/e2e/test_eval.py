@@ -147,12 +147,17 @@ def check_threshold(model, data, strangers, folder):
         assert abs(said["confidence"] - float(row["confidence"])) < 1e-5, (said, row)
         if abs(float(row["confidence"]) - done["threshold"]) > 1e-5:
             assert said["name"] == (row["predicted"] if row["accepted"] == "1" else "unknown"), (said, row)
+    narrow = json.loads(phiz("predict", model, path, "--json", "--precision", "bf16").stdout)
+    assert 0 < abs(narrow["confidence"] - said["confidence"]) < 0.05, (narrow, said)
+    narrow = json.loads(phiz("eval", model, "--data", data, "--json", "--precision", "bf16").stdout)
+    assert abs(narrow["top1"] - done["top1"]) < 0.1, (narrow["top1"], done["top1"])
 
 
 def check_refusals(model, data, strangers, top):
     assert "--report" in phiz("eval", model, "--data", data, want=2).stderr
     assert "--data" in phiz("eval", model, "--json", want=2).stderr
     phiz("eval", model, "--data", data, "--json", "--far", "1.5", want=2)
+    assert "want fp32 or bf16" in phiz("eval", model, "--data", data, "--json", "--precision", "fp8", want=1).stderr
     phiz("eval", model, "--data", data, "--json", "--part", "val", want=2)
     assert "stranger" in phiz("eval", model, "--data", data, "--json", "--write-threshold", want=1).stderr
     os.makedirs(f"{top}/other/annna")

@@ -23,6 +23,7 @@ struct phiz_recognizer_options {
 	bool quick; /* take YuNet's landmarks as they come; else each face is looked at again at four sizes, which aligns
 	               small and turned faces better, and costs about as much as MobileFaceNet's embedding */
 	bool names; /* the model is a classifier that names faces; instead of embeddings there are results */
+	enum phiz_dtype precision; /* of the model's activations: F32 (0) or BF16 */
 };
 
 struct phiz_found {

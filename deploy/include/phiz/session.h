@@ -29,6 +29,7 @@ struct phiz_session_options {
 	bool sole;           /* the runtime's only session: weights that it keeps in another form are given up, which saves
 	                        about half of the memory. No further session can be made of the runtime then (ARG) */
 	bool flip;           /* embed: the sum of the embeddings of the picture and of its mirror image */
+	enum phiz_dtype precision; /* of activations: F32 (0) or BF16 */
 };
 
 struct phiz_candidate {
