@@ -342,9 +342,10 @@ static enum phiz_status measure(struct timing *m, struct phiz_tuning *into, stru
 
 	if (!status)
 		status = choose(m, true, into, out);
-	if (!status)
+	out->before = out->after = m->whole;
+	if (!status && out->changed)
 		status = compare(m, into, out);
-	if (!status && out->after >= out->before) {
+	if (!status && out->changed && out->after >= out->before) {
 		status = choose(m, false, into, out);
 		out->after = out->before;
 	}
