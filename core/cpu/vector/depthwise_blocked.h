@@ -2,14 +2,16 @@
  * block of them are vectors. The formulas stand in core/ops. */
 #include "core/cpu/vector/vector.h"
 
-enum { DWB_MAX_TAPS = 64 };
+/* DWB_TILE: outputs that are summed at a time, so that no sum waits for itself. */
+enum { DWB_MAX_TAPS = 64, DWB_TILE = PARTS > 2 ? 2 : 4 };
 
 struct dwb {
 	struct phiz_call *call;
 	int64_t n, blocks, h, w, p, q, r, s, stride_h, stride_w, top, left, dilation_h, dilation_w;
 	int act;
 	float slope;
-	float *filter; /* [block][tap][BLOCK] */
+	float *filter;     /* [block][tap][BLOCK] */
+	const float *bias; /* [K] or NULL */
 };
 
 static void dwb_of(struct phiz_call *call, struct dwb *d)
@@ -17,6 +19,8 @@ static void dwb_of(struct phiz_call *call, struct dwb *d)
 	const int64_t *x = call->in[PHIZ_CONV2D_INPUT].shape.dim, *w = call->in[PHIZ_CONV2D_WEIGHT].shape.dim;
 	const int64_t *y = call->out[0].shape.dim;
 	const union phiz_attr *a = call->node->attr;
+	/* What stays as it is may not be read from the call's parameters; it is only read. */
+	float *kept = (float *)(uintptr_t)call->constants;
 	*d = (struct dwb){
 		.call = call, .n = x[0], .blocks = x[1] / BLOCK, .h = x[2], .w = x[3], .p = y[2], .q = y[3],
 		.r = w[2], .s = w[3],
@@ -24,7 +28,8 @@ static void dwb_of(struct phiz_call *call, struct dwb *d)
 		.top = a[PHIZ_CONV2D_PAD_TOP].i, .left = a[PHIZ_CONV2D_PAD_LEFT].i,
 		.dilation_h = a[PHIZ_CONV2D_DILATION_H].i, .dilation_w = a[PHIZ_CONV2D_DILATION_W].i,
 		.act = (int)a[PHIZ_CONV2D_ACT].i, .slope = (float)a[PHIZ_CONV2D_ACT_SLOPE].f,
-		.filter = call->workspace,
+		.filter = kept ? kept : call->workspace,
+		.bias = kept ? kept + phiz_tensor_count(&call->in[PHIZ_CONV2D_WEIGHT]) : phiz_in(call, PHIZ_CONV2D_BIAS),
 	};
 }
 
@@ -35,13 +40,27 @@ static size_t dwb_workspace(const struct phiz_call *call, bool backward, int thr
 	return (size_t)phiz_tensor_count(&call->in[PHIZ_CONV2D_WEIGHT]) * sizeof(float);
 }
 
-static void dwb_pack(const struct dwb *d)
+static void dwb_pack(const struct phiz_call *call, float *filter)
 {
-	const float *w = phiz_in(d->call, PHIZ_CONV2D_WEIGHT);
-	const int64_t taps = d->r * d->s;
-	for (int64_t k = 0; k < d->blocks * BLOCK; k++)
+	const float *w = phiz_in(call, PHIZ_CONV2D_WEIGHT);
+	const int64_t *dim = call->in[PHIZ_CONV2D_WEIGHT].shape.dim, taps = dim[2] * dim[3];
+	for (int64_t k = 0; k < dim[0]; k++)
 		for (int64_t t = 0; t < taps; t++)
-			d->filter[(k / BLOCK * taps + t) * BLOCK + k % BLOCK] = w[k * taps + t];
+			filter[(k / BLOCK * taps + t) * BLOCK + k % BLOCK] = w[k * taps + t];
+}
+
+static size_t dwb_constants(const struct phiz_call *call)
+{
+	return dwb_workspace(call, false, 1) + (size_t)call->out[0].shape.dim[1] * sizeof(float);
+}
+
+static void dwb_prepare(const struct phiz_call *call, void *constants)
+{
+	const float *bias = phiz_in(call, PHIZ_CONV2D_BIAS);
+	float *filter = constants, *kept = filter + phiz_tensor_count(&call->in[PHIZ_CONV2D_WEIGHT]);
+	dwb_pack(call, filter);
+	for (int64_t k = 0; k < call->out[0].shape.dim[1]; k++)
+		kept[k] = bias ? bias[k] : 0;
 }
 
 /* The taps from *begin up to *end whose place first + t * step lies in 0..size-1. */
@@ -51,35 +70,68 @@ static void dwb_taps(int64_t first, int64_t step, int64_t taps, int64_t size, in
 	*end = first >= size ? 0 : smaller((size - 1 - first) / step + 1, taps);
 }
 
+/* A row of outputs of one block of channels: the rows of its taps, and where its tensors begin. */
+struct dwb_row {
+	int64_t y0, r0, r1;
+	const element *x, *z;
+	const float *w, *bias;
+	element *y;
+};
+
+/* n outputs from column q on, whose taps s0 up to s1 lie inside the picture. */
+INLINE void dwb_outputs(const struct dwb *d, const struct dwb_row *row, int64_t q, int64_t s0, int64_t s1, const int n)
+{
+	const int64_t step = d->stride_w * BLOCK;
+	vec sum[DWB_TILE][PARTS];
+	for (int i = 0; i < n; i++)
+		EACH_PART(v)
+			sum[i][v] = row->bias ? vec_load(row->bias + v * VEC) : (vec){0};
+	for (int64_t r = row->r0; r < row->r1; r++)
+		for (int64_t s = s0; s < s1; s++) {
+			const int64_t y = row->y0 + r * d->dilation_h, x = q * d->stride_w - d->left + s * d->dilation_w;
+			const element *under = row->x + (y * d->w + x) * BLOCK;
+			const float *w = row->w + (r * d->s + s) * BLOCK;
+			EACH_PART(v) {
+				const vec tap = vec_load(w + v * VEC);
+				for (int i = 0; i < n; i++)
+					sum[i][v] += vec_get(under + i * step + v * VEC) * tap;
+			}
+		}
+	for (int i = 0; i < n; i++)
+		EACH_PART(v) {
+			const int64_t at = (q + i) * BLOCK + v * VEC;
+			if (row->z)
+				sum[i][v] += vec_get(row->z + at);
+			vec_put(row->y + at, vec_act(d->act, d->slope, sum[i][v]));
+		}
+}
+
 static void dwb_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct dwb *d = arg;
 	const element *x = input_of(d->call, PHIZ_CONV2D_INPUT), *z = input_of(d->call, PHIZ_CONV2D_RESIDUAL);
-	const float *bias = phiz_in(d->call, PHIZ_CONV2D_BIAS);
+	/* Columns whose taps are all inside: from `inside` up to `outside`. */
+	const int64_t inside = (d->left + d->stride_w - 1) / d->stride_w;
+	const int64_t last = d->w - 1 + d->left - (d->s - 1) * d->dilation_w;
+	const int64_t outside = last < 0 ? 0 : smaller(last / d->stride_w + 1, d->q);
 	(void)worker;
-	for (int64_t row = begin; row < end; row++) { /* of image, block, output row */
-		const int64_t plane = row / d->p, block = plane % d->blocks, y0 = row % d->p * d->stride_h - d->top;
-		const element *from = x + plane * d->h * d->w * BLOCK;
-		const float *w = d->filter + block * d->r * d->s * BLOCK;
-		int64_t r0, r1, s0, s1;
-		dwb_taps(y0, d->dilation_h, d->r, d->h, &r0, &r1);
-		for (int64_t q = 0; q < d->q; q++) {
-			const int64_t x0 = q * d->stride_w - d->left, at = (row * d->q + q) * BLOCK;
-			vec sum[PARTS];
-			dwb_taps(x0, d->dilation_w, d->s, d->w, &s0, &s1);
-			EACH_PART(v)
-				sum[v] = bias ? vec_load(bias + block * BLOCK + v * VEC) : (vec){0};
-			for (int64_t r = r0; r < r1; r++)
-				for (int64_t s = s0; s < s1; s++) {
-					const element *under = from + ((y0 + r * d->dilation_h) * d->w + x0 + s * d->dilation_w) * BLOCK;
-					EACH_PART(v)
-						sum[v] += vec_get(under + v * VEC) * vec_load(w + (r * d->s + s) * BLOCK + v * VEC);
-				}
-			EACH_PART(v) {
-				if (z)
-					sum[v] += vec_get(z + at + v * VEC);
-				vec_put((element *)d->call->out[0].data + at + v * VEC, vec_act(d->act, d->slope, sum[v]));
+	for (int64_t i = begin; i < end; i++) { /* of image, block, output row */
+		const int64_t plane = i / d->p, block = plane % d->blocks;
+		struct dwb_row row = {
+			.y0 = i % d->p * d->stride_h - d->top, .x = x + plane * d->h * d->w * BLOCK,
+			.z = z ? z + i * d->q * BLOCK : NULL, .w = d->filter + block * d->r * d->s * BLOCK,
+			.bias = d->bias ? d->bias + block * BLOCK : NULL, .y = (element *)d->call->out[0].data + i * d->q * BLOCK,
+		};
+		int64_t s0, s1;
+		dwb_taps(row.y0, d->dilation_h, d->r, d->h, &row.r0, &row.r1);
+		for (int64_t q = 0; q < d->q;) {
+			if (q >= inside && q + DWB_TILE <= outside) {
+				dwb_outputs(d, &row, q, 0, d->s, DWB_TILE);
+				q += DWB_TILE;
+				continue;
 			}
+			dwb_taps(q * d->stride_w - d->left, d->dilation_w, d->s, d->w, &s0, &s1);
+			dwb_outputs(d, &row, q++, s0, s1, 1);
 		}
 	}
 }
@@ -88,7 +140,8 @@ static enum phiz_status dwb_forward(struct phiz_call *call)
 {
 	struct dwb d;
 	dwb_of(call, &d);
-	dwb_pack(&d);
+	if (!call->constants)
+		dwb_pack(call, d.filter);
 	phiz_parallel_for(call->ctx, d.n * d.blocks * d.p, larger(GRAIN / (d.q * BLOCK), 1), dwb_pieces, &d);
 	return PHIZ_OK;
 }
@@ -180,7 +233,7 @@ static enum phiz_status dwb_backward(struct phiz_call *call)
 	if (!call->dout[0].data)
 		return PHIZ_OK;
 	dwb_of(call, &d);
-	dwb_pack(&d);
+	dwb_pack(call, d.filter);
 	if (phiz_din(call, PHIZ_CONV2D_INPUT))
 		phiz_parallel_for(call->ctx, d.n * d.blocks * d.h, larger(GRAIN / (d.w * BLOCK), 1), dwb_din_pieces, &d);
 	if (phiz_din(call, PHIZ_CONV2D_WEIGHT) || phiz_din(call, PHIZ_CONV2D_BIAS))
@@ -188,19 +241,26 @@ static enum phiz_status dwb_backward(struct phiz_call *call)
 	return PHIZ_OK;
 }
 
+/* Pictures of one pixel lie the same either way. */
+static bool dwb_takes(const struct phiz_tensor *t)
+{
+	return t->dtype == PHIZ_VECTOR_DTYPE && (t->layout == PHIZ_BLOCKED || t->shape.dim[2] * t->shape.dim[3] == 1);
+}
+
 static bool dwb_supports(const struct phiz_call *call)
 {
 	const struct phiz_tensor *x = &call->in[PHIZ_CONV2D_INPUT], *w = &call->in[PHIZ_CONV2D_WEIGHT];
 	const struct phiz_tensor *z = call->n_in > PHIZ_CONV2D_RESIDUAL ? &call->in[PHIZ_CONV2D_RESIDUAL] : NULL;
-	return both_blocked(call) &&
-	       (!z || z->shape.ndim < 0 || (z->layout == PHIZ_BLOCKED && z->dtype == PHIZ_VECTOR_DTYPE)) &&
+	return x->layout == PHIZ_BLOCKED && dwb_takes(x) && dwb_takes(&call->out[0]) &&
+	       (!z || z->shape.ndim < 0 || dwb_takes(z)) &&
 	       w->shape.dim[1] == 1 && w->shape.dim[0] == x->shape.dim[1] &&
 	       w->shape.dim[2] * w->shape.dim[3] <= DWB_MAX_TAPS;
 }
 
 const struct phiz_kernel PHIZ_VECTOR_ROW(blocked_depthwise) = {
 	PHIZ_VECTOR_KERNEL_NAMED("conv2d", "blocked.depthwise"), .supports = dwb_supports, .workspace = dwb_workspace,
-	.forward = dwb_forward, .backward = dwb_backward, .blocked = true,
+	.forward = dwb_forward, .backward = dwb_backward, .blocked = true, .constants = dwb_constants,
+	.prepare = dwb_prepare,
 };
 
 /* --- prelu --- */
