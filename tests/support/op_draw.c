@@ -68,12 +68,14 @@ static void draw_conv2d(struct draw *d)
 {
 	static const char *const names[] = {"stride_h", "stride_w", "dilation_h", "dilation_w",
 	                                    "pad_top",  "pad_left", "pad_bottom", "pad_right"};
-	bool depthwise = d->depthwise || between(d, 0, 3) == 0;
+	bool depthwise = d->depthwise || between(d, 0, d->block ? 2 : 3) == 0;
 	bool bare = !depthwise && !d->block && between(d, 0, 3) == 0; /* over wide rows: some kernels take nothing else */
 	int64_t groups = depthwise ? channels(d) : bare || d->block || coin(d) ? 1 : between(d, 2, 3);
 	int64_t cg = depthwise ? 1 : channels(d);
-	int64_t k = groups * (d->depthwise ? 1 : depthwise ? between(d, 1, 2) : channels(d)), v[8], r[2], extent[2], hw[2];
+	int64_t filters = !depthwise ? channels(d) : d->depthwise || d->block ? 1 : between(d, 1, 2); /* of a group */
+	int64_t k = groups * filters, v[8], r[2], extent[2], hw[2];
 
+	bool whole = depthwise && d->block && coin(d); /* one output, which lies the same either way */
 	bool plain = d->block && coin(d); /* 3 x 3, stride 1: what networks are made of, and Winograd's algorithm is for */
 
 	d->c->training = d->block && coin(d);
@@ -84,8 +86,8 @@ static void draw_conv2d(struct draw *d)
 	for (int i = 0; i < 2; i++) {
 		r[i] = plain ? 3 : coin(d) ? between(d, 1, 2) * 2 - 1 : between(d, 1, 5);
 		extent[i] = v[2 + i] * (r[i] - 1) + 1 - v[4 + i] - v[6 + i];
-		hw[i] = (extent[i] > 1 ? extent[i] : 1) + between(d, 0, 2 * d->scale) + (bare && i == 1 ? 18 : 0);
-		if (plain && d->block == phiz_block(PHIZ_BF16)) /* where Winograd's algorithm pays */
+		hw[i] = (extent[i] > 1 ? extent[i] : 1) + (whole ? 0 : between(d, 0, 2 * d->scale)) + (bare && i == 1 ? 18 : 0);
+		if (plain && !whole && d->block == phiz_block(PHIZ_BF16)) /* where Winograd's algorithm pays */
 			hw[i] += between(d, 0, 12);
 	}
 	op_case_attr(d->c, "groups", (double)groups);
