@@ -96,8 +96,8 @@ static void give_back(struct phiz_ctx *ctx, const struct phiz_backend *backend, 
 const struct phiz_backend *phiz_backend_cpu(void)
 {
 	static const struct phiz_backend backend = {
-		.name = "cpu", .picture_layout = PHIZ_BLOCKED, .find = find, .next = next, .machine = machine, .alloc = alloc,
-		.free = give_back,
+		.name = "cpu", .picture_layout = PHIZ_BLOCKED, .wide_layout = PHIZ_BLOCKED,
+		.find = find, .next = next, .machine = machine, .alloc = alloc, .free = give_back,
 	};
 	return &backend;
 }

@@ -14,6 +14,7 @@
 #define PHIZ_CUDA_WORKSPACE ((size_t)64 << 20)
 
 struct phiz_cuda {
+	struct phiz_ctx *ctx; /* which made it */
 	int device;
 	cudaStream_t stream;
 	cudnnHandle_t cudnn;
@@ -21,6 +22,7 @@ struct phiz_cuda {
 	void *cublas_workspace;
 	bool tensor_cores; /* compute capability 7.0 and later */
 	bool bf16;         /* 8.0 and later */
+	struct phiz_cuda_choice *choices; /* of algorithms, made so far; the newest first */
 };
 
 static inline struct phiz_cuda *phiz_cuda_of(const struct phiz_call *call)
@@ -32,6 +34,9 @@ static inline struct phiz_cuda *phiz_cuda_of(const struct phiz_call *call)
 enum phiz_status phiz_cuda_check(struct phiz_ctx *ctx, int error, const char *what);
 enum phiz_status phiz_cudnn_check(struct phiz_ctx *ctx, cudnnStatus_t error, const char *what);
 enum phiz_status phiz_cublas_check(struct phiz_ctx *ctx, cublasStatus_t error, const char *what);
+
+/* cudnn_ops.c: what was measured is given up. */
+void phiz_cuda_forget_choices(struct phiz_cuda *c);
 
 /* The tensor as a picture; tensors of fewer dims as [N, C, 1, 1]. */
 struct phiz_cuda_picture phiz_cuda_picture_of(const struct phiz_tensor *t);

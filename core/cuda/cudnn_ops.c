@@ -1,10 +1,13 @@
 /* conv2d by cuDNN, on the calls that its versions 8.2 and 9 share. Every cuDNN call but the handle's stands here.
  *
- * A call runs in the row's dtype T and in the backend's layout; filters are kept so, and a tensor that is not (the
- * network's input, an output for the host) is copied from or to the workspace. F32 is computed in float32, not in TF32;
- * F16 and BF16 on tensor cores, with sums in float32. */
+ * A call runs in the row's dtype T and in the layout of its pictures; filters are kept so, and a tensor that is not
+ * (the network's input, an output for the host) is copied from or to the workspace. F32 is computed in float32, not in
+ * TF32; F16 and BF16 on tensor cores, with sums in float32. */
 #include "core/cuda/cuda.h"
 
+#include <string.h>
+
+#include "core/base/alloc.h"
 #include "core/ops/ops.h"
 #include "core/ops/rule.h"
 
@@ -88,17 +91,144 @@ static cudnnStatus_t describe(struct conv *v)
 	return cudnnSetActivationDescriptor(v->act, act, CUDNN_NOT_PROPAGATE_NAN, 0);
 }
 
-/* The algorithms, best first as cuDNN's table of them says, that get along with `most` bytes. */
+/* --- Algorithms: timed once for each shape, then remembered. --- */
+
+enum { TIMED_RUNS = 5 };
+
+/* All that a convolution's time depends on. */
+struct key {
+	int64_t x[4], w[4], y[4];
+	int64_t pad[2], stride[2], dilation[2], groups;
+	enum phiz_dtype dtype;
+	enum phiz_layout layout;
+};
+
+struct phiz_cuda_choice {
+	struct key key;
+	int n;
+	cudnnConvolutionFwdAlgoPerf_t algorithm[CUDNN_CONVOLUTION_FWD_ALGO_COUNT];
+	struct phiz_cuda_choice *next;
+};
+
+static struct key key_of(const struct conv *v)
+{
+	const union phiz_attr *a = v->call->node->attr;
+	struct key k;
+	memset(&k, 0, sizeof k); /* compared as bytes */
+	memcpy(k.x, v->call->in[0].shape.dim, sizeof k.x);
+	memcpy(k.w, v->call->in[PHIZ_CONV2D_WEIGHT].shape.dim, sizeof k.w);
+	memcpy(k.y, v->call->out[0].shape.dim, sizeof k.y);
+	k.pad[0] = a[PHIZ_CONV2D_PAD_TOP].i;
+	k.pad[1] = a[PHIZ_CONV2D_PAD_LEFT].i;
+	k.stride[0] = a[PHIZ_CONV2D_STRIDE_H].i;
+	k.stride[1] = a[PHIZ_CONV2D_STRIDE_W].i;
+	k.dilation[0] = a[PHIZ_CONV2D_DILATION_H].i;
+	k.dilation[1] = a[PHIZ_CONV2D_DILATION_W].i;
+	k.groups = a[PHIZ_CONV2D_GROUPS].i;
+	k.dtype = v->dtype;
+	k.layout = v->layout;
+	return k;
+}
+
+/* Milliseconds of a run by the algorithm, the best of TIMED_RUNS after one that loads what it needs; negative where it
+ * fails. */
+static float time_one(struct conv *v, const cudnnConvolutionFwdAlgoPerf_t *algorithm, char *x, char *w, char *y,
+                      char *work, const cudaEvent_t event[2])
+{
+	const float one = 1, zero = 0;
+	float best = -1;
+	if (cudnnSetConvolutionMathType(v->conv, algorithm->mathType))
+		return -1;
+	for (int i = 0; i <= TIMED_RUNS; i++) {
+		float ms = 0;
+		if (cudaEventRecord(event[0], v->c->stream) ||
+		    cudnnConvolutionForward(v->c->cudnn, &one, v->x, x, v->w, w, v->conv, algorithm->algo, work,
+		                            algorithm->memory, &zero, v->y, y) ||
+		    cudaEventRecord(event[1], v->c->stream) || cudaEventSynchronize(event[1]) ||
+		    cudaEventElapsedTime(&ms, event[0], event[1]))
+			return -1;
+		if (i > 0 && (best < 0 || ms < best))
+			best = ms;
+	}
+	return best;
+}
+
+/* Puts the algorithm that is fastest by the clock first, where it is clearly faster than the one that cuDNN's table
+ * names first. */
+static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
+{
+	const size_t x = bytes_in(&v->call->in[0], v->dtype), y = bytes_in(&v->call->out[0], v->dtype);
+	const size_t w = bytes_in(&v->call->in[PHIZ_CONV2D_WEIGHT], v->dtype);
+	cudaEvent_t event[2] = {NULL, NULL};
+	char *memory = NULL;
+	float first = -1, least = -1;
+	int best = 0;
+	if (!cudaMalloc((void **)&memory, x + y + w + PHIZ_CUDA_WORKSPACE) && !cudaMemset(memory, 0, x + y + w) &&
+	    !cudaEventCreate(&event[0]) && !cudaEventCreate(&event[1]))
+		for (int i = 0; i < c->n; i++) {
+			if (c->algorithm[i].status || c->algorithm[i].memory > PHIZ_CUDA_WORKSPACE)
+				continue;
+			float ms = time_one(v, &c->algorithm[i], memory, memory + x + y, memory + x, memory + x + y + w, event);
+			if (ms < 0)
+				continue;
+			if (first < 0)
+				first = ms;
+			if (least < 0 || ms < least) {
+				least = ms;
+				best = i;
+			}
+		}
+	if (least < 0.95f * first) {
+		cudnnConvolutionFwdAlgoPerf_t fastest = c->algorithm[best];
+		memmove(c->algorithm + 1, c->algorithm, (size_t)best * sizeof fastest);
+		c->algorithm[0] = fastest;
+	}
+	for (int i = 0; i < 2; i++)
+		if (event[i])
+			cudaEventDestroy(event[i]);
+	if (memory)
+		cudaFree(memory);
+	(void)cudaGetLastError(); /* a failed measurement is no failed run */
+}
+
+static const struct phiz_cuda_choice *choice_of(struct conv *v)
+{
+	const struct key key = key_of(v);
+	for (const struct phiz_cuda_choice *c = v->c->choices; c; c = c->next)
+		if (!memcmp(&c->key, &key, sizeof key))
+			return c;
+	struct phiz_cuda_choice *c = phiz_calloc(v->c->ctx, 1, sizeof *c);
+	if (!c)
+		return NULL;
+	c->key = key;
+	if (cudnnGetConvolutionForwardAlgorithm_v7(v->c->cudnn, v->x, v->w, v->conv, v->y,
+	                                           CUDNN_CONVOLUTION_FWD_ALGO_COUNT, &c->n, c->algorithm))
+		c->n = 0;
+	if (v->dtype == PHIZ_F32) /* on tensor cores the table's first was as fast, or faster with what is fused into it */
+		time_algorithms(v, c);
+	c->next = v->c->choices;
+	v->c->choices = c;
+	return c;
+}
+
+void phiz_cuda_forget_choices(struct phiz_cuda *c)
+{
+	while (c->choices) {
+		struct phiz_cuda_choice *gone = c->choices;
+		c->choices = gone->next;
+		phiz_free(c->ctx, gone);
+	}
+}
+
+/* The algorithms, best first, that get along with `most` bytes. */
 static cudnnStatus_t choose(struct conv *v, size_t most)
 {
-	int n = 0;
-	cudnnStatus_t s = cudnnGetConvolutionForwardAlgorithm_v7(v->c->cudnn, v->x, v->w, v->conv, v->y,
-	                                                         CUDNN_CONVOLUTION_FWD_ALGO_COUNT, &n, v->algorithm);
+	const struct phiz_cuda_choice *c = choice_of(v);
 	v->n_algorithms = 0;
-	for (int i = 0; !s && i < n; i++)
-		if (!v->algorithm[i].status && v->algorithm[i].memory <= most)
-			v->algorithm[v->n_algorithms++] = v->algorithm[i];
-	return s ? s : v->n_algorithms ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
+	for (int i = 0; c && i < c->n; i++)
+		if (!c->algorithm[i].status && c->algorithm[i].memory <= most)
+			v->algorithm[v->n_algorithms++] = c->algorithm[i];
+	return v->n_algorithms ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
 }
 
 /* What the most demanding of them takes. */
@@ -110,10 +240,17 @@ static size_t most_bytes(const struct conv *v)
 	return most;
 }
 
+/* Channels are last if they are so on one side. */
+static enum phiz_layout layout_of(const struct phiz_call *call)
+{
+	bool last = call->in[0].layout == PHIZ_CHANNELS_LAST || call->out[0].layout == PHIZ_CHANNELS_LAST;
+	return last ? PHIZ_CHANNELS_LAST : PHIZ_PLAIN;
+}
+
 /* Descriptors of a call in the row's dtype; closed by close_conv, also on failure. */
 static cudnnStatus_t open_conv(const struct phiz_call *call, enum phiz_dtype dtype, struct conv *v)
 {
-	*v = (struct conv){.call = call, .c = phiz_cuda_of(call), .dtype = dtype, .layout = call->backend->picture_layout};
+	*v = (struct conv){.call = call, .c = phiz_cuda_of(call), .dtype = dtype, .layout = layout_of(call)};
 	return describe(v);
 }
 
@@ -178,7 +315,7 @@ static void prepare(const struct phiz_call *call, void *kept, enum phiz_dtype dt
 	const struct phiz_tensor *w = &call->in[PHIZ_CONV2D_WEIGHT], *b = input_of(call, PHIZ_CONV2D_BIAS);
 	struct phiz_cuda *c = phiz_cuda_of(call);
 	struct phiz_cuda_picture from = phiz_cuda_picture_of(w);
-	struct phiz_cuda_picture to = phiz_cuda_picture_like(w, dtype, call->backend->picture_layout, kept);
+	struct phiz_cuda_picture to = phiz_cuda_picture_like(w, dtype, layout_of(call), kept);
 	char *narrow = (char *)kept + bytes_in(w, dtype);
 	char *wide = narrow + line_up((size_t)call->out[0].shape.dim[1] * phiz_dtype_size(dtype));
 	/* What fails here shows when the plan waits for it. */
@@ -248,6 +385,7 @@ static enum phiz_status run_any(struct conv *v, void *x, void *y, void *work)
 	cudnnStatus_t error = CUDNN_STATUS_NOT_SUPPORTED;
 	for (int i = 0; i < v->n_algorithms; i++) {
 		const cudnnConvolutionFwdAlgoPerf_t *algorithm = &v->algorithm[i];
+		(void)cudnnSetConvolutionMathType(v->conv, algorithm->mathType); /* as it was timed */
 		bool plain = act == PHIZ_ACT_NONE && algorithm->algo == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
 		if (y == v->call->out[0].data && (act == PHIZ_ACT_RELU || plain) && !run_fused(v, algorithm, x, y, work))
 			return PHIZ_OK;

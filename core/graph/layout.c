@@ -18,7 +18,8 @@ static bool may_lie(const struct phiz_type *type, enum phiz_layout layout)
 void phiz_plan_propose_layouts(struct phiz_plan *p)
 {
 	const struct phiz_graph *g = p->graph;
-	enum phiz_layout want = p->options.backend->picture_layout;
+	const struct phiz_backend *backend = p->options.backend;
+	enum phiz_layout want = p->options.precision == PHIZ_F32 ? backend->wide_layout : backend->picture_layout;
 
 	for (size_t i = 0; i < g->n_values; i++) {
 		bool may = p->live[i] && g->value[i].kind == PHIZ_VALUE_ACTIVATION && may_lie(&p->type[i], want);

@@ -17,6 +17,7 @@ struct phiz_tuning; /* tune.h */
 struct phiz_backend {
 	const char *name; /* "cpu" */
 	enum phiz_layout picture_layout; /* how pictures lie best, where kernels and shapes allow it */
+	enum phiz_layout wide_layout;    /* the same in plans of F32 */
 	/* The best kernel for the call's node, dtype and shapes in this direction, or NULL. dtype is the plan's precision
 	 * if one of the node's inputs and outputs has it (others may be f32), else that of input 0. */
 	const struct phiz_kernel *(*find)(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
