@@ -1,6 +1,6 @@
 /* phiz info: what is in a model, and what running it takes. */
 #include <phiz/model.h>
-#include <phiz/plan.h>
+#include <phiz/tune.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,7 +131,8 @@ static void print_preproc(const struct phiz_model *m)
 	print_threshold(m);
 }
 
-static void print_text(const struct phiz_model *m, const char *what, const char *hash, int64_t parameters)
+static void print_text(const struct phiz_model *m, const char *what, const char *hash, int64_t parameters,
+                       const struct phiz_tuning_info *tuned)
 {
 	printf("%s\n", what);
 	print_task(m);
@@ -142,6 +143,10 @@ static void print_text(const struct phiz_model *m, const char *what, const char 
 	print_texts(m, hash);
 	if (!phiz_model_meta(m, "licence") && phiz_model_task(m) != PHIZ_TASK_CLASSIFY)
 		printf("  licence       not stated\n");
+	if (tuned->here)
+		printf("  tuned         %d kernels chosen on this machine\n", tuned->choices);
+	else if (tuned->choices)
+		printf("  tuned         not for this machine, but for %s\n", tuned->machine);
 }
 
 /* "size" and "align", null where the model sees whole photos of any size. */
@@ -161,7 +166,7 @@ static const char *const task_name[] = {
 };
 
 static void print_json(struct phiz_ctx *ctx, const struct phiz_model *m, const char *what, const char *hash,
-                       int64_t parameters)
+                       int64_t parameters, const struct phiz_tuning_info *tuned)
 {
 	struct phiz_bytes b;
 
@@ -191,7 +196,7 @@ static void print_json(struct phiz_ctx *ctx, const struct phiz_model *m, const c
 			phiz_bytes_printf(&b, ",\"%s\":", meta_keys[i]);
 			phiz_bytes_json(&b, phiz_model_meta(m, meta_keys[i]));
 		}
-	phiz_bytes_printf(&b, ",\"weights_sha256\":\"%s\"}", hash);
+	phiz_bytes_printf(&b, ",\"tuned\":%s,\"weights_sha256\":\"%s\"}", tuned->here ? "true" : "false", hash);
 	if (!phiz_bytes_status(&b))
 		printf("%s\n", b.data);
 	phiz_bytes_free(&b);
@@ -218,6 +223,7 @@ static int print_plan(struct phiz_ctx *ctx, const struct settings *s, struct phi
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	const struct settings *s = settings;
+	struct phiz_tuning_info tuned;
 	struct phiz_model *m;
 	int64_t parameters = 0;
 	char hash[65];
@@ -230,11 +236,13 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		if (m->entry[i].trainable)
 			parameters += phiz_tensor_count(m->entry[i].tensor);
 	phiz_model_hash(m, hash);
-	if (s->json)
-		print_json(ctx, m, args[0], hash, parameters);
+	if (phiz_tuning_describe(ctx, m->tuning, phiz_backend_cpu(), &tuned))
+		status = phiz_report(ctx);
+	else if (s->json)
+		print_json(ctx, m, args[0], hash, parameters, &tuned);
 	else
-		print_text(m, args[0], hash, parameters);
-	if (s->plan)
+		print_text(m, args[0], hash, parameters, &tuned);
+	if (s->plan && !status)
 		status = print_plan(ctx, s, m);
 	phiz_model_free(&m);
 	return status;

@@ -61,21 +61,32 @@ static enum phiz_status describe_machine(struct phiz_ctx *ctx, const struct phiz
 	return status ? status : phiz_bytes_status(out);
 }
 
+enum phiz_status phiz_tuning_describe(struct phiz_ctx *ctx, const struct phiz_tuning *t,
+                                      const struct phiz_backend *backend, struct phiz_tuning_info *out)
+{
+	struct phiz_bytes machine;
+
+	*out = (struct phiz_tuning_info){.choices = t ? (int)t->count : 0, .machine = t ? t->machine : ""};
+	if (!t || !backend->next || !backend->machine)
+		return PHIZ_OK;
+	phiz_bytes_init(&machine, ctx);
+	enum phiz_status status = describe_machine(ctx, backend, &machine);
+	out->here = !status && !strcmp(machine.data, t->machine);
+	phiz_bytes_free(&machine);
+	return status;
+}
+
 /* *follows: are there choices for this plan? */
 static enum phiz_status look_at_tuning(const struct phiz_plan *p, bool *follows)
 {
 	const struct phiz_tuning *t = p->options.tuning;
-	const struct phiz_backend *backend = p->options.backend;
-	enum phiz_status status = PHIZ_OK;
-	struct phiz_bytes machine;
+	struct phiz_tuning_info info;
 
-	*follows = t && p->options.mode == PHIZ_PLAN_INFER && backend->next && backend->machine;
-	if (!*follows || t->trial)
+	*follows = t && t->trial;
+	if (!t || t->trial || p->options.mode != PHIZ_PLAN_INFER)
 		return PHIZ_OK;
-	phiz_bytes_init(&machine, p->ctx);
-	status = describe_machine(p->ctx, backend, &machine);
-	*follows = !status && !strcmp(machine.data, t->machine);
-	phiz_bytes_free(&machine);
+	enum phiz_status status = phiz_tuning_describe(p->ctx, t, p->options.backend, &info);
+	*follows = info.here;
 	return status;
 }
 

@@ -185,6 +185,7 @@ class Program(unittest.TestCase):
         model, tune = self.path("tuned.phiz"), self.path("tuned.phiz.tune")
         shutil.copy(self.model, model)
         plain = phiz("info", model, "--plan").stdout
+        self.assertFalse(json.loads(phiz("info", model, "--json").stdout)["tuned"])
         out = phiz("bench", model, "--tune", "--runs", "3", "--threads", "1", "--json")
         self.assertIn("tuned:", out.stderr)
         told = json.loads(out.stdout)["tune"]
@@ -193,6 +194,8 @@ class Program(unittest.TestCase):
             lines = f.read().splitlines()
         self.assertEqual(lines[0], "phiz tuning 1")
         self.assertGreater(len(lines), 2)
+        self.assertTrue(json.loads(phiz("info", model, "--json").stdout)["tuned"])
+        self.assertIn(f"{len(lines) - 2} kernels chosen on this machine", phiz("info", model).stdout)
         # Other verbs do as the file says: that the last layer is left to OpenBLAS, for instance.
         lines = [re.sub("^(linear .*) = .*", r"\1 = openblas", line) for line in lines]
         with open(tune, "w") as f:
@@ -201,7 +204,9 @@ class Program(unittest.TestCase):
         self.assertNotIn(" openblas ", plain)
         with open(tune, "w") as f:
             f.write("phiz tuning 1\nmachine: elsewhere\n" + "\n".join(lines[2:]) + "\n")
-        self.assertEqual(phiz("info", model, "--plan").stdout, plain)
+        told = "  tuned         not for this machine, but for elsewhere\n"
+        self.assertEqual(phiz("info", model, "--plan").stdout.replace(told, ""), plain)
+        self.assertIn(told, phiz("info", model).stdout)
         with open(tune, "w") as f:
             f.write("rubbish")
         spoilt = phiz("info", model, "--plan")

@@ -31,6 +31,15 @@ PHIZ_API enum phiz_status phiz_tuning_measure(struct phiz_ctx *ctx, const struct
                                               struct phiz_tuning **tuning, struct phiz_tune_result *out);
 PHIZ_API void phiz_tuning_free(struct phiz_tuning **tuning);
 
+struct phiz_tuning_info {
+	int choices;
+	const char *machine; /* that they were timed on; the tuning's own */
+	bool here;           /* that is this one, with this backend: plans follow them */
+};
+/* tuning may be NULL: no choices. Errors: those of asking the backend for its machine (ARG, NOMEM). */
+PHIZ_API enum phiz_status phiz_tuning_describe(struct phiz_ctx *ctx, const struct phiz_tuning *tuning,
+                                               const struct phiz_backend *backend, struct phiz_tuning_info *out);
+
 /* Errors: NOTFOUND, IO, LIMIT, FORMAT (with the line). */
 PHIZ_API enum phiz_status phiz_tuning_read(struct phiz_ctx *ctx, const char *path, struct phiz_tuning **out);
 PHIZ_API enum phiz_status phiz_tuning_write(const struct phiz_tuning *tuning, const char *path);
