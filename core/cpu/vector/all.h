@@ -4,6 +4,7 @@
 #include "core/cpu/vector/batch_norm_blocked.h"
 #include "core/cpu/vector/pool_blocked.h"
 #include "core/cpu/vector/depthwise_blocked.h"
+#include "core/cpu/vector/resize_blocked.h"
 #if defined(PHIZ_VECTOR_BF16)
 #include "core/cpu/vector/bf16_product.h"
 #else
