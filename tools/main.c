@@ -1,5 +1,8 @@
 /* phiz VERB ...: finds the verb, parses its arguments, runs it. */
 #include <errno.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,6 +188,15 @@ static int flush_stdout(int status)
 	return status;
 }
 
+/* Memory of a large block goes back to the system when it is freed. glibc alone keeps more and more of it: each block
+ * that is freed raises its idea of what is large. */
+static void return_large_blocks(void)
+{
+#if defined(__GLIBC__)
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action;
@@ -198,6 +210,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 
 	argc--, argv++;
+	return_large_blocks();
 	if (argc == 0) {
 		print_verbs(stderr);
 		return PHIZ_EXIT_USAGE;

@@ -108,7 +108,10 @@ enum phiz_status phiz_pass_fold_batch_norm(struct phiz_graph *graph, phiz_adopt_
 		status = adopt_param(g, p->name, "bias", bias, adopt, user, &bias_value);
 		if (status)
 			return status;
+		int old = phiz_node_input(p, "weight");
 		rewire(p, &g->node[n], weight_value, bias_value);
+		if (phiz_graph_uses(g, old) == 0)
+			phiz_tensor_release(g->ctx, g->value[old].tensor);
 		phiz_graph_replace(g, g->node[n].output[0], g->node[n].input[0]);
 	}
 	return phiz_pass_prune(g);

@@ -147,7 +147,7 @@ PHIZ_API void phiz_plan_time_steps(struct phiz_plan *plan, bool on);
 PHIZ_API enum phiz_status phiz_pass_prune(struct phiz_graph *graph);
 PHIZ_API enum phiz_status phiz_pass_drop_identity(struct phiz_graph *graph);
 /* conv2d + batch_norm -> conv2d with bias, in double. New tensors are made in ctx memory and handed to `adopt`, which
- * takes ownership (the model's tensor list). */
+ * takes ownership (the model's tensor list); old ones that no node reads any more give their memory up, one by one. */
 typedef enum phiz_status (*phiz_adopt_fn)(void *user, const char *name, struct phiz_tensor *tensor);
 PHIZ_API enum phiz_status phiz_pass_fold_batch_norm(struct phiz_graph *graph, phiz_adopt_fn adopt, void *user);
 /* relu (and leaky_relu) after conv2d, batch_norm, add or linear becomes their attribute `act`. training: only after
