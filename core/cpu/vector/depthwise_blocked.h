@@ -241,10 +241,9 @@ static enum phiz_status dwb_backward(struct phiz_call *call)
 	return PHIZ_OK;
 }
 
-/* Pictures of one pixel lie the same either way. */
 static bool dwb_takes(const struct phiz_tensor *t)
 {
-	return t->dtype == PHIZ_VECTOR_DTYPE && (t->layout == PHIZ_BLOCKED || t->shape.dim[2] * t->shape.dim[3] == 1);
+	return t->dtype == PHIZ_VECTOR_DTYPE && lies_blocked(t);
 }
 
 static bool dwb_supports(const struct phiz_call *call)

@@ -190,8 +190,8 @@ static bool byte_depthwise_supports(const struct phiz_call *call)
 	const int64_t *x = call->in[0].shape.dim, groups = call->node->attr[PHIZ_CONV2D_GROUPS].i;
 	const struct phiz_tensor *residual = &call->in[PHIZ_QUANTIZED_RESIDUAL];
 
-	return is_blocked_both(call) && groups == x[1] && call->out[0].shape.dim[1] == x[1] &&
-	       (residual->shape.ndim < 0 || residual->layout == PHIZ_BLOCKED);
+	return is_blocked_in(call) && lies_blocked(&call->out[0]) && groups == x[1] && call->out[0].shape.dim[1] == x[1] &&
+	       (residual->shape.ndim < 0 || lies_blocked(residual));
 }
 
 static enum phiz_status byte_depthwise_forward(struct phiz_call *call)

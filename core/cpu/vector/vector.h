@@ -188,6 +188,12 @@ INLINE bool all_alike(const struct phiz_call *call)
 	return call->out[0].dtype == PHIZ_VECTOR_DTYPE && phiz_call_same_layout(call);
 }
 
+/* Pictures of whole blocks of channels that have one pixel lie the same either way. */
+INLINE bool lies_blocked(const struct phiz_tensor *t)
+{
+	return t->layout == PHIZ_BLOCKED || t->shape.dim[2] * t->shape.dim[3] == 1;
+}
+
 /* Input and output are of the file's dtype and blocked. */
 INLINE bool both_blocked(const struct phiz_call *call)
 {
