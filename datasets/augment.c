@@ -200,14 +200,24 @@ enum phiz_status phiz_augment_pixels(struct phiz_ctx *ctx, const struct phiz_aug
 	return status;
 }
 
-enum phiz_status phiz_augment_image(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
-                                    const struct phiz_augment_draw *draw, const struct phiz_image *image,
-                                    struct phiz_image *out)
+enum phiz_status phiz_augment_geometry(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
+                                       const struct phiz_augment_draw *draw, const struct phiz_image *image,
+                                       struct phiz_image *out)
 {
 	*out = (struct phiz_image){ 0 };
 	enum phiz_status status = apply_crop(ctx, p, draw, image, out);
 	if (!status)
 		status = apply_warps(ctx, a, draw, out);
+	if (status)
+		phiz_image_free(ctx, out);
+	return status;
+}
+
+enum phiz_status phiz_augment_image(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
+                                    const struct phiz_augment_draw *draw, const struct phiz_image *image,
+                                    struct phiz_image *out)
+{
+	enum phiz_status status = phiz_augment_geometry(ctx, a, p, draw, image, out);
 	if (!status)
 		status = phiz_augment_pixels(ctx, a, draw, out);
 	if (status)
@@ -215,14 +225,30 @@ enum phiz_status phiz_augment_image(struct phiz_ctx *ctx, const struct phiz_augm
 	return status;
 }
 
-void phiz_augment_erase(const struct phiz_augment *a, const struct phiz_augment_draw *draw, int size, float *planes)
+static void erase(const struct phiz_augment *a, const struct phiz_augment_draw *draw, int size, float *planes)
 {
 	if (draw->erase.w > 0 && draw->erase.h > 0)
 		phiz_apply_erase(planes, size, size, &draw->erase, a->erase_random ? &draw->erase_noise : NULL);
 }
 
+enum phiz_status phiz_augment_finish(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
+                                     const struct phiz_augment_draw *draw, struct phiz_image *image, float *planes,
+                                     struct phiz_stages *stages)
+{
+	enum phiz_status status = phiz_augment_pixels(ctx, a, draw, image);
+	phiz_stages_end(stages, PHIZ_STAGE_PIXELS);
+	if (!status) {
+		phiz_preproc_normalize(p, image, planes);
+		erase(a, draw, p->size, planes);
+		phiz_stages_end(stages, PHIZ_STAGE_FLOATS);
+	}
+	phiz_image_free(ctx, image);
+	return status;
+}
+
 enum phiz_status phiz_augment_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
-                                  struct phiz_rng *rng, const struct phiz_image *image, float *planes)
+                                  struct phiz_rng *rng, const struct phiz_image *image, float *planes,
+                                  struct phiz_stages *stages)
 {
 	if (!a || !phiz_augment_is_on(a))
 		return phiz_preproc_run(ctx, p, image, planes);
@@ -231,11 +257,7 @@ enum phiz_status phiz_augment_run(struct phiz_ctx *ctx, const struct phiz_augmen
 	struct phiz_image out;
 	phiz_preproc_crop_box(p, image->width, image->height, kept);
 	phiz_augment_sample(a, rng, kept[2], kept[3], p->size, &draw);
-	enum phiz_status status = phiz_augment_image(ctx, a, p, &draw, image, &out);
-	if (status)
-		return status;
-	phiz_preproc_normalize(p, &out, planes);
-	phiz_augment_erase(a, &draw, p->size, planes);
-	phiz_image_free(ctx, &out);
-	return PHIZ_OK;
+	enum phiz_status status = phiz_augment_geometry(ctx, a, p, &draw, image, &out);
+	phiz_stages_end(stages, PHIZ_STAGE_GEOMETRY);
+	return status ? status : phiz_augment_finish(ctx, a, p, &draw, &out, planes, stages);
 }

@@ -12,6 +12,7 @@
 #include <phiz/preproc.h>
 
 #include "core/base/rng.h"
+#include "datasets/stages.h"
 
 /* All zero: no augmentation. Pairs are {low, high}; probabilities 0..1. Applied in this order. */
 struct phiz_augment {
@@ -139,13 +140,22 @@ void phiz_apply_erase(float *planes, int width, int height, const struct phiz_bo
 enum phiz_status phiz_augment_image(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
                                     const struct phiz_augment_draw *draw, const struct phiz_image *image,
                                     struct phiz_image *out);
+/* Its first half: crop, resize, flip, rotation and affine. */
+enum phiz_status phiz_augment_geometry(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
+                                       const struct phiz_augment_draw *draw, const struct phiz_image *image,
+                                       struct phiz_image *out);
 /* Its second half: from colour to JPEG artefacts. */
 enum phiz_status phiz_augment_pixels(struct phiz_ctx *ctx, const struct phiz_augment *a,
                                      const struct phiz_augment_draw *draw, struct phiz_image *image);
-void phiz_augment_erase(const struct phiz_augment *a, const struct phiz_augment_draw *draw, int size, float *planes);
+/* After the geometry, which made `image`: the second half, normalised planes (3 * size * size floats), erasing. The
+ * image is freed, on failure too. stages: where the time is booked, or NULL. */
+enum phiz_status phiz_augment_finish(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
+                                     const struct phiz_augment_draw *draw, struct phiz_image *image, float *planes,
+                                     struct phiz_stages *stages);
 /* Draws, applies, normalises, erases. planes: 3 * size * size floats. a NULL or all off: phiz_preproc_run. */
 enum phiz_status phiz_augment_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
-                                  struct phiz_rng *rng, const struct phiz_image *image, float *planes);
+                                  struct phiz_rng *rng, const struct phiz_image *image, float *planes,
+                                  struct phiz_stages *stages);
 /* --- The same for a face that p->align cuts out of a photo by its landmarks. Draws are for a photo of p->size: the
  * cut-out face. --- */
 
@@ -160,6 +170,6 @@ enum phiz_status phiz_augment_face(struct phiz_ctx *ctx, const struct phiz_augme
                                    const struct phiz_image *image, struct phiz_image *out);
 enum phiz_status phiz_augment_face_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
                                        const struct phiz_face *face, struct phiz_rng *rng,
-                                       const struct phiz_image *image, float *planes);
+                                       const struct phiz_image *image, float *planes, struct phiz_stages *stages);
 
 #endif

@@ -52,9 +52,9 @@ enum phiz_status phiz_augment_face_transform(struct phiz_ctx *ctx, const struct 
 	return PHIZ_OK;
 }
 
-enum phiz_status phiz_augment_face(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
-                                   const struct phiz_face *face, const struct phiz_augment_draw *draw,
-                                   const struct phiz_image *image, struct phiz_image *out)
+static enum phiz_status face_geometry(struct phiz_ctx *ctx, const struct phiz_preproc *p, const struct phiz_face *face,
+                                      const struct phiz_augment_draw *draw, const struct phiz_image *image,
+                                      struct phiz_image *out)
 {
 	double m[6];
 	enum phiz_status status = phiz_augment_face_transform(ctx, p, face, draw, m);
@@ -62,8 +62,15 @@ enum phiz_status phiz_augment_face(struct phiz_ctx *ctx, const struct phiz_augme
 	*out = (struct phiz_image){0};
 	if (!status && (!image->data || image->channels != 3))
 		status = phiz_fail(ctx, PHIZ_E_ARG, "augmentation: want an RGB image");
-	if (!status)
-		status = phiz_align_warp(ctx, image, m, p->size, out);
+	return status ? status : phiz_align_warp(ctx, image, m, p->size, out);
+}
+
+enum phiz_status phiz_augment_face(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
+                                   const struct phiz_face *face, const struct phiz_augment_draw *draw,
+                                   const struct phiz_image *image, struct phiz_image *out)
+{
+	enum phiz_status status = face_geometry(ctx, p, face, draw, image, out);
+
 	if (!status)
 		status = phiz_augment_pixels(ctx, a, draw, out);
 	if (status)
@@ -73,17 +80,13 @@ enum phiz_status phiz_augment_face(struct phiz_ctx *ctx, const struct phiz_augme
 
 enum phiz_status phiz_augment_face_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
                                        const struct phiz_face *face, struct phiz_rng *rng,
-                                       const struct phiz_image *image, float *planes)
+                                       const struct phiz_image *image, float *planes, struct phiz_stages *stages)
 {
 	struct phiz_augment_draw draw;
 	struct phiz_image out;
 
 	phiz_augment_sample(a, rng, p->size, p->size, p->size, &draw);
-	enum phiz_status status = phiz_augment_face(ctx, a, p, face, &draw, image, &out);
-	if (status)
-		return status;
-	phiz_preproc_normalize(p, &out, planes);
-	phiz_augment_erase(a, &draw, p->size, planes);
-	phiz_image_free(ctx, &out);
-	return PHIZ_OK;
+	enum phiz_status status = face_geometry(ctx, p, face, &draw, image, &out);
+	phiz_stages_end(stages, PHIZ_STAGE_GEOMETRY);
+	return status ? status : phiz_augment_finish(ctx, a, p, &draw, &out, planes, stages);
 }

@@ -65,6 +65,7 @@ struct phiz_loader {
 	pthread_cond_t work, ready, idle;
 	bool started, stop, pause;
 	int busy; /* workers that hold a photo */
+	struct phiz_stages stages;
 
 	/* The epoch that batches are opened from. */
 	uint32_t epoch;
@@ -155,7 +156,8 @@ static enum phiz_status read_photo(const struct phiz_loader *l, struct phiz_ctx 
 	return status;
 }
 
-static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx *ctx, const struct slot *s, int i)
+static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx *ctx, const struct slot *s, int i,
+                                   struct phiz_stages *stages)
 {
 	size_t plane = (size_t)l->preproc.size * (size_t)l->preproc.size;
 	const struct phiz_image *image = &l->cache[s->kept[i]];
@@ -164,12 +166,15 @@ static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx 
 	char *path = phiz_dataset_path(ctx, l->dataset, s->samples[i]);
 	enum phiz_status status = path ? PHIZ_OK : PHIZ_E_NOMEM;
 
+	phiz_stages_begin(stages);
 	if (!status && !image->data) {
 		status = read_photo(l, ctx, s->samples[i], path, &own);
 		image = &own;
 	}
+	phiz_stages_end(stages, PHIZ_STAGE_READ);
 	if (!status && !l->augmented) {
 		phiz_preproc_normalize(&l->preproc, image, out);
+		phiz_stages_end(stages, PHIZ_STAGE_FLOATS);
 	} else if (!status) {
 		uint32_t views = (uint32_t)l->options.views, epoch = views ? s->epoch % views : s->epoch;
 		uint64_t sample = s->samples[i] | (views ? 0 : (uint64_t)s->repeat[i] << 32);
@@ -177,9 +182,9 @@ static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx 
 		phiz_rng_init(&rng, l->options.seed, epoch, sample, PHIZ_STREAM_AUGMENT);
 		if (l->aligned)
 			status = phiz_augment_face_run(ctx, &l->augment, &l->preproc, &l->options.faces[s->samples[i]], &rng,
-			                               image, out);
+			                               image, out, stages);
 		else
-			status = phiz_augment_run(ctx, &l->augment, &l->inner, &rng, image, out);
+			status = phiz_augment_run(ctx, &l->augment, &l->inner, &rng, image, out, stages);
 		if (status)
 			phiz_fail_in(ctx, "%s", path);
 	}
@@ -292,13 +297,15 @@ static void do_photo(struct worker *w, struct slot *s)
 {
 	struct phiz_loader *l = w->loader;
 	int i = s->given++;
+	struct phiz_stages stages = {0};
 	bool last;
 	enum phiz_status status;
 
 	l->busy++;
 	pthread_mutex_unlock(&l->lock);
-	status = fill_photo(l, w->ctx, s, i);
+	status = fill_photo(l, w->ctx, s, i, l->options.timed ? &stages : NULL);
 	pthread_mutex_lock(&l->lock);
+	phiz_stages_add(&l->stages, &stages);
 	if (status)
 		note_failure(s, i, w->ctx);
 	last = ++s->done == s->n;
@@ -656,6 +663,13 @@ int64_t phiz_loader_batches(const struct phiz_loader *loader)
 size_t phiz_loader_skipped(const struct phiz_loader *loader)
 {
 	return loader->skipped;
+}
+
+void phiz_loader_stages(struct phiz_loader *loader, struct phiz_stages *out)
+{
+	pthread_mutex_lock(&loader->lock);
+	*out = loader->stages;
+	pthread_mutex_unlock(&loader->lock);
 }
 
 size_t phiz_loader_cached(const struct phiz_loader *loader)

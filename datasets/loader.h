@@ -5,6 +5,7 @@
 #include <phiz/preproc.h>
 
 #include "datasets/scan.h"
+#include "datasets/stages.h"
 
 struct phiz_augment; /* datasets/augment.h */
 
@@ -27,6 +28,7 @@ struct phiz_loader_options {
 	const struct phiz_face *faces; /* of all samples of the dataset: preproc->align cuts them out, in the same
 	                       interpolation that augmentation takes part in. NULL: the photos are crops. Borrowed */
 	size_t cache_bytes; /* of decoded photos kept in memory; 0: none */
+	bool timed;         /* measure what photos cost, for phiz_loader_stages */
 };
 
 /* One batch. The arrays are the loader's and stay valid until the next call of phiz_loader_next, _start or _free. */
@@ -67,6 +69,9 @@ size_t phiz_loader_skipped(const struct phiz_loader *loader);
  * order[b * batch]. order holds phiz_loader_samples entries. (For a trainer that kept what it computed from the
  * photos.) Errors: NOMEM. */
 enum phiz_status phiz_loader_order(const struct phiz_loader *loader, uint32_t epoch, uint32_t *order);
+/* What the photos cost that were made since the loader was opened (options.timed; otherwise zeros). May be called at
+ * any time. */
+void phiz_loader_stages(struct phiz_loader *loader, struct phiz_stages *out);
 /* Bytes that the cache holds. */
 size_t phiz_loader_cached(const struct phiz_loader *loader);
 

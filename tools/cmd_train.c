@@ -8,15 +8,10 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "datasets/crops.h"
-#include "tools/dataset_args.h"
 #include "tools/models.h"
+#include "tools/recipe_data.h"
 #include "tools/tools.h"
-#include "train/session.h"
 #include "train/trainer.h"
-
-/* Share of what is cut out of crops that may lie outside of them without a word. */
-#define MOST_OUTSIDE 0.03
 
 struct settings {
 	const char *split, *val, *weights, *teacher, *run;
@@ -187,13 +182,8 @@ static enum phiz_status set_teacher(const struct settings *s, struct phiz_recipe
 
 static enum phiz_status read_recipe(const struct settings *s, const char *path, struct phiz_recipe *recipe)
 {
-	enum phiz_status status = phiz_recipe_read(recipe, path);
+	enum phiz_status status = phiz_read_recipe(recipe, path, &s->set);
 
-	for (int i = 0; i < s->set.count && !status; i++) {
-		status = phiz_recipe_set(recipe, s->set.item[i]);
-		if (status)
-			phiz_fail_in(recipe->ctx, "--set %s", s->set.item[i]);
-	}
 	if (!status && s->teacher)
 		status = set_teacher(s, recipe);
 	return status ? status : phiz_recipe_check(recipe);
@@ -217,48 +207,17 @@ static enum phiz_status first_model(struct phiz_ctx *ctx, const struct settings 
 	return status;
 }
 
-/* Crops of phiz data extract may be too tight for what is cut out of them: said, as nothing else would show it. */
-static enum phiz_status check_crops(struct phiz_ctx *ctx, const struct phiz_recipe *recipe,
-                                     const struct phiz_dataset *dataset, const struct phiz_landmarks *faces)
-{
-	struct phiz_align align;
-	double share;
-
-	phiz_session_align(recipe, &align);
-	enum phiz_status status = phiz_crops_recut(ctx, dataset, faces->face, &align, &share);
-	if (!status && share > MOST_OUTSIDE)
-		phiz_log(ctx, PHIZ_LOG_WARN, "%.0f %% of what data.align = %s cuts out lies outside of the crops and is black: "
-		         "phiz data extract --align box --margin 1 --size 224 leaves more around the faces", 100 * share,
-		         phiz_align_name(align.kind));
-	return status;
-}
-
-/* The photos, and where the faces are in them if the recipe has faces cut out. */
 static enum phiz_status open_data(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_recipe *recipe,
                                   struct phiz_dataset **dataset, struct phiz_landmarks *faces)
 {
 	const struct phiz_dataset_args args = {
 		.data = &s->data, .unlabelled = &s->unlabelled, .split = s->split, .val = s->val,
-		.embeds = phiz_recipe_embeds(recipe), .val_share = recipe->data.val, .val_people = recipe->data.val_people,
-		.seed = (uint64_t)recipe->train.seed,
 	};
-	const char *landmarks = strcmp(recipe->data.landmarks, "auto") ? recipe->data.landmarks : NULL;
-	enum phiz_status status = PHIZ_OK;
 
 	if (s->unlabelled.count && !phiz_recipe_distills(recipe))
 		return phiz_fail(ctx, PHIZ_E_ARG, "--unlabelled: only distilling learns from photos without names: set "
 		                 "loss.name = distill, or loss.distill");
-	status = phiz_open_dataset(ctx, &args, dataset);
-	if (status || recipe->data.align == PHIZ_ALIGN_NONE)
-		return status;
-	status = phiz_landmarks_read(ctx, landmarks, *dataset, faces);
-	if (!status && faces->face && !faces->boxes && recipe->data.align != PHIZ_ALIGN_ARCFACE)
-		status = phiz_fail(ctx, PHIZ_E_ARG, "data.align = %s needs boxes, and the landmarks have no columns x,y,w,h "
-		                   "(phiz data extract, run again, adds them); arcface needs none",
-		                   phiz_align_name((enum phiz_align_kind)recipe->data.align));
-	if (!status)
-		status = phiz_landmarks_require(ctx, faces, *dataset);
-	return status ? status : check_crops(ctx, recipe, *dataset, faces);
+	return phiz_open_recipe_data(ctx, &args, recipe, dataset, faces);
 }
 
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args);

@@ -8,6 +8,7 @@ extern const struct phiz_verb phiz_verb_data_list;
 extern const struct phiz_verb phiz_verb_data_extract;
 extern const struct phiz_verb phiz_verb_data_split;
 extern const struct phiz_verb phiz_verb_data_check;
+extern const struct phiz_verb phiz_verb_data_bench;
 extern const struct phiz_verb phiz_verb_train;
 extern const struct phiz_verb phiz_verb_eval;
 #endif
@@ -45,6 +46,7 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_data_extract,
 	&phiz_verb_data_split,
 	&phiz_verb_data_check,
+	&phiz_verb_data_bench,
 #endif
 	&phiz_verb_data_detect,
 #ifdef PHIZ_HAVE_TRAIN

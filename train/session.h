@@ -89,7 +89,8 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s);
 /* Goes to where the checkpoint stands (taking its state over). */
 enum phiz_status phiz_session_restore(struct phiz_session *s, struct phiz_checkpoint *checkpoint);
 
-/* How the recipe has faces cut out. */
+/* How the recipe prepares photos, and has faces cut out. */
+void phiz_session_preproc(const struct phiz_recipe *recipe, struct phiz_preproc *out);
 void phiz_session_align(const struct phiz_recipe *recipe, struct phiz_align *out);
 
 /* --- session_embed.c: embedders. --- */

@@ -21,20 +21,11 @@ void phiz_session_align(const struct phiz_recipe *recipe, struct phiz_align *out
 	out->size = out->kind == PHIZ_ALIGN_NONE ? 0 : (int)recipe->data.size;
 }
 
-/* Photos that phiz data extract cut out are crops to the recipe, but the model must say how faces are cut where it
- * runs on whole photos. */
-static enum phiz_status set_align(struct phiz_session *s, struct phiz_align *out)
-{
-	phiz_session_align(s->recipe, out);
-	if (out->kind != PHIZ_ALIGN_NONE)
-		return PHIZ_OK;
-	return phiz_crops_align_dataset(s->ctx, s->options->dataset, out);
-}
-
-static void set_preproc(const struct phiz_recipe *r, struct phiz_preproc *p)
+void phiz_session_preproc(const struct phiz_recipe *r, struct phiz_preproc *p)
 {
 	int i;
 
+	phiz_session_align(r, &p->align);
 	p->crop = r->data.crop;
 	p->mode = r->data.resize.kind == PHIZ_RECIPE_SHORT ? PHIZ_RESIZE_SHORT : PHIZ_RESIZE_STRETCH;
 	p->resize = r->data.resize.kind == PHIZ_RECIPE_SHORT ? (int)r->data.resize.side : (int)r->data.size;
@@ -43,6 +34,15 @@ static void set_preproc(const struct phiz_recipe *r, struct phiz_preproc *p)
 		p->mean[i] = (float)r->data.mean[i];
 		p->std[i] = (float)r->data.std[i];
 	}
+}
+
+/* Photos that phiz data extract cut out are crops to the recipe, but the model must say how faces are cut where it
+ * runs on whole photos. */
+static enum phiz_status set_align(struct phiz_session *s, struct phiz_align *out)
+{
+	if (out->kind != PHIZ_ALIGN_NONE)
+		return PHIZ_OK;
+	return phiz_crops_align_dataset(s->ctx, s->options->dataset, out);
 }
 
 /* The graph is kept for the recipe's size of photos. */
@@ -104,7 +104,7 @@ enum phiz_status phiz_session_fit_model(struct phiz_session *s)
 		status = phiz_model_set_meta(s->model, "teacher", s->teacher.hash);
 	if (status)
 		return status;
-	set_preproc(s->recipe, &s->model->preproc);
+	phiz_session_preproc(s->recipe, &s->model->preproc);
 	status = set_align(s, &s->model->preproc.align);
 	if (status)
 		return status;

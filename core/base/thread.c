@@ -240,9 +240,19 @@ void phiz_parallel_for(struct phiz_ctx *ctx, int64_t n, int64_t grain, phiz_rang
 	pool->busy = false;
 }
 
-double phiz_time(void)
+static double read_clock(clockid_t clock)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double phiz_time(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+double phiz_thread_time(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }

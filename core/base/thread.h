@@ -17,5 +17,7 @@ void phiz_parallel_for(struct phiz_ctx *ctx, int64_t n, int64_t grain, phiz_rang
 
 /* Seconds of a clock that only goes forward. */
 double phiz_time(void);
+/* Seconds that the calling thread has computed. */
+double phiz_thread_time(void);
 
 #endif

@@ -22,7 +22,7 @@ static enum phiz_status run(struct phiz_ctx *ctx, void *user)
 	a.translate[0] = 0.1;
 	a.brightness = a.contrast = a.saturation = a.hue = 0.2;
 	phiz_rng_init(&rng, 1, 0, 0, PHIZ_STREAM_TEST);
-	return phiz_augment_run(ctx, &a, &p, &rng, image, planes);
+	return phiz_augment_run(ctx, &a, &p, &rng, image, planes, NULL);
 }
 
 /* Changes an image in place; after a failure it must be the same one. */

@@ -44,7 +44,7 @@ static enum phiz_status cut(struct phiz_ctx *ctx, void *user)
 	a.flip = a.low_res = a.blur = a.jpeg = 1;
 	a.rotation = 10;
 	phiz_rng_init(&rng, 1, 0, 0, PHIZ_STREAM_TEST);
-	return phiz_augment_face_run(ctx, &a, &p, &face, &rng, &w->image, planes);
+	return phiz_augment_face_run(ctx, &a, &p, &face, &rng, &w->image, planes, NULL);
 }
 
 static enum phiz_status order(struct phiz_ctx *ctx, void *user)

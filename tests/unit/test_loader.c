@@ -7,6 +7,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/sha256.h"
+#include "core/base/thread.h"
 #include "datasets/augment.h"
 #include "datasets/loader.h"
 
@@ -252,7 +253,7 @@ static void test_augmented(void **state)
 			char *path = phiz_dataset_path(w.ctx, w.dataset, b.samples[i]);
 			assert_ok(w.ctx, phiz_image_read(w.ctx, path, NULL, &image));
 			phiz_rng_init(&rng, w.options.seed, 2, b.samples[i], PHIZ_STREAM_AUGMENT);
-			assert_ok(w.ctx, phiz_augment_run(w.ctx, &w.augment, &w.preproc, &rng, &image, want));
+			assert_ok(w.ctx, phiz_augment_run(w.ctx, &w.augment, &w.preproc, &rng, &image, want, NULL));
 			assert_memory_equal(want, b.images + PLANES * (size_t)i, PLANES * sizeof(float));
 			phiz_image_free(w.ctx, &image);
 			phiz_free(w.ctx, path);
@@ -260,6 +261,44 @@ static void test_augmented(void **state)
 	}
 	phiz_loader_free(&l);
 	phiz_free(w.ctx, want);
+	teardown(&w);
+}
+
+/* Every photo is booked, in all stages, with no more time than passed on the one worker; only where it is asked for. */
+static void test_stages(void **state)
+{
+	struct world w;
+	struct phiz_loader *l;
+	struct phiz_batch b;
+	struct phiz_stages stages;
+	double began, sum = 0;
+
+	(void)state;
+	setup(&w, 1);
+	w.options.threads = 1;
+	w.options.cache_bytes = 0;
+	for (int timed = 0; timed < 2; timed++) {
+		w.options.timed = timed;
+		l = open_loader(&w);
+		began = phiz_time();
+		assert_ok(w.ctx, phiz_loader_start(l, 0, 0));
+		do
+			assert_ok(w.ctx, phiz_loader_next(l, &b));
+		while (b.n);
+		phiz_loader_stages(l, &stages);
+		began = phiz_time() - began;
+		phiz_loader_free(&l);
+		if (!timed) {
+			assert_int_equal(stages.photos, 0);
+			continue;
+		}
+		assert_true(stages.photos >= PHOTOS && stages.photos <= 3 * PHOTOS);
+		for (int i = 0; i < PHIZ_N_STAGES; i++) {
+			assert_true(stages.seconds[i] > 0);
+			sum += stages.seconds[i];
+		}
+		assert_true(sum <= began + 1e-3);
+	}
 	teardown(&w);
 }
 
@@ -640,6 +679,7 @@ int main(void)
 		cmocka_unit_test(test_bad_photos), cmocka_unit_test(test_error_surfaces), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_memory_is_bounded), cmocka_unit_test(test_destroyed_in_the_middle),
 		cmocka_unit_test(test_every_allocation_may_fail), cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_stages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
