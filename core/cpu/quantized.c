@@ -133,7 +133,7 @@ static void describe(const struct phiz_call *call, const struct phiz_quantized_m
 	z->phase_bytes = z->rows * z->row_bytes;
 	z->block_bytes = z->phases * z->phase_bytes;
 	z->image_bytes = z->blocks * z->block_bytes;
-	z->positions = (z->p - 1) * z->pitch + z->q;
+	z->positions = micro->steps ? (z->p - 1) * z->pitch + z->q : z->p * z->q;
 }
 
 /* --- Memory --- */
@@ -167,9 +167,10 @@ static int chunk_positions(const struct quantized *z)
 	return CHUNK_POSITIONS / z->micro->pixels * z->micro->pixels;
 }
 
-/* Of a thread: where the positions of a chunk go, sums of two tiles, pixels on their way from and to plain tensors. */
+/* Of a thread: where the positions of a chunk lie and where they go, sums of two tiles, pixels on their way from and to
+ * plain tensors. */
 struct scratch {
-	int32_t *to, *sum[2];
+	int32_t *at, *to, *sum[2];
 	uint8_t *pixels, *residual;
 };
 
@@ -178,6 +179,7 @@ static size_t place_scratch(const struct quantized *z, char *memory, struct scra
 	struct place place = {memory, 0};
 	size_t tile = (size_t)z->micro->pixels * GROUP;
 
+	out->at = take(&place, (size_t)chunk_positions(z) * sizeof(int32_t));
 	out->to = take(&place, (size_t)chunk_positions(z) * sizeof(int32_t));
 	for (int i = 0; i < 2; i++)
 		out->sum[i] = take(&place, tile * (size_t)z->micro->groups * sizeof(int32_t));
@@ -507,14 +509,18 @@ static void finish_tile(const struct quantized *z, const struct scratch *s, stru
 	d->sum = NULL;
 }
 
-/* Where positions first .. first + count - 1 go, in bytes of a blocked plane. */
-static void fill_places(const struct quantized *z, int64_t first, int count, int32_t *to)
+/* Where positions first .. first + count - 1 lie, in bytes of the picture; and go, in bytes of a blocked plane. What is
+ * behind the last lies anywhere in it. */
+static void fill_places(const struct quantized *z, int64_t first, int count, const struct scratch *s)
 {
-	int64_t p = first / z->pitch, q = first % z->pitch;
+	const int64_t row = z->micro->steps ? z->pitch : z->q;
+	int64_t p = first / row, q = first % row;
 
 	for (int i = 0; i < count; i++) {
-		to[i] = q < z->q && p < z->p ? (int32_t)((p * z->q + q) * SLAB) : -1;
-		if (++q == z->pitch) {
+		bool is = q < z->q && p < z->p;
+		s->at[i] = is ? (int32_t)((p * z->pitch + q) * z->step * z->unit) : 0;
+		s->to[i] = is ? (int32_t)((p * z->q + q) * SLAB) : -1;
+		if (++q == row) {
 			q = 0;
 			p++;
 		}
@@ -541,13 +547,14 @@ static void sum_pieces(void *arg, int64_t begin, int64_t end, int worker)
 		int64_t image = piece / run->parts / run->chunks, first = piece / run->parts % run->chunks * chunk;
 		int64_t left = z->positions - first;
 		int count = left < chunk ? (int)left : chunk, m = (int)(piece % run->parts) * run->part;
-		fill_places(z, first, chunk, s.to);
+		fill_places(z, first, chunk, &s);
 		for (int last = m + run->part; m < last && m < tiles_of_filters; m++) {
 			t.w = z->filters + m * micro->groups * t.w_group;
 			t.shift = z->shift + m * micro->groups * GROUP;
 			for (int i = 0; i < count; i += micro->pixels) {
 				int here = count - i < micro->pixels ? count - i : micro->pixels;
-				t.in = z->picture + (image * z->image_bytes + (first + i) * z->step) * z->unit;
+				t.in = z->picture + (image * z->image_bytes + (micro->steps ? (first + i) * z->step : 0)) * z->unit;
+				t.at = s.at + i;
 				t.sum = s.sum[turn ^= 1];
 				micro->sum(&t);
 				/* The tile before is finished while the processor is still at this one's products. */

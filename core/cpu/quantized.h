@@ -3,9 +3,10 @@
  *
  *   sum[o][k] = sum over slabs t, bytes i < 64 of w[k][t][i] * in[o * step + offset[t] + i]
  *
- * A slab is 64 channels of a pixel, or 8 x 2 pixels of a photograph's 3 or 4 channels. Output positions run on over the
- * end of a row: some of them lie between rows and are not stored. Strides become several pictures, one for each
- * remainder of row and column. Where it lies now, one cache line is one row of an AMX tile. */
+ * A slab is 64 channels of a pixel, or 8 x 2 pixels of a photograph's 3 or 4 channels. Strides become several pictures,
+ * one for each remainder of row and column. Where it lies now, one cache line is one row of an AMX tile, whose positions
+ * run on over the end of a row: some of them lie between rows and are not stored. Others look up where a position is
+ * and take the next row's. */
 #ifndef PHIZ_CPU_QUANTIZED_H
 #define PHIZ_CPU_QUANTIZED_H
 
@@ -16,8 +17,9 @@
 
 /* Sums of `pixels` positions times `groups` groups of filters. */
 struct phiz_quantized_tile {
-	const uint8_t *in;     /* the first position */
-	int64_t step;          /* bytes from one to the next */
+	const uint8_t *in;     /* position 0 */
+	int64_t step;          /* bytes from one to the next; or, for those that look it up: */
+	const int32_t *at;     /* [pixels]: bytes from `in` to each */
 	const int32_t *offset; /* [slabs] */
 	int slabs;
 	const int8_t *w;   /* of the first group */
@@ -40,7 +42,8 @@ struct phiz_quantized_finish {
 /* One instruction set's inner loops. */
 struct phiz_quantized_micro {
 	int pixels, groups;
-	bool wide; /* bytes of picture and filters become 16 bits, [slab][32 pairs][16 filters][2] */
+	bool wide;  /* bytes of picture and filters become 16 bits, [slab][32 pairs][16 filters][2] */
+	bool steps; /* a tile's positions are a step apart; else it looks up where they are */
 	void (*begin)(void), (*end)(void); /* around all else that a thread does; or NULL */
 	void (*sum)(const struct phiz_quantized_tile *t);
 	void (*finish)(const struct phiz_quantized_finish *f);

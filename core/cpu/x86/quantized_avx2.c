@@ -16,8 +16,11 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 	UNROLL for (int p = 0; p < PIXELS; p++)
 		UNROLL for (int h = 0; h < HALVES; h++)
 			sum[p][h] = _mm256_loadu_si256((const __m256i *)(const void *)(t->shift + 8 * h));
+	const uint8_t *pixels[PIXELS];
+	UNROLL for (int p = 0; p < PIXELS; p++)
+		pixels[p] = t->in + t->at[p];
 	for (int s = 0; s < t->slabs; s++) {
-		const uint8_t *in = t->in + t->offset[s];
+		const int64_t at = t->offset[s];
 		const int8_t *w = t->w + (int64_t)s * PHIZ_SLAB * PHIZ_FILTER_GROUP * 2;
 		for (int i = 0; i < PHIZ_SLAB * 2; i += 4, w += 64) {
 			__m256i filter[HALVES];
@@ -25,7 +28,7 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 				filter[h] = _mm256_loadu_si256((const __m256i *)(const void *)(w + 32 * h));
 			UNROLL for (int p = 0; p < PIXELS; p++) {
 				int32_t two;
-				__builtin_memcpy(&two, in + p * t->step + i, 4);
+				__builtin_memcpy(&two, pixels[p] + at + i, 4);
 				__m256i pixel = _mm256_set1_epi32(two);
 				UNROLL for (int h = 0; h < HALVES; h++)
 					sum[p][h] = _mm256_add_epi32(sum[p][h], _mm256_madd_epi16(pixel, filter[h]));
@@ -75,7 +78,7 @@ static void finish(const struct phiz_quantized_finish *f)
 	}
 }
 
-static const struct phiz_quantized_micro micro = {PIXELS, 1, true, NULL, NULL, sum_tile, finish};
+static const struct phiz_quantized_micro micro = {.pixels = PIXELS, .groups = 1, .wide = true, .sum = sum_tile, .finish = finish};
 
 #define PHIZ_QUANTIZED_ROW(op) phiz_cpu_##op##_u8_avx2
 #define PHIZ_QUANTIZED_TEXT "direct.avx2"

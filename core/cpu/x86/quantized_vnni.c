@@ -14,8 +14,11 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 	UNROLL for (int p = 0; p < PIXELS; p++)
 		UNROLL for (int g = 0; g < GROUPS; g++)
 			sum[p][g] = _mm512_loadu_si512(t->shift + g * PHIZ_FILTER_GROUP);
+	const uint8_t *pixels[PIXELS];
+	UNROLL for (int p = 0; p < PIXELS; p++)
+		pixels[p] = t->in + t->at[p];
 	for (int s = 0; s < t->slabs; s++) {
-		const uint8_t *in = t->in + t->offset[s];
+		const int64_t at = t->offset[s];
 		const int8_t *w = t->w + (int64_t)s * PHIZ_SLAB * PHIZ_FILTER_GROUP;
 		for (int i = 0; i < PHIZ_SLAB; i += 4, w += 64) {
 			__m512i filter[GROUPS];
@@ -23,7 +26,7 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 				filter[g] = _mm512_loadu_si512(w + g * t->w_group);
 			UNROLL for (int p = 0; p < PIXELS; p++) {
 				int32_t four;
-				__builtin_memcpy(&four, in + p * t->step + i, 4);
+				__builtin_memcpy(&four, pixels[p] + at + i, 4);
 				__m512i pixel = _mm512_set1_epi32(four);
 				UNROLL for (int g = 0; g < GROUPS; g++)
 					sum[p][g] = _mm512_dpbusd_epi32(sum[p][g], pixel, filter[g]);
@@ -35,7 +38,7 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 			_mm512_storeu_si512(t->sum + (g * PIXELS + p) * PHIZ_FILTER_GROUP, sum[p][g]);
 }
 
-static const struct phiz_quantized_micro micro = {PIXELS, GROUPS, false, NULL, NULL, sum_tile, finish};
+static const struct phiz_quantized_micro micro = {.pixels = PIXELS, .groups = GROUPS, .sum = sum_tile, .finish = finish};
 
 #define PHIZ_QUANTIZED_ROW(op) phiz_cpu_##op##_u8_vnni
 #define PHIZ_QUANTIZED_TEXT "direct.vnni"
