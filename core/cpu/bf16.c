@@ -19,7 +19,7 @@ struct run {
 
 struct scratch {
 	uint16_t *panel;
-	int32_t *to;
+	int32_t *from, *to; /* of each position: where it lies in the panel, where it goes */
 	float *c;
 };
 
@@ -38,10 +38,11 @@ static size_t scratch_of(const struct phiz_bf16_panel *p, char *memory, struct s
 	size_t panel = line_up(p->elements * sizeof(uint16_t)), to = line_up(tile_count(p) * B * sizeof(int32_t));
 	if (out) {
 		out->panel = (uint16_t *)(void *)memory;
-		out->to = (int32_t *)(void *)(memory + panel);
-		out->c = (float *)(void *)(memory + panel + to);
+		out->from = (int32_t *)(void *)(memory + panel);
+		out->to = (int32_t *)(void *)(memory + panel + to);
+		out->c = (float *)(void *)(memory + panel + 2 * to);
 	}
-	return panel + to + sizeof(float) * GROUP * PHIZ_BF16_TILE;
+	return panel + 2 * to + sizeof(float) * GROUP * PHIZ_BF16_TILE;
 }
 
 static size_t offset_bytes(const struct phiz_bf16_panel *p)
@@ -105,6 +106,22 @@ static void describe(const struct run *run, const struct phiz_bf16_piece *piece,
 	}
 }
 
+/* Leaves out the positions that go nowhere; gives how many there are, and fills up the last tile. */
+static int64_t keep_pixels(const struct phiz_bf16_panel *p, int64_t positions, struct scratch *scratch)
+{
+	int64_t kept = 0;
+	for (int64_t i = 0; i < positions; i++)
+		if (scratch->to[i] >= 0) {
+			scratch->from[kept] = (int32_t)(i * p->pixel);
+			scratch->to[kept++] = scratch->to[i];
+		}
+	for (int64_t i = kept; i % B; i++) {
+		scratch->from[i] = 0;
+		scratch->to[i] = -1;
+	}
+	return kept;
+}
+
 /* Outputs, or what is added to them, that are float or do not lie in blocks of 32. */
 static void finish_any(const struct run *run, int64_t image, int block, const float *c, const int32_t *to, int rows)
 {
@@ -164,7 +181,8 @@ static void sum_group(const struct run *run, const struct scratch *scratch, int6
 		t.add = step > 0;
 		for (int64_t i = 0; i < tiles; i++) {
 			int64_t from = (tile + i) * B;
-			t.a = scratch->panel + from * p->pixel;
+			t.a = scratch->panel + (run->micro->scattered ? 0 : from * p->pixel);
+			t.a_from = run->micro->scattered ? scratch->from + from : NULL;
 			t.rows = (int)(positions - from < B ? positions - from : B);
 			t.c = scratch->c + i * PHIZ_BF16_TILE;
 			run->micro->product(&t);
@@ -184,12 +202,15 @@ static void sum_pieces(void *arg, int64_t begin, int64_t end, int worker)
 		run->micro->begin();
 	for (int64_t i = begin; i < end; i++) {
 		struct phiz_bf16_piece piece = phiz_bf16_piece_at(p, run->s.images, i / run->parts);
-		const int64_t positions = phiz_bf16_positions(p, &piece), tiles = (positions + B - 1) / B;
+		int64_t positions = phiz_bf16_positions(p, &piece);
 		const int part = (int)(i % run->parts);
 		const int from = run->filter_blocks * part / run->parts, to = run->filter_blocks * (part + 1) / run->parts;
 		for (int b = 0; b < p->blocks; b++)
 			phiz_bf16_gather(p, &piece, b, scratch.panel + b * p->block);
 		describe(run, &piece, positions, scratch.to);
+		if (run->micro->scattered)
+			positions = keep_pixels(p, positions, &scratch);
+		const int64_t tiles = (positions + B - 1) / B;
 		for (int block = from; block < to; block++)
 			for (int64_t tile = 0; tile < tiles; tile += GROUP)
 				sum_group(run, &scratch, positions, tile, tiles - tile < GROUP ? tiles - tile : GROUP, piece.image,

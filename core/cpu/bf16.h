@@ -4,7 +4,8 @@
  *
  * Pixels under a tap must stand at equal distances in memory. So a piece of the picture is copied into a panel, with
  * zeros beside the picture: there, output pixels are positions on one line, and a tap is an offset. Some positions, at
- * the end of a row, are no output pixel; what is summed there is thrown away. */
+ * the end of a row, are no output pixel; what is summed there is thrown away, but by those who look up where each
+ * position is. */
 #ifndef PHIZ_CPU_BF16_H
 #define PHIZ_CPU_BF16_H
 
@@ -22,6 +23,8 @@ enum { PHIZ_BF16_BLOCK = 32, PHIZ_BF16_TILE = PHIZ_BF16_BLOCK * PHIZ_BF16_BLOCK 
 struct phiz_bf16_product {
 	const uint16_t *a;
 	int64_t a_row;
+	const int32_t *a_from; /* where row i of a begins instead of at i * a_row, for 32 rows; NULL, and always where the
+	                          micro has no `scattered` */
 	const int32_t *a_at;
 	const uint16_t *b;
 	int steps, rows;
@@ -44,6 +47,7 @@ struct phiz_bf16_finish {
 struct phiz_bf16_micro {
 	void (*begin)(void), (*end)(void); /* around a worker's products; NULL: nothing to do */
 	void (*product)(const struct phiz_bf16_product *t);
+	bool scattered; /* product knows a_from: then positions that are no output pixel are left out */
 	void (*finish)(const struct phiz_bf16_finish *t);
 	/* to[i][j][h] = from[(2 * i + h) * step + j] for i < count, j < 32, h < 2 */
 	void (*pair)(uint16_t *to, const uint16_t *from, int64_t step, int64_t count);

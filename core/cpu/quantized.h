@@ -4,9 +4,9 @@
  *   sum[o][k] = sum over slabs t, bytes i < 64 of w[k][t][i] * in[o * step + offset[t] + i]
  *
  * A slab is 64 channels of a pixel, or 8 x 2 pixels of a photograph's 3 or 4 channels. Strides become several pictures,
- * one for each remainder of row and column. Where it lies now, one cache line is one row of an AMX tile, whose positions
- * run on over the end of a row: some of them lie between rows and are not stored. Others look up where a position is
- * and take the next row's. */
+ * one for each remainder of row and column. Where it lies now, one cache line is one row of an AMX tile, whose
+ * positions run on over the end of a row: some of them lie between rows and are not stored. Others look up where a
+ * position is and take the next row's. */
 #ifndef PHIZ_CPU_QUANTIZED_H
 #define PHIZ_CPU_QUANTIZED_H
 

@@ -58,8 +58,9 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 	_tile_stored(3, t->sum + 3 * TILE_SUMS, 64);
 }
 
-static const struct phiz_quantized_micro micro = {.pixels = PIXELS, .groups = GROUPS, .steps = true, .begin = begin, .end = end,
-                                                  .sum = sum_tile, .finish = finish};
+static const struct phiz_quantized_micro micro = {
+	.pixels = PIXELS, .groups = GROUPS, .steps = true, .begin = begin, .end = end, .sum = sum_tile, .finish = finish,
+};
 
 #define PHIZ_QUANTIZED_ROW(op) phiz_cpu_##op##_u8_amx
 #define PHIZ_QUANTIZED_TEXT "direct.amx"

@@ -78,7 +78,9 @@ static void finish(const struct phiz_quantized_finish *f)
 	}
 }
 
-static const struct phiz_quantized_micro micro = {.pixels = PIXELS, .groups = 1, .wide = true, .sum = sum_tile, .finish = finish};
+static const struct phiz_quantized_micro micro = {
+	.pixels = PIXELS, .groups = 1, .wide = true, .sum = sum_tile, .finish = finish,
+};
 
 #define PHIZ_QUANTIZED_ROW(op) phiz_cpu_##op##_u8_avx2
 #define PHIZ_QUANTIZED_TEXT "direct.avx2"

@@ -38,7 +38,9 @@ static void sum_tile(const struct phiz_quantized_tile *t)
 			_mm512_storeu_si512(t->sum + (g * PIXELS + p) * PHIZ_FILTER_GROUP, sum[p][g]);
 }
 
-static const struct phiz_quantized_micro micro = {.pixels = PIXELS, .groups = GROUPS, .sum = sum_tile, .finish = finish};
+static const struct phiz_quantized_micro micro = {
+	.pixels = PIXELS, .groups = GROUPS, .sum = sum_tile, .finish = finish,
+};
 
 #define PHIZ_QUANTIZED_ROW(op) phiz_cpu_##op##_u8_vnni
 #define PHIZ_QUANTIZED_TEXT "direct.vnni"
