@@ -13,4 +13,5 @@
 #include "core/cpu/vector/pool.h"
 #include "core/cpu/vector/depthwise.h"
 #include "core/cpu/vector/quantized.h"
+#include "core/cpu/vector/depthwise_bytes.h"
 #endif
