@@ -394,6 +394,38 @@ static void print_on_device(const struct work *w, const struct settings *s, cons
 
 extern const struct phiz_verb phiz_verb_bench;
 
+/* What this machine gives with the context's threads: in fp32, and in bf16 and on bytes where it has instructions. */
+static enum phiz_status print_peak(struct phiz_ctx *ctx, bool json)
+{
+	static const struct {
+		enum phiz_dtype dtype;
+		const char *name;
+	} more[] = {{PHIZ_BF16, "bf16"}, {PHIZ_U8, "int8"}};
+	struct phiz_peak wide, peak;
+	enum phiz_status status = phiz_peak_measure(ctx, PHIZ_F32, &wide);
+
+	if (status)
+		return status;
+	if (json)
+		printf("{\"threads\":%d,\"instructions\":\"%s\",\"peak_gflops\":%.2f,\"peak_gbps\":%.2f", wide.threads,
+		       wide.instructions, wide.gflops, wide.gbps);
+	else
+		printf("%d %s, %s: %.1f GFLOP/s fp32, %.1f GB/s memory read", wide.threads,
+		       wide.threads == 1 ? "thread" : "threads", wide.instructions, wide.gflops, wide.gbps);
+	for (size_t i = 0; i < PHIZ_COUNT(more) && !status; i++) {
+		status = phiz_peak_measure(ctx, more[i].dtype, &peak);
+		if (status || !strcmp(peak.instructions, wide.instructions))
+			continue;
+		if (json)
+			printf(",\"%s_instructions\":\"%s\",\"%s_peak_gflops\":%.2f", more[i].name, peak.instructions, more[i].name,
+			       peak.gflops);
+		else
+			printf("; %.1f %s (%s)", peak.gflops, more[i].name, peak.instructions);
+	}
+	printf(json ? "}\n" : "\n");
+	return status;
+}
+
 /* The machine's peak with 1, 2, 4, ... threads up to the context's. */
 static int print_peaks(struct phiz_ctx *ctx, bool json)
 {
@@ -402,21 +434,14 @@ static int print_peaks(struct phiz_ctx *ctx, bool json)
 	for (int threads = 1;; threads = 2 * threads < most ? 2 * threads : most) {
 		struct phiz_ctx_options o = {.threads = threads};
 		struct phiz_ctx *part;
-		struct phiz_peak peak;
 		if (phiz_ctx_create(&o, &part))
 			return phiz_report(ctx);
-		if (phiz_peak_measure(part, &peak)) {
+		if (print_peak(part, json)) {
 			int code = phiz_report(part);
 			phiz_ctx_free(&part);
 			return code;
 		}
 		phiz_ctx_free(&part);
-		if (json)
-			printf("{\"threads\":%d,\"instructions\":\"%s\",\"peak_gflops\":%.2f,\"peak_gbps\":%.2f}\n", threads,
-			       peak.instructions, peak.gflops, peak.gbps);
-		else
-			printf("%d %s, %s: %.1f GFLOP/s fp32, %.1f GB/s memory read\n", threads,
-			       threads == 1 ? "thread" : "threads", peak.instructions, peak.gflops, peak.gbps);
 		fflush(stdout);
 		if (threads == most || phiz_interrupted)
 			return PHIZ_EXIT_DONE;
@@ -445,7 +470,7 @@ static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *nam
 		status = measure(&w, s, &times);
 	rss = peak_rss_mib(); /* before measuring the peak, which takes memory of its own */
 	if (!status && !w.device.made)
-		status = phiz_peak_measure(ctx, &peak);
+		status = phiz_peak_measure(ctx, !strcmp(s->precision, "int8") ? PHIZ_U8 : precision_of(s), &peak);
 	if (!status) {
 		const int64_t batch = s->batch ? s->batch : train ? 32 : 1;
 		phiz_bench_steps_finish(&w.steps);
@@ -496,15 +521,16 @@ const struct phiz_verb phiz_verb_bench = {
 	"trainer (frozen trunk, head, loss, gradients, SGD with momentum). Prints the median\n"
 	"run, images per second, GFLOP/s (2 per multiply-add), their share of what this\n"
 	"machine's processor gives at most (measured in the same run, with the instructions\n"
-	"that PHIZ_CPU allows), and the peak memory of the program.\n\n"
+	"that PHIZ_CPU allows, in the precision asked for where it has some for it and not\n"
+	"AMX's), and the peak memory of the program.\n\n"
 	"--per-layer adds a row for each step: pass, node, operator, kernel, output, median\n"
 	"time, share of the run, GFLOP/s, GB/s of the bytes that must move at least once, and\n"
 	"how near it comes to the machine's peak: the time that the FLOPs (\"compute\") or the\n"
 	"bytes (\"memory\") need at the measured peak, whichever is longer, over the time taken.\n"
 	"What lies in the caches moves faster than memory, so that small steps may come out\n"
 	"above 100 %; so may convolutions, whose FLOPs are counted as plain sums also where\n"
-	"Winograd's algorithm needs fewer, and int8, which is held to the peak of fp32. The last\n"
-	"two rows are the sum of the steps, and the whole run.\n\n"
+	"Winograd's algorithm needs fewer. The last two rows are the sum of the steps, and the\n"
+	"whole run.\n\n"
 	"--tune first runs the network with each kernel that could do a layer, and writes the\n"
 	"fastest of each into MODEL.tune beside the model (team.phiz.tune). Every verb that opens\n"
 	"the model uses it from then on, with any batch and any number of threads, on this\n"

@@ -32,11 +32,13 @@ float phiz_peak_plain(const float *start, float factor, float term, int64_t roun
 	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-static enum phiz_status choose(struct phiz_ctx *ctx, phiz_peak_fn *run, const char **instructions)
+static enum phiz_status choose(struct phiz_ctx *ctx, enum phiz_dtype dtype, phiz_peak_fn *run,
+                               const char **instructions)
 {
 	struct phiz_cpu_choice choice;
 	enum phiz_status status = phiz_cpu_choose(ctx, &choice);
 
+	(void)dtype;
 	*run = phiz_peak_plain;
 	*instructions = "none";
 	if (status)
@@ -47,6 +49,14 @@ static enum phiz_status choose(struct phiz_ctx *ctx, phiz_peak_fn *run, const ch
 		*run = phiz_peak_avx2, *instructions = "avx2";
 	if (choice.features & PHIZ_CPU_AVX512)
 		*run = phiz_peak_avx512, *instructions = "avx512";
+#if defined(PHIZ_HAVE_AVX512BF16)
+	if (dtype == PHIZ_BF16 && (choice.features & PHIZ_CPU_AVX512_BF16) && !(choice.features & PHIZ_CPU_AMX_BF16))
+		*run = phiz_peak_avx512bf16, *instructions = "avx512bf16";
+#endif
+#if defined(PHIZ_HAVE_VNNI)
+	if (dtype == PHIZ_U8 && (choice.features & PHIZ_CPU_VNNI) && !(choice.features & PHIZ_CPU_AMX_INT8))
+		*run = phiz_peak_vnni, *instructions = "vnni";
+#endif
 #elif defined(__aarch64__)
 	if (choice.features & PHIZ_CPU_NEON)
 		*run = phiz_peak_neon, *instructions = "neon";
@@ -128,7 +138,7 @@ static enum phiz_status measure_memory(struct phiz_ctx *ctx, double *rate)
 	return status;
 }
 
-enum phiz_status phiz_peak_measure(struct phiz_ctx *ctx, struct phiz_peak *out)
+enum phiz_status phiz_peak_measure(struct phiz_ctx *ctx, enum phiz_dtype dtype, struct phiz_peak *out)
 {
 	struct work *w = phiz_calloc(ctx, 1, sizeof *w);
 	enum phiz_status status = w ? PHIZ_OK : PHIZ_E_NOMEM;
@@ -136,7 +146,7 @@ enum phiz_status phiz_peak_measure(struct phiz_ctx *ctx, struct phiz_peak *out)
 
 	*out = (struct phiz_peak){0};
 	if (!status)
-		status = choose(ctx, &w->run, &peak.instructions);
+		status = choose(ctx, dtype, &w->run, &peak.instructions);
 	if (!status)
 		status = measure_memory(ctx, &peak.gbps);
 	if (!status) {

@@ -300,7 +300,7 @@ int kern_bench(int n_words, char **words)
 		return 2;
 	}
 	b.ctx = test_ctx((int)b.threads);
-	if (phiz_cpu_choose(b.ctx, &b.cpu) || phiz_peak_measure(b.ctx, &b.peak)) {
+	if (phiz_cpu_choose(b.ctx, &b.cpu) || phiz_peak_measure(b.ctx, PHIZ_F32, &b.peak)) {
 		fprintf(stderr, "kern_kernels: %s\n", phiz_ctx_message(b.ctx));
 		test_ctx_done(&b.ctx);
 		return 1;

@@ -70,7 +70,7 @@ static void measures_and_gives_everything_back(void **state)
 	struct phiz_ctx *ctx = test_ctx(2);
 	struct phiz_peak peak;
 
-	assert_ok(ctx, phiz_peak_measure(ctx, &peak));
+	assert_ok(ctx, phiz_peak_measure(ctx, PHIZ_F32, &peak));
 	assert_true(peak.gflops > 0 && peak.gbps > 0 && peak.threads == 2);
 	print_message("%s, 2 threads: %.1f GFLOP/s, %.1f GB/s\n", peak.instructions, peak.gflops, peak.gbps);
 	test_ctx_done(&ctx);
@@ -78,11 +78,11 @@ static void measures_and_gives_everything_back(void **state)
 	/* With little memory it measures in little; with less it says so. */
 	struct phiz_ctx_options o = {.threads = 1, .memory_limit = 40u << 20};
 	assert_int_equal(phiz_ctx_create(&o, &ctx), PHIZ_OK);
-	assert_ok(ctx, phiz_peak_measure(ctx, &peak));
+	assert_ok(ctx, phiz_peak_measure(ctx, PHIZ_F32, &peak));
 	phiz_ctx_free(&ctx);
 	o.memory_limit = 4u << 20;
 	assert_int_equal(phiz_ctx_create(&o, &ctx), PHIZ_OK);
-	assert_fails(ctx, PHIZ_E_NOMEM, phiz_peak_measure(ctx, &peak));
+	assert_fails(ctx, PHIZ_E_NOMEM, phiz_peak_measure(ctx, PHIZ_F32, &peak));
 	phiz_ctx_free(&ctx);
 }
 
