@@ -38,6 +38,7 @@ extern const struct phiz_verb phiz_verb_gallery_purge;
 extern const struct phiz_verb phiz_verb_gallery_bench;
 extern const struct phiz_verb phiz_verb_info;
 extern const struct phiz_verb phiz_verb_bench;
+extern const struct phiz_verb phiz_verb_devices;
 
 const struct phiz_verb *const phiz_verbs[] = {
 #ifdef PHIZ_HAVE_TRAIN
@@ -79,5 +80,6 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_gallery_bench,
 	&phiz_verb_info,
 	&phiz_verb_bench,
+	&phiz_verb_devices,
 };
 const int phiz_n_verbs = PHIZ_COUNT(phiz_verbs);

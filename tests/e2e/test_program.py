@@ -181,6 +181,17 @@ class Program(unittest.TestCase):
         phiz("bench", status=2)
         phiz("bench", "tiny", "--peak", status=2)
 
+    def test_devices(self):
+        cpu, gpu = [json.loads(line) for line in phiz("devices", "--json", "--threads", "1").stdout.splitlines()][:2]
+        self.assertEqual((cpu["device"], cpu["threads"], cpu["precisions"]), ("cpu", 1, ["fp32", "bf16", "int8"]))
+        self.assertGreater(cpu["memory"], 1 << 28)
+        self.assertTrue(gpu["device"] == "cuda:0" and gpu["memory"] > 0 or gpu["device"] is None and gpu["reason"])
+        text = phiz("devices").stdout
+        self.assertIn(cpu["name"], text)
+        for word in cpu["instructions"]:
+            self.assertIn(word, text)
+        phiz("devices", "cpu", status=2)
+
     def test_bench_tunes(self):
         model, tune = self.path("tuned.phiz"), self.path("tuned.phiz.tune")
         shutil.copy(self.model, model)
