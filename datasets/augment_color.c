@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "core/image/fast.h"
 #include "core/image/pixel.h"
 
 static size_t pixel_count(const struct phiz_image *image)
@@ -24,7 +25,7 @@ static void blend_from(struct phiz_image *image, int gray, double factor)
 	size_t bytes = pixel_count(image) * 3;
 	for (int v = 0; v < 256; v++)
 		table[v] = blend(gray, v, (float)factor);
-	for (size_t i = 0; i < bytes; i++)
+	for (size_t i = phiz_fast_blend(image->data, bytes, gray, (float)factor); i < bytes; i++)
 		image->data[i] = table[image->data[i]];
 }
 
@@ -38,8 +39,9 @@ void phiz_apply_contrast(struct phiz_image *image, double factor)
 {
 	size_t pixels = pixel_count(image);
 	uint64_t sum = 0;
-	const uint8_t *p = image->data;
-	for (size_t i = 0; i < pixels; i++, p += 3)
+	size_t done = phiz_fast_luma_sum(image->data, pixels, &sum);
+	const uint8_t *p = image->data + 3 * done;
+	for (size_t i = done; i < pixels; i++, p += 3)
 		sum += phiz_luma(p[0], p[1], p[2]);
 	blend_from(image, (int)((double)sum / (double)pixels + 0.5), factor);
 }
@@ -49,8 +51,9 @@ void phiz_apply_saturation(struct phiz_image *image, double factor)
 {
 	size_t pixels = pixel_count(image);
 	float f = (float)factor;
-	uint8_t *p = image->data;
-	for (size_t i = 0; i < pixels; i++, p += 3) {
+	size_t done = phiz_fast_saturate(image->data, pixels, f);
+	uint8_t *p = image->data + 3 * done;
+	for (size_t i = done; i < pixels; i++, p += 3) {
 		int gray = phiz_luma(p[0], p[1], p[2]);
 		p[0] = blend(gray, p[0], f);
 		p[1] = blend(gray, p[1], f);
@@ -113,9 +116,8 @@ static void from_hue(uint8_t *p, const struct hue *hue, float saturation, uint8_
 }
 
 /* The circle after the shift: table[h] is where hue h comes to lie. */
-static void shifted_circle(double factor, struct hue table[256])
+static void shifted_circle(uint8_t shift, struct hue table[256])
 {
-	uint8_t shift = (uint8_t)(int)(factor * 255);
 	for (int h = 0; h < 256; h++) {
 		double sixths = (double)(uint8_t)(h + shift) * 6.0 / 255.0;
 		int sector = (int)floor(sixths);
@@ -128,12 +130,13 @@ void phiz_apply_hue(struct phiz_image *image, double factor)
 {
 	struct hue circle[256];
 	float saturations[256];
-	size_t pixels = pixel_count(image);
-	shifted_circle(factor, circle);
+	uint8_t shift = (uint8_t)(int)(factor * 255);
+	size_t pixels = pixel_count(image), done = phiz_fast_hue(image->data, pixels, shift);
+	shifted_circle(shift, circle);
 	for (int s = 0; s < 256; s++)
 		saturations[s] = (float)((double)s / 255.0);
-	uint8_t *p = image->data;
-	for (size_t i = 0; i < pixels; i++, p += 3) {
+	uint8_t *p = image->data + 3 * done;
+	for (size_t i = done; i < pixels; i++, p += 3) {
 		uint8_t most = p[0] > p[1] ? p[0] : p[1], least = p[0] < p[1] ? p[0] : p[1], h, s;
 		most = p[2] > most ? p[2] : most;
 		least = p[2] < least ? p[2] : least;

@@ -1,5 +1,5 @@
 #define _DEFAULT_SOURCE /* syscall */
-#include "core/cpu/features.h"
+#include "core/base/features.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,24 +138,40 @@ static const struct {
 	{"neon", PHIZ_CPU_NEON},
 };
 
-enum phiz_status phiz_cpu_choose(struct phiz_ctx *ctx, struct phiz_cpu_choice *out)
+/* false: PHIZ_CPU is another word, and nothing may be used. */
+static bool choose(struct phiz_cpu_choice *out)
 {
 	const char *word = getenv("PHIZ_CPU");
 	out->features = phiz_cpu_features();
 	out->reference_only = false;
 	if (!word || !*word)
-		return PHIZ_OK;
+		return true;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(words[i].name, word) != 0)
 			continue;
 		out->features &= words[i].features;
 		out->reference_only = i == 0;
-		return PHIZ_OK;
+		return true;
 	}
+	out->features = 0;
+	return false;
+}
+
+unsigned phiz_cpu_allowed(void)
+{
+	struct phiz_cpu_choice c;
+	(void)choose(&c);
+	return c.features;
+}
+
+enum phiz_status phiz_cpu_choose(struct phiz_ctx *ctx, struct phiz_cpu_choice *out)
+{
+	if (choose(out))
+		return PHIZ_OK;
 	return phiz_fail(ctx, PHIZ_E_ARG,
 	                 "environment variable PHIZ_CPU: want reference, sse2, avx2, avx512, vnni, avx512bf16 or neon, "
 	                 "got '%.40s'",
-	                 word);
+	                 getenv("PHIZ_CPU"));
 }
 
 char *phiz_cpu_features_text(unsigned features, char text[64])
