@@ -8,6 +8,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/image/codec.h"
+#include "core/image/fast.h"
 
 #define MAX_PIXELS 100000000
 
@@ -107,16 +108,51 @@ static void bilinear_pixel(const struct phiz_image *from, double sx, double sy, 
 	}
 }
 
+/* Where the pixel (x, y) of the result comes from. */
+static void source(const double m[6], int x, int y, double *sx, double *sy)
+{
+	*sx = m[0] * (x + 0.5) + m[1] * (y + 0.5) + m[2];
+	*sy = m[3] * (x + 0.5) + m[4] * (y + 0.5) + m[5];
+}
+
+/* Does the pixel come from inside of the image, whose border is not touched, nor the last column but one? */
+static bool well_inside(const struct phiz_image *from, const double m[6], int x, int y)
+{
+	double sx, sy;
+	source(m, x, y, &sx, &sy);
+	sx -= 0.5;
+	sy -= 0.5;
+	return sx >= 0.0 && sx < from->width - 2 && sy >= 0.0 && sy < from->height - 1;
+}
+
+static void bilinear_pixels(const struct phiz_image *from, const double m[6], int begin, int end, int y, uint8_t *row)
+{
+	for (int x = begin; x < end; x++) {
+		double sx, sy;
+		source(m, x, y, &sx, &sy);
+		if (sx >= 0.0 && sx < from->width && sy >= 0.0 && sy < from->height)
+			bilinear_pixel(from, sx, sy, row + (size_t)x * (size_t)from->channels);
+	}
+}
+
+/* Sources move on one way only, so that those well inside are one run of pixels. */
+static void bilinear_row(const struct phiz_image *from, const double m[6], int width, int y, uint8_t *row)
+{
+	int begin = 0, end = from->channels == 3 ? width : 0;
+	while (begin < end && !well_inside(from, m, begin, y))
+		begin++;
+	while (end > begin && !well_inside(from, m, end - 1, y))
+		end--;
+	end = begin + phiz_fast_bilinear_rgb(from->data, (size_t)from->width * 3, m, begin, y, end - begin,
+	                                     row + (size_t)begin * 3);
+	bilinear_pixels(from, m, 0, begin, y, row);
+	bilinear_pixels(from, m, end, width, y, row);
+}
+
 static void bilinear_map(const struct phiz_image *from, const double m[6], struct phiz_image *to)
 {
-	uint8_t *out = to->data;
 	for (int y = 0; y < to->height; y++)
-		for (int x = 0; x < to->width; x++, out += to->channels) {
-			double sx = m[0] * (x + 0.5) + m[1] * (y + 0.5) + m[2];
-			double sy = m[3] * (x + 0.5) + m[4] * (y + 0.5) + m[5];
-			if (sx >= 0.0 && sx < from->width && sy >= 0.0 && sy < from->height)
-				bilinear_pixel(from, sx, sy, out);
-		}
+		bilinear_row(from, m, to->width, y, to->data + (size_t)y * (size_t)to->width * (size_t)to->channels);
 }
 
 static bool corner_fits(const double m[6], int x, int y)

@@ -11,6 +11,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/image/codec.h"
+#include "core/image/fast.h"
 
 #define FRACTION 22
 #define MAX_PIXELS 100000000
@@ -89,9 +90,12 @@ static uint8_t round8(int32_t sum)
 	return (uint8_t)(v > 255 ? 255 : v);
 }
 
-static void horizontal_rgb(const uint8_t *in, const struct axis *axis, uint8_t *out)
+static void horizontal_rgb(const uint8_t *in, int width, const struct axis *axis, uint8_t *out)
 {
-	for (int i = 0; i < axis->count; i++, out += 3) {
+	int done = phiz_fast_resize_rgb(in, width, axis->first, axis->used, axis->weight, axis->taps, axis->count,
+	                                FRACTION, out);
+	out += (size_t)done * 3;
+	for (int i = done; i < axis->count; i++, out += 3) {
 		const int32_t *w = axis->weight + (size_t)i * (size_t)axis->taps;
 		const uint8_t *p = in + (size_t)axis->first[i] * 3;
 		int32_t r = 1 << (FRACTION - 1), g = r, b = r;
@@ -123,7 +127,8 @@ static void vertical(const uint8_t *in, size_t stride, const int32_t *weight, in
 {
 	enum { BLOCK = 512 };
 	int32_t sum[BLOCK];
-	for (size_t begin = 0; begin < bytes; begin += BLOCK) {
+	size_t begin = phiz_fast_resize_rows(in, stride, weight, used, FRACTION, bytes, out);
+	for (; begin < bytes; begin += BLOCK) {
 		size_t n = bytes - begin < BLOCK ? bytes - begin : BLOCK;
 		for (size_t i = 0; i < n; i++)
 			sum[i] = 1 << (FRACTION - 1);
@@ -145,7 +150,7 @@ static void pass_horizontal(const struct phiz_view *from, const struct axis *x, 
 	for (int y = 0; y < rows; y++) {
 		const uint8_t *in = from->data + (size_t)(top + y) * from->stride;
 		if (from->channels == 3)
-			horizontal_rgb(in, x, out + (size_t)y * out_row);
+			horizontal_rgb(in, from->width, x, out + (size_t)y * out_row);
 		else
 			horizontal_gray(in, x, out + (size_t)y * out_row);
 	}

@@ -90,12 +90,84 @@ static void test_every_size(void **state)
 		}
 }
 
+static void random_image(struct phiz_ctx *ctx, struct phiz_rng *rng, int width, int height, int channels,
+                         struct phiz_image *out)
+{
+	assert_ok(ctx, phiz_image_create(ctx, width, height, channels, out));
+	for (int i = 0; i < width * height * channels; i++)
+		out->data[i] = (uint8_t)phiz_rng_below(rng, 256);
+}
+
+/* Random parts and sizes, larger and smaller; the plain C is Pillow's to the bit. */
+static void test_resize(void **state)
+{
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_rng rng;
+
+	(void)state;
+	phiz_rng_init(&rng, 7, 0, 0, PHIZ_STREAM_TEST);
+	for (int round = 0; round < 400; round++) {
+		struct phiz_image from, plain, fast;
+		int w = 1 + (int)phiz_rng_below(&rng, 90), h = 1 + (int)phiz_rng_below(&rng, 90);
+		int to_w = 1 + (int)phiz_rng_below(&rng, 120), to_h = 1 + (int)phiz_rng_below(&rng, 120);
+		double box[4] = {phiz_rng_uniform(&rng, 0, 0.3) * w, phiz_rng_uniform(&rng, 0, 0.3) * h,
+		                 phiz_rng_uniform(&rng, 0.6, 1) * w, phiz_rng_uniform(&rng, 0.6, 1) * h};
+		random_image(ctx, &rng, w, h, round % 4 ? 3 : 1, &from);
+		setenv("PHIZ_CPU", "reference", 1);
+		assert_ok(ctx, phiz_image_resize(ctx, &from, to_w, to_h, round % 3 ? box : NULL, &plain));
+		unsetenv("PHIZ_CPU");
+		assert_ok(ctx, phiz_image_resize(ctx, &from, to_w, to_h, round % 3 ? box : NULL, &fast));
+		assert_memory_equal(plain.data, fast.data, (size_t)to_w * (size_t)to_h * (size_t)from.channels);
+		phiz_image_free(ctx, &from);
+		phiz_image_free(ctx, &plain);
+		phiz_image_free(ctx, &fast);
+	}
+	phiz_ctx_free(&ctx);
+}
+
+/* Turned, shifted and zoomed, some of it or all of it outside. */
+static void test_bilinear(void **state)
+{
+	static const uint8_t fill[3] = {9, 99, 199};
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_rng rng;
+
+	(void)state;
+	phiz_rng_init(&rng, 8, 0, 0, PHIZ_STREAM_TEST);
+	for (int round = 0; round < 400; round++) {
+		struct phiz_image from, plain, fast;
+		int w = 1 + (int)phiz_rng_below(&rng, 90), h = 1 + (int)phiz_rng_below(&rng, 90);
+		int to_w = 1 + (int)phiz_rng_below(&rng, 90), to_h = 1 + (int)phiz_rng_below(&rng, 90);
+		double m[6];
+		for (int i = 0; i < 6; i++)
+			m[i] = i % 3 == 2 ? phiz_rng_uniform(&rng, -20, 40) : phiz_rng_uniform(&rng, -1.5, 1.5);
+		if (round % 5 == 0) { /* whole pixels, and halves */
+			m[0] = m[4] = 1;
+			m[1] = m[3] = 0;
+			m[2] = (double)phiz_rng_below(&rng, 20) / 2 - 3;
+			m[5] = (double)phiz_rng_below(&rng, 20) / 2 - 3;
+		}
+		random_image(ctx, &rng, w, h, round % 4 ? 3 : 1, &from);
+		setenv("PHIZ_CPU", "reference", 1);
+		assert_ok(ctx, phiz_image_affine(ctx, &from, m, to_w, to_h, true, fill, &plain));
+		unsetenv("PHIZ_CPU");
+		assert_ok(ctx, phiz_image_affine(ctx, &from, m, to_w, to_h, true, fill, &fast));
+		assert_memory_equal(plain.data, fast.data, (size_t)to_w * (size_t)to_h * (size_t)from.channels);
+		phiz_image_free(ctx, &from);
+		phiz_image_free(ctx, &plain);
+		phiz_image_free(ctx, &fast);
+	}
+	phiz_ctx_free(&ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_is_there),
 		cmocka_unit_test(test_every_colour),
 		cmocka_unit_test(test_every_size),
+		cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_bilinear),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
