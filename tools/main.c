@@ -189,11 +189,14 @@ static int flush_stdout(int status)
 }
 
 /* Memory of a large block goes back to the system when it is freed. glibc alone keeps more and more of it: each block
- * that is freed raises its idea of what is large. */
+ * that is freed raises its idea of what is large. Of smaller ones a few MiB are kept for each thread: a picture after
+ * the other is made and freed, and where each time the pages went back and came again, that took a quarter of the time
+ * of loading photos. */
 static void return_large_blocks(void)
 {
 #if defined(__GLIBC__)
 	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 8 << 20);
 #endif
 }
 
