@@ -53,22 +53,59 @@ static int64_t to_fixed(double v)
 	return (int64_t)floor(v * 65536.0 + 0.5);
 }
 
+/* A place in the source and the way to the next, in 16.16 fixed point. */
+struct walk {
+	int64_t x, y, step_x, step_y;
+};
+
+/* Does the i-th place lie in the image, and not in its last column? */
+static bool before_end(const struct phiz_image *from, const struct walk *w, int i)
+{
+	int64_t x = (w->x + i * w->step_x) >> 16, y = (w->y + i * w->step_y) >> 16;
+	return x >= 0 && x < from->width - 1 && y >= 0 && y < from->height;
+}
+
+/* RGB pixels begin..end, all of them before_end; copied as four bytes, whose last one the next pixel writes over. */
+static void nearest_run(const struct phiz_image *from, const struct walk *w, int begin, int end, uint8_t *row)
+{
+	size_t stride = (size_t)from->width * 3;
+	int64_t fx = w->x + begin * w->step_x, fy = w->y + begin * w->step_y;
+	for (int x = begin; x < end; x++, fx += w->step_x, fy += w->step_y)
+		memcpy(row + (size_t)x * 3, from->data + (size_t)(fy >> 16) * stride + (size_t)(fx >> 16) * 3, 4);
+}
+
+static void nearest_pixels(const struct phiz_image *from, const struct walk *w, int begin, int end, uint8_t *row)
+{
+	for (int x = begin; x < end; x++) {
+		int64_t sx = (w->x + x * w->step_x) >> 16, sy = (w->y + x * w->step_y) >> 16;
+		if (sx >= 0 && sx < from->width && sy >= 0 && sy < from->height)
+			put(from, (int)sx, (int)sy, row + (size_t)x * (size_t)from->channels);
+	}
+}
+
+/* Places move on one way only, so that those before the end are one run. */
+static void nearest_row(const struct phiz_image *from, const struct walk *w, int width, uint8_t *row)
+{
+	int begin = 0, end = from->channels == 3 ? width : 0;
+	while (begin < end && !before_end(from, w, begin))
+		begin++;
+	while (end > begin && !before_end(from, w, end - 1))
+		end--;
+	end = end > begin ? end - 1 : begin; /* the last one may have no neighbour to write over */
+	nearest_run(from, w, begin, end, row);
+	nearest_pixels(from, w, 0, begin, row);
+	nearest_pixels(from, w, end, width, row);
+}
+
 static void nearest_fixed(const struct phiz_image *from, const double m[6], struct phiz_image *to)
 {
 	size_t pixel = (size_t)to->channels;
 	/* 64 bits hold every sum. Where Pillow's 32 bits hold it too, which fits_fixed is for, they agree. */
-	int64_t step_x = to_fixed(m[0]), step_y = to_fixed(m[3]);
-	int64_t row_x = to_fixed(m[2] + m[0] * 0.5 + m[1] * 0.5), row_y = to_fixed(m[5] + m[3] * 0.5 + m[4] * 0.5);
+	struct walk w = { to_fixed(m[2] + m[0] * 0.5 + m[1] * 0.5), to_fixed(m[5] + m[3] * 0.5 + m[4] * 0.5),
+		          to_fixed(m[0]), to_fixed(m[3]) };
 	int64_t down_x = to_fixed(m[1]), down_y = to_fixed(m[4]);
-	uint8_t *out = to->data;
-	for (int y = 0; y < to->height; y++, row_x += down_x, row_y += down_y) {
-		int64_t fx = row_x, fy = row_y;
-		for (int x = 0; x < to->width; x++, fx += step_x, fy += step_y, out += pixel) {
-			int64_t sx = fx >> 16, sy = fy >> 16;
-			if (sx >= 0 && sx < from->width && sy >= 0 && sy < from->height)
-				put(from, (int)sx, (int)sy, out);
-		}
-	}
+	for (int y = 0; y < to->height; y++, w.x += down_x, w.y += down_y)
+		nearest_row(from, &w, to->width, to->data + (size_t)y * (size_t)to->width * pixel);
 }
 
 static void nearest_double(const struct phiz_image *from, const double m[6], struct phiz_image *to)

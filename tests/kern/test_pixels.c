@@ -160,6 +160,48 @@ static void test_bilinear(void **state)
 	phiz_ctx_free(&ctx);
 }
 
+static void take_channel(struct phiz_ctx *ctx, const struct phiz_image *from, int c, struct phiz_image *out)
+{
+	assert_ok(ctx, phiz_image_create(ctx, from->width, from->height, 1, out));
+	for (int i = 0; i < from->width * from->height; i++)
+		out->data[i] = from->data[3 * i + c];
+}
+
+/* The nearest pixels of a colour picture, which are copied in runs, are those of its channels, which are not. */
+static void test_nearest(void **state)
+{
+	static const uint8_t fill[3] = {9, 99, 199};
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_rng rng;
+
+	(void)state;
+	phiz_rng_init(&rng, 9, 0, 0, PHIZ_STREAM_TEST);
+	for (int round = 0; round < 400; round++) {
+		struct phiz_image from, colour;
+		int w = 1 + (int)phiz_rng_below(&rng, 60), h = 1 + (int)phiz_rng_below(&rng, 60);
+		int to_w = 1 + (int)phiz_rng_below(&rng, 60), to_h = 1 + (int)phiz_rng_below(&rng, 60);
+		double m[6];
+		for (int i = 0; i < 6; i++)
+			m[i] = i % 3 == 2 ? phiz_rng_uniform(&rng, -20, 40) : phiz_rng_uniform(&rng, -1.5, 1.5);
+		random_image(ctx, &rng, w, h, 3, &from);
+		assert_ok(ctx, phiz_image_affine(ctx, &from, m, to_w, to_h, false, fill, &colour));
+		for (int c = 0; c < 3; c++) {
+			const uint8_t own_fill[3] = {fill[c], fill[c], fill[c]};
+			struct phiz_image channel, want, got;
+			take_channel(ctx, &from, c, &channel);
+			take_channel(ctx, &colour, c, &got);
+			assert_ok(ctx, phiz_image_affine(ctx, &channel, m, to_w, to_h, false, own_fill, &want));
+			assert_memory_equal(want.data, got.data, (size_t)to_w * (size_t)to_h);
+			phiz_image_free(ctx, &channel);
+			phiz_image_free(ctx, &want);
+			phiz_image_free(ctx, &got);
+		}
+		phiz_image_free(ctx, &from);
+		phiz_image_free(ctx, &colour);
+	}
+	phiz_ctx_free(&ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_every_size),
 		cmocka_unit_test(test_resize),
 		cmocka_unit_test(test_bilinear),
+		cmocka_unit_test(test_nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
