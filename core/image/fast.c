@@ -10,6 +10,11 @@ static int has_avx2(void)
 	return (phiz_cpu_allowed() & PHIZ_CPU_AVX2) != 0;
 }
 
+static int has_avx512(void)
+{
+	return (phiz_cpu_allowed() & PHIZ_CPU_AVX512) != 0;
+}
+
 size_t phiz_fast_blend(uint8_t *bytes, size_t n, int gray, float factor)
 {
 	return has_avx2() ? phiz_blend_avx2(bytes, n, gray, factor) : 0;
@@ -17,7 +22,9 @@ size_t phiz_fast_blend(uint8_t *bytes, size_t n, int gray, float factor)
 
 size_t phiz_fast_saturate(uint8_t *rgb, size_t pixels, float factor)
 {
-	return has_avx2() ? phiz_saturate_avx2(rgb, pixels, factor) : 0;
+	return has_avx512() ? phiz_saturate_avx512(rgb, pixels, factor)
+	       : has_avx2() ? phiz_saturate_avx2(rgb, pixels, factor)
+	                    : 0;
 }
 
 size_t phiz_fast_luma_sum(const uint8_t *rgb, size_t pixels, uint64_t *sum)
@@ -27,7 +34,9 @@ size_t phiz_fast_luma_sum(const uint8_t *rgb, size_t pixels, uint64_t *sum)
 
 size_t phiz_fast_hue(uint8_t *rgb, size_t pixels, int shift)
 {
-	return has_avx2() ? phiz_hue_avx2(rgb, pixels, shift) : 0;
+	return has_avx512() ? phiz_hue_avx512(rgb, pixels, shift)
+	       : has_avx2() ? phiz_hue_avx2(rgb, pixels, shift)
+	                    : 0;
 }
 
 int phiz_fast_resize_rgb(const uint8_t *in, int width, const int *first, const int *used, const int32_t *weight,

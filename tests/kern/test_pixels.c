@@ -16,31 +16,47 @@
 typedef void (*apply_fn)(struct phiz_image *image, double factor);
 
 static const apply_fn applies[] = {phiz_apply_hue, phiz_apply_saturation, phiz_apply_contrast, phiz_apply_brightness};
-enum { APPLIES = 4 };
+static const char *const sets[] = {"avx2", "avx512"};
+enum { APPLIES = 4, SETS = 2 };
 
 static double draw_factor(struct phiz_rng *rng, apply_fn apply)
 {
 	return apply == phiz_apply_hue ? phiz_rng_uniform(rng, -0.5, 0.5) : phiz_rng_uniform(rng, 0, 2.5);
 }
 
-static void apply_plain(apply_fn apply, struct phiz_image *image, double factor)
+/* Each instruction set that the processor has does its share; without any there is nothing to compare. */
+static void test_is_there(void **state)
 {
-	setenv("PHIZ_CPU", "reference", 1);
+	static const struct {
+		const char *word;
+		unsigned needs;
+		size_t pixels; /* of 65 */
+	} rows[] = {{"sse2", 0, 0}, {"avx2", PHIZ_CPU_AVX2, 56}, {"avx512", PHIZ_CPU_AVX512, 64}};
+	uint8_t pixels[65 * 3] = {1, 2, 3};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		setenv("PHIZ_CPU", rows[i].word, 1);
+		if ((phiz_cpu_features() & rows[i].needs) == rows[i].needs)
+			assert_int_equal(phiz_fast_hue(pixels, 65, 9), rows[i].pixels);
+	}
+	unsetenv("PHIZ_CPU");
+}
+
+static void apply_by(const char *word, apply_fn apply, struct phiz_image *image, double factor)
+{
+	setenv("PHIZ_CPU", word, 1);
 	apply(image, factor);
 	unsetenv("PHIZ_CPU");
 }
 
-/* If the processor has none of the instruction sets there is nothing to compare, and that must be so. */
-static void test_is_there(void **state)
+static void put_colours(uint8_t *rgb)
 {
-	uint8_t pixels[64 * 3] = {1, 2, 3};
-	size_t fast = (phiz_cpu_features() & PHIZ_CPU_AVX2) != 0 ? 56 : 0;
-
-	(void)state;
-	assert_int_equal(phiz_fast_hue(pixels, 64, 9), fast);
-	setenv("PHIZ_CPU", "sse2", 1);
-	assert_int_equal(phiz_fast_hue(pixels, 64, 9), 0);
-	unsetenv("PHIZ_CPU");
+	for (size_t k = 0; k < COLOURS; k++, rgb += 3) {
+		rgb[0] = (uint8_t)k;
+		rgb[1] = (uint8_t)(k >> 8);
+		rgb[2] = (uint8_t)(k >> 16);
+	}
 }
 
 static void test_every_colour(void **state)
@@ -54,15 +70,13 @@ static void test_every_colour(void **state)
 	phiz_rng_init(&rng, 5, 0, 0, PHIZ_STREAM_TEST);
 	for (int i = 0; i < APPLIES; i++) {
 		double factor = draw_factor(&rng, applies[i]);
-		for (size_t k = 0; k < COLOURS; k++) {
-			plain[3 * k] = (uint8_t)k;
-			plain[3 * k + 1] = (uint8_t)(k >> 8);
-			plain[3 * k + 2] = (uint8_t)(k >> 16);
+		put_colours(plain);
+		apply_by("reference", applies[i], &a, factor);
+		for (int k = 0; k < SETS; k++) {
+			put_colours(fast);
+			apply_by(sets[k], applies[i], &b, factor);
+			assert_memory_equal(plain, fast, 3 * COLOURS);
 		}
-		memcpy(fast, plain, 3 * COLOURS);
-		apply_plain(applies[i], &a, factor);
-		applies[i](&b, factor);
-		assert_memory_equal(plain, fast, 3 * COLOURS);
 	}
 	free(plain);
 	free(fast);
@@ -72,21 +86,22 @@ static void test_every_colour(void **state)
 static void test_every_size(void **state)
 {
 	enum { MOST = 70, GUARD = 64 };
-	uint8_t plain[3 * MOST + 2 * GUARD], fast[3 * MOST + 2 * GUARD];
+	uint8_t from[3 * MOST + 2 * GUARD], plain[sizeof from], fast[sizeof from];
 	struct phiz_rng rng;
 
 	(void)state;
 	phiz_rng_init(&rng, 6, 0, 0, PHIZ_STREAM_TEST);
 	for (int n = 1; n <= MOST; n++)
-		for (int i = 0; i < APPLIES; i++) {
+		for (int i = 0; i < APPLIES * SETS; i++) {
 			struct phiz_image a = {n, 1, 3, plain + GUARD}, b = {n, 1, 3, fast + GUARD};
-			double factor = draw_factor(&rng, applies[i]);
-			for (size_t k = 0; k < sizeof plain; k++)
-				plain[k] = (uint8_t)phiz_rng_below(&rng, 256);
-			memcpy(fast, plain, sizeof plain);
-			apply_plain(applies[i], &a, factor);
-			applies[i](&b, factor);
-			assert_memory_equal(plain, fast, sizeof plain);
+			double factor = draw_factor(&rng, applies[i / SETS]);
+			for (size_t k = 0; k < sizeof from; k++)
+				from[k] = (uint8_t)phiz_rng_below(&rng, 256);
+			memcpy(plain, from, sizeof from);
+			memcpy(fast, from, sizeof from);
+			apply_by("reference", applies[i / SETS], &a, factor);
+			apply_by(sets[i % SETS], applies[i / SETS], &b, factor);
+			assert_memory_equal(plain, fast, sizeof from);
 		}
 }
 
