@@ -6,6 +6,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/cuda/module.h"
 #include "core/ops/rule.h"
 
 enum phiz_status phiz_cuda_check(struct phiz_ctx *ctx, int error, const char *what)
@@ -30,9 +31,7 @@ enum phiz_status phiz_cublas_check(struct phiz_ctx *ctx, cublasStatus_t error, c
 	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "cublas: %s: status %d", what, (int)error);
 }
 
-bool phiz_cuda_built(void) { return true; }
-
-int phiz_cuda_count(const char **why)
+static int count_devices(const char **why)
 {
 	int count = 0;
 	cudaError_t error = cudaGetDeviceCount(&count);
@@ -45,7 +44,7 @@ int phiz_cuda_count(const char **why)
 static enum phiz_status check_device(struct phiz_ctx *ctx, int device)
 {
 	const char *why;
-	int count = phiz_cuda_count(&why);
+	int count = count_devices(&why);
 
 	if (count == 0)
 		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "no CUDA device can be used here%s%s: use the CPU (--device cpu)",
@@ -55,7 +54,7 @@ static enum phiz_status check_device(struct phiz_ctx *ctx, int device)
 	return PHIZ_OK;
 }
 
-enum phiz_status phiz_cuda_describe(struct phiz_ctx *ctx, int device, struct phiz_cuda_device *out)
+static enum phiz_status describe(struct phiz_ctx *ctx, int device, struct phiz_cuda_device *out)
 {
 	struct cudaDeviceProp properties;
 	enum phiz_status status = check_device(ctx, device);
@@ -257,7 +256,26 @@ static enum phiz_status open_libraries(struct phiz_ctx *ctx, struct phiz_cuda *c
 	return status;
 }
 
-enum phiz_status phiz_backend_cuda_create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
+static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
+{
+	if (!backend || !*backend)
+		return;
+	struct phiz_cuda *c = (*backend)->state;
+	phiz_cuda_forget_choices(c);
+	if (c->cublas)
+		cublasDestroy(c->cublas);
+	if (c->cudnn)
+		cudnnDestroy(c->cudnn);
+	if (c->cublas_workspace)
+		cudaFree(c->cublas_workspace);
+	if (c->stream)
+		cudaStreamDestroy(c->stream);
+	phiz_free(ctx, c);
+	phiz_free(ctx, *backend);
+	*backend = NULL;
+}
+
+static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
 {
 	static const struct phiz_device_calls calls = {alloc_staging, free_staging, upload, download, sync, run, forget};
 	enum phiz_status status = check_device(ctx, device);
@@ -280,26 +298,15 @@ enum phiz_status phiz_backend_cuda_create(struct phiz_ctx *ctx, int device, stru
 	b->picture_layout = c->tensor_cores ? PHIZ_CHANNELS_LAST : PHIZ_PLAIN;
 	b->wide_layout = PHIZ_PLAIN; /* tensor cores have no part in float32, and cuDNN is 1.6 times as fast so */
 	if (status)
-		phiz_backend_cuda_free(ctx, &b);
+		free_backend(ctx, &b);
 	*out = b;
 	return status;
 }
 
-void phiz_backend_cuda_free(struct phiz_ctx *ctx, struct phiz_backend **backend)
+PHIZ_API phiz_cuda_module_fn phiz_cuda_module;
+
+const struct phiz_cuda_module *phiz_cuda_module(void)
 {
-	if (!backend || !*backend)
-		return;
-	struct phiz_cuda *c = (*backend)->state;
-	phiz_cuda_forget_choices(c);
-	if (c->cublas)
-		cublasDestroy(c->cublas);
-	if (c->cudnn)
-		cudnnDestroy(c->cudnn);
-	if (c->cublas_workspace)
-		cudaFree(c->cublas_workspace);
-	if (c->stream)
-		cudaStreamDestroy(c->stream);
-	phiz_free(ctx, c);
-	phiz_free(ctx, *backend);
-	*backend = NULL;
+	static const struct phiz_cuda_module module = {PHIZ_VERSION, count_devices, describe, create, free_backend};
+	return &module;
 }

@@ -192,6 +192,13 @@ class Program(unittest.TestCase):
             self.assertIn(word, text)
         phiz("devices", "cpu", status=2)
 
+    def test_no_gpu_library_is_loaded_unasked(self):
+        loaded = subprocess.run([PHIZ, "info", "tiny"], env=dict(os.environ, LD_DEBUG="files"), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, universal_newlines=True, check=True).stderr
+        self.assertIn("libc.so", loaded)
+        for name in ("libcuda", "libcudnn", "libcublas", "libphiz_cuda"):
+            self.assertNotIn(name, loaded)
+
     def test_bench_tunes(self):
         model, tune = self.path("tuned.phiz"), self.path("tuned.phiz.tune")
         shutil.copy(self.model, model)

@@ -1,0 +1,99 @@
+/* The CUDA backend as phiz sees it: a module that is opened when it is asked for, since cuBLAS and cuDNN cost each
+ * start 0.15 s and 200 MiB. It is found as any library is (phiz and libphiz.so carry its folder as their run path).
+ * Nothing is kept here: opening what is open already gives it again, and it is never closed, as CUDA wants it. */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <phiz/cuda.h>
+
+#include "core/base/error.h"
+#include "core/cuda/module.h"
+
+bool phiz_cuda_built(void)
+{
+#ifdef PHIZ_HAVE_CUDA
+	return true;
+#else
+	return false;
+#endif
+}
+
+/* A named module is taken at its word; the usual one is left alone where it could not run, as it is large. */
+static void *open_file(const char **why)
+{
+	const char *named = getenv("PHIZ_CUDA_MODULE");
+	void *file = NULL;
+
+	if (named && *named) {
+		file = dlopen(named, RTLD_NOW | RTLD_LOCAL);
+		*why = "the module that PHIZ_CUDA_MODULE names does not open";
+	} else if (!dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL)) {
+		*why = "NVIDIA's driver is missing (libcuda.so.1)";
+	} else {
+		file = dlopen(PHIZ_CUDA_MODULE_FILE, RTLD_NOW | RTLD_LOCAL);
+		*why = "the module " PHIZ_CUDA_MODULE_FILE " is missing, or cuDNN or cuBLAS, which it needs";
+	}
+	return file;
+}
+
+static const struct phiz_cuda_module *open_module(const char **why)
+{
+	void *file = open_file(why);
+	phiz_cuda_module_fn *entry = NULL;
+
+	if (!file)
+		return NULL;
+	void *symbol = dlsym(file, PHIZ_CUDA_MODULE_ENTRY);
+	memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from data to functions */
+	const struct phiz_cuda_module *module = entry ? entry() : NULL;
+	if (!module)
+		*why = "the CUDA module is none of phiz's";
+	else if (strcmp(module->version, PHIZ_VERSION) != 0)
+		*why = "the CUDA module is of another version of phiz (want " PHIZ_VERSION ")";
+	else
+		return module;
+	dlclose(file);
+	return NULL;
+}
+
+int phiz_cuda_count(const char **why)
+{
+	const char *reason;
+	const struct phiz_cuda_module *module = open_module(&reason);
+	int count = module ? module->count(&reason) : 0;
+
+	if (why)
+		*why = reason;
+	return count;
+}
+
+enum phiz_status phiz_cuda_describe(struct phiz_ctx *ctx, int device, struct phiz_cuda_device *out)
+{
+	const char *why;
+	const struct phiz_cuda_module *module = open_module(&why);
+
+	if (module)
+		return module->describe(ctx, device, out);
+	memset(out, 0, sizeof *out);
+	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s", why);
+}
+
+enum phiz_status phiz_backend_cuda_create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
+{
+	const char *why;
+	const struct phiz_cuda_module *module = open_module(&why);
+
+	*out = NULL;
+	return module ? module->create(ctx, device, out)
+	              : phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s: use the CPU (--device cpu)", why);
+}
+
+void phiz_backend_cuda_free(struct phiz_ctx *ctx, struct phiz_backend **backend)
+{
+	const char *why;
+	const struct phiz_cuda_module *module = backend && *backend ? open_module(&why) : NULL;
+
+	if (module)
+		module->free(ctx, backend);
+}

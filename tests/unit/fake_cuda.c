@@ -1,0 +1,53 @@
+/* A module in place of the CUDA backend: with three devices (FAKE_GOOD), of another version (FAKE_OLD), or none of
+ * phiz's (FAKE_STRANGE). */
+#include <string.h>
+
+#include "core/cuda/module.h"
+
+#ifndef FAKE_STRANGE
+static int count(const char **why)
+{
+	*why = "";
+	return 3;
+}
+
+static enum phiz_status describe(struct phiz_ctx *ctx, int device, struct phiz_cuda_device *out)
+{
+	(void)ctx;
+	memset(out, 0, sizeof *out);
+	out->major = 40 + device;
+	return PHIZ_OK;
+}
+
+static struct phiz_backend backend = {.name = "fake"};
+
+static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
+{
+	(void)ctx;
+	(void)device;
+	*out = &backend;
+	return PHIZ_OK;
+}
+
+static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **b)
+{
+	(void)ctx;
+	*b = NULL;
+}
+
+PHIZ_API phiz_cuda_module_fn phiz_cuda_module;
+
+const struct phiz_cuda_module *phiz_cuda_module(void)
+{
+#ifdef FAKE_OLD
+	static const struct phiz_cuda_module module = {"0.0.0-old", 0, 0, 0, 0};
+	(void)count, (void)describe, (void)create, (void)free_backend, (void)backend;
+#else
+	static const struct phiz_cuda_module module = {PHIZ_VERSION, count, describe, create, free_backend};
+#endif
+	return &module;
+}
+#else
+PHIZ_API extern const int fake_strange;
+const int fake_strange = 1;
+#endif
