@@ -128,6 +128,7 @@ const struct phiz_verb phiz_verb_devices = {
 	"devices", "what networks can run on here", "[--json]",
 	"The processor, with the instructions that phiz has kernels for (PHIZ_CPU narrows them),\n"
 	"and the GPUs that it can use, with memory, versions and the precisions of each; where\n"
-	"there is no GPU, why. --device of other verbs takes the names in the first column.",
+	"there is no GPU, why. --device of other verbs takes the names in the first column.\n"
+	"PHIZ_CUDA_MODULE names another libphiz_cuda.so than the one that phiz was installed with.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 0, 0, run,
 };
