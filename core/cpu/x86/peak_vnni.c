@@ -16,5 +16,5 @@ float phiz_peak_vnni(const float *start, float factor, float term, int64_t round
 	for (int i = 1; i < 16; i++)
 		sum[0] = _mm512_add_epi32(sum[0], sum[i]);
 	*flops = 16 * 64 * 2;
-	return (float)_mm512_reduce_add_epi32(sum[0]);
+	return _mm512_reduce_add_ps(_mm512_cvtepi32_ps(sum[0]));
 }
