@@ -1,42 +1,8 @@
 /* See kernels.h. One thread an element; elements that lie side by side go to threads that do, so that reads and writes
  * of channels-last pictures are whole lines. */
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-#include <cuda_runtime.h>
-
 #include "core/cuda/kernels.h"
 
-enum { F32 = 0, F16 = 2, BF16 = 3 }; /* enum phiz_dtype, which no CUDA compiler needs to know more of */
-enum { ACT_NONE = 0, ACT_RELU = 1 };
-enum { THREADS = 256, MOST_BLOCKS = 65535 };
-
-template <typename T> static __device__ float number(const void *data, int64_t i);
-template <> __device__ float number<float>(const void *data, int64_t i) { return ((const float *)data)[i]; }
-template <> __device__ float number<__half>(const void *data, int64_t i)
-{
-	return __half2float(((const __half *)data)[i]);
-}
-template <> __device__ float number<__nv_bfloat16>(const void *data, int64_t i)
-{
-	return __bfloat162float(((const __nv_bfloat16 *)data)[i]);
-}
-
-template <typename T> static __device__ void put(void *data, int64_t i, float v);
-template <> __device__ void put<float>(void *data, int64_t i, float v) { ((float *)data)[i] = v; }
-template <> __device__ void put<__half>(void *data, int64_t i, float v) { ((__half *)data)[i] = __float2half_rn(v); }
-template <> __device__ void put<__nv_bfloat16>(void *data, int64_t i, float v)
-{
-	((__nv_bfloat16 *)data)[i] = __float2bfloat16(v);
-}
-
-static unsigned blocks_for(int64_t count)
-{
-	int64_t blocks = (count + THREADS - 1) / THREADS;
-	return (unsigned)(blocks < 1 ? 1 : blocks > MOST_BLOCKS ? MOST_BLOCKS : blocks);
-}
-
-#define EACH(i, count) \
-	for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < (count); i += (int64_t)gridDim.x * blockDim.x)
+#include "core/cuda/device.h"
 
 /* Element i of a picture counted in the order in which `as` lies: channels first or last. */
 struct place {
@@ -84,11 +50,11 @@ static void copy_to(const struct phiz_cuda_picture *from, const struct phiz_cuda
 {
 	unsigned blocks = blocks_for(to->dim[0] * to->dim[1] * to->dim[2] * to->dim[3]);
 	if (to->dtype == F32)
-		copy<From, float><<<blocks, THREADS, 0, stream>>>(*from, *to);
+		LAUNCH((copy<From, float>), blocks, THREADS, stream)(*from, *to);
 	else if (to->dtype == F16)
-		copy<From, __half><<<blocks, THREADS, 0, stream>>>(*from, *to);
+		LAUNCH((copy<From, __half>), blocks, THREADS, stream)(*from, *to);
 	else
-		copy<From, __nv_bfloat16><<<blocks, THREADS, 0, stream>>>(*from, *to);
+		LAUNCH((copy<From, __nv_bfloat16>), blocks, THREADS, stream)(*from, *to);
 }
 
 int phiz_cuda_copy(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, void *stream)
@@ -128,11 +94,11 @@ int phiz_cuda_run_pointwise(const struct phiz_cuda_pointwise *p, void *stream)
 	unsigned blocks = blocks_for(p->count);
 	cudaStream_t s = (cudaStream_t)stream;
 	if (p->dtype == F32)
-		pointwise<float><<<blocks, THREADS, 0, s>>>(*p);
+		LAUNCH((pointwise<float>), blocks, THREADS, s)(*p);
 	else if (p->dtype == F16)
-		pointwise<__half><<<blocks, THREADS, 0, s>>>(*p);
+		LAUNCH((pointwise<__half>), blocks, THREADS, s)(*p);
 	else
-		pointwise<__nv_bfloat16><<<blocks, THREADS, 0, s>>>(*p);
+		LAUNCH((pointwise<__nv_bfloat16>), blocks, THREADS, s)(*p);
 	return (int)cudaPeekAtLastError();
 }
 
@@ -165,10 +131,10 @@ int phiz_cuda_run_pool(const struct phiz_cuda_pool *p, void *stream)
 	unsigned blocks = blocks_for(p->out.dim[0] * p->out.dim[1] * p->out.dim[2] * p->out.dim[3]);
 	cudaStream_t s = (cudaStream_t)stream;
 	if (p->in.dtype == F32)
-		pool<float><<<blocks, THREADS, 0, s>>>(*p);
+		LAUNCH((pool<float>), blocks, THREADS, s)(*p);
 	else if (p->in.dtype == F16)
-		pool<__half><<<blocks, THREADS, 0, s>>>(*p);
+		LAUNCH((pool<__half>), blocks, THREADS, s)(*p);
 	else
-		pool<__nv_bfloat16><<<blocks, THREADS, 0, s>>>(*p);
+		LAUNCH((pool<__nv_bfloat16>), blocks, THREADS, s)(*p);
 	return (int)cudaPeekAtLastError();
 }

@@ -1,0 +1,51 @@
+/* What the kernels share (C++ for CUDA's compilers): launches, elements of any dtype as floats, counting loops. */
+#ifndef PHIZ_CUDA_DEVICE_H
+#define PHIZ_CUDA_DEVICE_H
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <stdint.h>
+
+#include <cuda_bf16.h>
+
+enum { F32 = 0, F16 = 2, BF16 = 3 }; /* enum phiz_dtype, which no CUDA compiler needs to know more of */
+enum { ACT_NONE = 0, ACT_RELU = 1 };
+enum { THREADS = 256, MOST_BLOCKS = 65535 };
+
+/* LAUNCH((kernel<T, U>), blocks, threads, stream)(arguments): threads of a block know nothing of each other.
+ * LAUNCH_BLOCK: they share memory and wait for each other (__syncthreads, __shfl_down_sync). Elsewhere than on CUDA,
+ * where the kernels are tested, these two are all that has to be given. */
+#ifndef LAUNCH
+#define LAUNCH(kernel, blocks, threads, stream) (kernel)<<<(blocks), (threads), 0, (cudaStream_t)(stream)>>>
+#define LAUNCH_BLOCK LAUNCH
+#endif
+
+template <typename T> static __device__ float number(const void *data, int64_t i);
+template <> __device__ float number<float>(const void *data, int64_t i) { return ((const float *)data)[i]; }
+template <> __device__ float number<__half>(const void *data, int64_t i)
+{
+	return __half2float(((const __half *)data)[i]);
+}
+template <> __device__ float number<__nv_bfloat16>(const void *data, int64_t i)
+{
+	return __bfloat162float(((const __nv_bfloat16 *)data)[i]);
+}
+
+template <typename T> static __device__ void put(void *data, int64_t i, float v);
+template <> __device__ void put<float>(void *data, int64_t i, float v) { ((float *)data)[i] = v; }
+template <> __device__ void put<__half>(void *data, int64_t i, float v) { ((__half *)data)[i] = __float2half_rn(v); }
+template <> __device__ void put<__nv_bfloat16>(void *data, int64_t i, float v)
+{
+	((__nv_bfloat16 *)data)[i] = __float2bfloat16(v);
+}
+
+static inline unsigned blocks_for(int64_t count)
+{
+	int64_t blocks = (count + THREADS - 1) / THREADS;
+	return (unsigned)(blocks < 1 ? 1 : blocks > MOST_BLOCKS ? MOST_BLOCKS : blocks);
+}
+
+#define EACH(i, count) \
+	for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < (count); i += (int64_t)gridDim.x * blockDim.x)
+
+#endif
