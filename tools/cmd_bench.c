@@ -225,9 +225,14 @@ static enum phiz_status train_step(struct work *w)
 		status = phiz_trainnet_forward(w->net, w->batch, w->labels, NULL, 0, w->n++, &loss, &logits);
 	if (!status)
 		status = phiz_trainnet_backward(w->net, false, 1);
-	double begin = phiz_time();
-	if (!status)
+	double begin = phiz_time(), norm;
+	if (!status && w->device.made) {
+		status = phiz_optimizer_update(w->optimizer, 1, 0);
+		if (!status)
+			status = phiz_optimizer_wait(w->optimizer, &norm);
+	} else if (!status) {
 		phiz_optimizer_step(w->optimizer, 1);
+	}
 	w->update_seconds = phiz_time() - begin;
 	return status;
 }
@@ -256,12 +261,15 @@ static enum phiz_status add_parameters(struct work *w, struct phiz_model *m)
 	struct phiz_optimizer_options o = {.kind = PHIZ_SGD, .momentum = 0.9};
 	enum phiz_status status = phiz_optimizer_create(w->ctx, &o, &w->optimizer);
 
+	if (!status)
+		status = phiz_optimizer_place(w->optimizer, w->device.backend);
 	for (size_t i = 0; i < m->n_entries && !status; i++) {
 		struct phiz_tensor *gradient = phiz_trainnet_gradient(w->net, m->entry[i].name);
 		if (!m->entry[i].trainable || !gradient)
 			continue;
 		status = phiz_optimizer_add(w->optimizer, m->entry[i].name, m->entry[i].tensor, 1, 1e-4);
 		if (!status) {
+			w->optimizer->param[w->optimizer->count - 1].at = phiz_trainnet_parameter(w->net, m->entry[i].name)->data;
 			w->optimizer->param[w->optimizer->count - 1].gradient = gradient;
 			w->optimizer->param[w->optimizer->count - 1].lr = 1e-6;
 		}
@@ -288,7 +296,7 @@ static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, c
 {
 	int size = s->size ? (int)s->size : m->preproc.size;
 	struct phiz_trainnet_options o = {.batch = s->batch ? s->batch : 32, .size = size,
-	                                   .precision = precision_of(s)};
+	                                   .precision = precision_of(s), .backend = w->device.backend};
 	struct phiz_plan_info info;
 	int64_t classes = phiz_model_classes(m), floats;
 	enum phiz_status status = apply_freeze(w->ctx, m, s->freeze);
@@ -390,6 +398,10 @@ static void print_on_device(const struct work *w, const struct settings *s, cons
 	printf("%s %s on %s, batch %lld, %s: median %.3f ms (%.3f to %.3f), %.1f images/s, %.1f GFLOP/s, peak %.0f MiB\n",
 	       model, s->mode, s->device, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3,
 	       t->slowest * 1e3, rate, gflops, rss);
+	if (s->per_layer) {
+		const struct phiz_peak none = {0};
+		phiz_bench_steps_print(&w->steps, &none, t->median);
+	}
 }
 
 extern const struct phiz_verb phiz_verb_bench;
@@ -495,8 +507,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (strcmp(s->precision, "fp32") != 0 && strcmp(s->precision, "bf16") != 0 && strcmp(s->precision, "int8") != 0 &&
 	    strcmp(s->precision, "fp16") != 0)
 		return phiz_usage(&phiz_verb_bench, "--precision: want fp32, bf16, fp16 or int8, got '%s'", s->precision);
-	if (on_gpu && (!strcmp(s->mode, "train") || s->per_layer || !strcmp(s->precision, "int8")))
-		return phiz_usage(&phiz_verb_bench, "--device %s: whole runs of inference in fp32, fp16 or bf16", s->device);
+	if (on_gpu && !strcmp(s->precision, "int8"))
+		return phiz_usage(&phiz_verb_bench, "--device %s: fp32, fp16 or bf16", s->device);
 	if (s->tune && (on_gpu || !strcmp(s->mode, "train")))
 		return phiz_usage(&phiz_verb_bench, "--tune is for inference on the CPU");
 	if (!on_gpu && !strcmp(s->precision, "fp16"))

@@ -8,13 +8,14 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "tools/device_args.h"
 #include "tools/models.h"
 #include "tools/recipe_data.h"
 #include "tools/tools.h"
 #include "train/trainer.h"
 
 struct settings {
-	const char *split, *val, *weights, *teacher, *run;
+	const char *split, *val, *weights, *teacher, *run, *device;
 	struct phiz_list data, unlabelled, set;
 	bool resume, json, describe;
 };
@@ -36,6 +37,8 @@ static const struct phiz_option options[] = {
 	            "photos that are distilled without anybody's name"),
 	PHIZ_OPTION(struct settings, "--resume", FLAG, resume, NULL, 0, 0,
 	            "go on where the run in --run was broken off; begin where there is none"),
+	PHIZ_OPTION(struct settings, "--device", TEXT, device, "DEVICE", 0, 0,
+	            "where to train: cpu, cuda or cuda:N (default: cpu)"),
 	PHIZ_OPTION(struct settings, "--set", LIST, set, "SECTION.KEY=VALUE", 0, 0, "change the recipe"),
 	PHIZ_OPTION(struct settings, "--keys", FLAG, describe, NULL, 0, 0, "list all keys of a recipe and end"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output at the end"),
@@ -147,6 +150,8 @@ static void print_resume(const struct settings *s, const char *recipe)
 	print_data(stderr, s);
 	for (int i = 0; i < s->unlabelled.count; i++)
 		fprintf(stderr, " --unlabelled %s", s->unlabelled.item[i]);
+	if (s->device)
+		fprintf(stderr, " --device %s", s->device);
 	fprintf(stderr, "%s%s%s%s%s%s --run %s --resume\n", s->split ? " --split " : "", s->split ? s->split : "",
 	        s->val ? " --val " : "", s->val ? s->val : "", s->teacher ? " --teacher " : "",
 	        s->teacher ? s->teacher : "", s->run);
@@ -245,6 +250,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	struct phiz_landmarks faces = {0};
 	struct phiz_model *model = NULL;
 	struct phiz_train_result result = {0};
+	struct phiz_device_choice device = {NULL, NULL};
 	struct phiz_progress bar;
 
 	if (s->describe)
@@ -260,13 +266,15 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status)
 		status = read_recipe(s, args[0], &recipe);
 	if (!status)
+		status = phiz_device_open(ctx, s->device, &device);
+	if (!status)
 		status = open_data(ctx, s, &recipe, &dataset, &faces);
 	if (!status)
 		status = first_model(ctx, s, &recipe, &model);
 	if (!status) {
 		struct phiz_train_options o = {
 			.recipe = &recipe, .dataset = dataset, .faces = faces.face ? &faces : NULL, .model = model,
-			.run_dir = s->run, .resume = s->resume, .cancel = &phiz_interrupted,
+			.run_dir = s->run, .backend = device.backend, .resume = s->resume, .cancel = &phiz_interrupted,
 			.callbacks = {&bar, show_progress, show_epoch},
 		};
 		status = phiz_train(ctx, &o, &result);
@@ -285,5 +293,6 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	phiz_landmarks_free(ctx, &faces);
 	phiz_dataset_free(ctx, &dataset);
 	phiz_recipe_free(&recipe);
+	phiz_device_close(ctx, &device);
 	return status ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
 }

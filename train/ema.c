@@ -17,6 +17,7 @@ enum phiz_status phiz_ema_create(struct phiz_ctx *ctx, double decay, struct phiz
 		return PHIZ_E_NOMEM;
 	ema->ctx = ctx;
 	ema->decay = decay;
+	phiz_mirror_init(&ema->shadows, ctx, phiz_backend_cpu());
 	return PHIZ_OK;
 }
 
@@ -31,7 +32,9 @@ void phiz_ema_free(struct phiz_ema **ema)
 		phiz_tensor_free(e->ctx, &e->entry[i].shadow);
 		phiz_free(e->ctx, e->entry[i].name);
 	}
+	phiz_mirror_free(&e->shadows);
 	phiz_free(e->ctx, e->entry);
+	phiz_free(e->ctx, e->pair);
 	phiz_free(e->ctx, e);
 	*ema = NULL;
 }
@@ -47,7 +50,8 @@ enum phiz_status phiz_ema_add(struct phiz_ema *ema, const char *name, struct phi
 	if (live->dtype != PHIZ_F32 || !phiz_tensor_contiguous(live))
 		return phiz_fail(ema->ctx, PHIZ_E_ARG, "moving average: '%s' is %s, want contiguous f32", name,
 		                 phiz_dtype_name(live->dtype));
-	if (phiz_grow(ema->ctx, &ema->entry, &ema->capacity, ema->count + 1, sizeof *ema->entry))
+	if (phiz_grow(ema->ctx, &ema->entry, &ema->capacity, ema->count + 1, sizeof *ema->entry) ||
+	    phiz_grow(ema->ctx, &ema->pair, &ema->pair_capacity, ema->count + 1, sizeof *ema->pair))
 		return PHIZ_E_NOMEM;
 	entry = &ema->entry[ema->count];
 	memset(entry, 0, sizeof *entry);
@@ -58,8 +62,9 @@ enum phiz_status phiz_ema_add(struct phiz_ema *ema, const char *name, struct phi
 		return PHIZ_E_NOMEM;
 	}
 	memcpy(entry->shadow->data, live->data, phiz_tensor_bytes(live));
+	entry->live_at = live->data;
 	ema->count++;
-	return PHIZ_OK;
+	return phiz_mirror_add(&ema->shadows, entry->shadow, &entry->shadow_at);
 }
 
 struct ema_job {
@@ -109,7 +114,44 @@ double phiz_ema_decay_at(double decay, int64_t step)
 	return early < decay ? early : decay;
 }
 
-void phiz_ema_update(struct phiz_ema *ema)
+enum phiz_status phiz_ema_place(struct phiz_ema *ema, const struct phiz_backend *backend)
+{
+	enum phiz_status status = PHIZ_OK;
+	size_t i;
+
+	phiz_mirror_free(&ema->shadows);
+	phiz_mirror_init(&ema->shadows, ema->ctx, backend);
+	for (i = 0; i < ema->count && !status; i++) {
+		ema->entry[i].live_at = ema->entry[i].live->data;
+		status = phiz_mirror_add(&ema->shadows, ema->entry[i].shadow, &ema->entry[i].shadow_at);
+	}
+	return status;
+}
+
+enum phiz_status phiz_ema_pull(struct phiz_ema *ema)
+{
+	return ema ? phiz_mirror_pull(&ema->shadows) : PHIZ_OK;
+}
+
+enum phiz_status phiz_ema_push(struct phiz_ema *ema)
+{
+	return ema ? phiz_mirror_push(&ema->shadows) : PHIZ_OK;
+}
+
+static enum phiz_status update_on_device(struct phiz_ema *ema, float keep, float take)
+{
+	const struct phiz_backend *backend = ema->shadows.backend;
+	struct phiz_average average = {.keep = keep, .take = take, .pair = ema->pair};
+	size_t i;
+
+	for (i = 0; i < ema->count; i++)
+		if (ema->entry[i].live_at)
+			ema->pair[average.count++] = (struct phiz_average_pair){ema->entry[i].shadow_at, ema->entry[i].live_at,
+			                                                        phiz_tensor_count(ema->entry[i].live)};
+	return average.count ? backend->device->average(ema->ctx, backend, &average) : PHIZ_OK;
+}
+
+enum phiz_status phiz_ema_update(struct phiz_ema *ema)
 {
 	struct ema_job job;
 	double d = phiz_ema_decay_at(ema->decay, ++ema->steps);
@@ -117,7 +159,10 @@ void phiz_ema_update(struct phiz_ema *ema)
 	memset(&job, 0, sizeof job);
 	job.keep = (float)d;
 	job.take = (float)(1 - d);
+	if (ema->shadows.backend->device)
+		return update_on_device(ema, job.keep, job.take);
 	for_entries(ema, update_piece, &job);
+	return PHIZ_OK;
 }
 
 void phiz_ema_swap(struct phiz_ema *ema)

@@ -35,7 +35,57 @@ enum phiz_status phiz_optimizer_create(struct phiz_ctx *ctx, const struct phiz_o
 		return PHIZ_E_NOMEM;
 	o->ctx = ctx;
 	o->options = *options;
+	o->backend = phiz_backend_cpu();
+	o->norm = &o->own_norm;
+	phiz_mirror_init(&o->slots, ctx, o->backend);
 	return PHIZ_OK;
+}
+
+/* Back to the CPU: what it has of a device is given up. */
+static void leave(struct phiz_optimizer *o)
+{
+	if (o->norm != &o->own_norm)
+		o->backend->device->free_staging(o->ctx, o->backend, o->norm);
+	o->norm = &o->own_norm;
+	phiz_mirror_free(&o->slots);
+	o->backend = phiz_backend_cpu();
+	phiz_mirror_init(&o->slots, o->ctx, o->backend);
+}
+
+static enum phiz_status place_slots(struct phiz_optimizer *o, struct phiz_optimizer_param *p)
+{
+	enum phiz_status status = PHIZ_OK;
+	int s;
+
+	p->at = p->value->data;
+	for (s = 0; s < PHIZ_OPTIMIZER_SLOTS && p->slot[s] && !status; s++)
+		status = phiz_mirror_add(&o->slots, p->slot[s], &p->slot_at[s]);
+	return status;
+}
+
+enum phiz_status phiz_optimizer_place(struct phiz_optimizer *o, const struct phiz_backend *backend)
+{
+	enum phiz_status status = PHIZ_OK;
+	size_t i;
+
+	leave(o);
+	o->backend = backend;
+	phiz_mirror_init(&o->slots, o->ctx, backend);
+	if (backend->device) {
+		double *norm = backend->device->alloc_staging(o->ctx, backend, sizeof *norm);
+
+		if (!norm)
+			return phiz_ctx_status(o->ctx);
+		o->norm = norm;
+	}
+	for (i = 0; i < o->count && !status; i++)
+		status = place_slots(o, &o->param[i]);
+	return status;
+}
+
+enum phiz_status phiz_optimizer_pull(struct phiz_optimizer *o)
+{
+	return phiz_mirror_pull(&o->slots);
 }
 
 static void free_param(struct phiz_ctx *ctx, struct phiz_optimizer_param *param)
@@ -55,10 +105,12 @@ void phiz_optimizer_free(struct phiz_optimizer **optimizer)
 
 	if (!o)
 		return;
+	leave(o);
 	for (i = 0; i < o->count; i++)
 		free_param(o->ctx, &o->param[i]);
 	phiz_free(o->ctx, o->param);
 	phiz_free(o->ctx, o->partial);
+	phiz_free(o->ctx, o->row);
 	phiz_free(o->ctx, o);
 	*optimizer = NULL;
 }
@@ -96,9 +148,12 @@ enum phiz_status phiz_optimizer_add(struct phiz_optimizer *o, const char *name, 
 		if (phiz_tensor_create(o->ctx, PHIZ_F32, &value->shape, &param.slot[s]))
 			goto fail;
 	if (phiz_grow(o->ctx, &o->partial, &o->partial_capacity, pieces, sizeof *o->partial) ||
+	    phiz_grow(o->ctx, &o->row, &o->row_capacity, o->count + 1, sizeof *o->row) ||
 	    phiz_grow(o->ctx, &o->param, &o->capacity, o->count + 1, sizeof *o->param))
 		goto fail;
 	o->param[o->count++] = param;
+	if (place_slots(o, &o->param[o->count - 1]))
+		return phiz_ctx_status(o->ctx);
 	return PHIZ_OK;
 fail:
 	free_param(o->ctx, &param);
@@ -157,115 +212,162 @@ double phiz_clip_factor(double norm, double max_norm)
 /* --- Steps. Scalars are rounded to f32 where PyTorch's kernels do it. --- */
 
 struct step_job {
-	float *restrict w, *restrict m, *restrict v;
-	const float *restrict g;
-	float scale, decay; /* decay: L2, added to the gradient; AdamW: 1 - lr*weight_decay, times the weight */
-	float lr;           /* SGD: the rate; Adam: lr / bias correction 1 */
-	float momentum, keep; /* keep: 1 - dampening */
-	float beta1, grow1, beta2, grow2, root2, eps; /* grow: 1 - beta; root2: sqrt(bias correction 2) */
-	bool has_decay, first, nesterov;
+	const struct phiz_update *update;
+	const struct phiz_update_param *param;
+	float scale;
 };
 
 /* g += decay*w; m = momentum*m + keep*g; g = nesterov ? g + momentum*m : m; w -= lr*g */
 static void sgd_piece(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct step_job *j = arg;
+	const struct phiz_update u = *j->update;
+	const struct phiz_update_param p = *j->param;
+	const float scale = j->scale;
+	float *restrict ws = p.w, *restrict ms = p.m;
+	const float *restrict gs = p.g;
 	int64_t i;
 
 	(void)worker;
 	for (i = begin; i < end; i++) {
-		float w = j->w[i], g = j->g[i] * j->scale;
+		float w = ws[i], g = gs[i] * scale;
 
-		if (j->has_decay)
-			g += j->decay * w;
-		if (j->m) {
-			float m = j->first ? g : j->momentum * j->m[i] + j->keep * g;
+		if (p.decay != 0)
+			g += p.decay * w;
+		if (ms) {
+			float m = p.first ? g : u.momentum * ms[i] + u.keep * g;
 
-			j->m[i] = m;
-			g = j->nesterov ? g + j->momentum * m : m;
+			ms[i] = m;
+			g = u.nesterov ? g + u.momentum * m : m;
 		}
-		j->w[i] = w - j->lr * g;
+		ws[i] = w - p.lr * g;
 	}
 }
 
 /* m = beta1*m + (1-beta1)*g; v = beta2*v + (1-beta2)*g*g; w -= lr/c1 * m / (sqrt(v)/sqrt(c2) + eps) */
 static void adam_piece(void *arg, int64_t begin, int64_t end, int worker)
 {
-	const struct step_job j = *(const struct step_job *)arg;
-	float *restrict w = j.w, *restrict m = j.m, *restrict v = j.v;
-	const float *restrict g = j.g;
+	const struct step_job *j = arg;
+	const struct phiz_update u = *j->update;
+	const struct phiz_update_param p = *j->param;
+	const float scale = j->scale;
+	float *restrict w = p.w, *restrict m = p.m, *restrict v = p.v;
+	const float *restrict g = p.g;
 	int64_t i;
 
 	(void)worker;
 	for (i = begin; i < end; i++) {
-		float gi = g[i] * j.scale + j.decay * w[i];
+		float gi = g[i] * scale + p.decay * w[i];
 
-		m[i] = m[i] * j.beta1 + j.grow1 * gi;
-		v[i] = v[i] * j.beta2 + j.grow2 * gi * gi;
-		w[i] = w[i] - j.lr * m[i] / (sqrtf(v[i]) / j.root2 + j.eps);
+		m[i] = m[i] * u.beta1 + u.grow1 * gi;
+		v[i] = v[i] * u.beta2 + u.grow2 * gi * gi;
+		w[i] = w[i] - p.lr * m[i] / (sqrtf(v[i]) / p.root2 + u.eps);
 	}
 }
 
 /* The same, but the weight decays by itself: w *= 1 - lr*weight_decay before the step. */
 static void adamw_piece(void *arg, int64_t begin, int64_t end, int worker)
 {
-	const struct step_job j = *(const struct step_job *)arg;
-	float *restrict w = j.w, *restrict m = j.m, *restrict v = j.v;
-	const float *restrict g = j.g;
+	const struct step_job *j = arg;
+	const struct phiz_update u = *j->update;
+	const struct phiz_update_param p = *j->param;
+	const float scale = j->scale;
+	float *restrict w = p.w, *restrict m = p.m, *restrict v = p.v;
+	const float *restrict g = p.g;
 	int64_t i;
 
 	(void)worker;
 	for (i = begin; i < end; i++) {
-		float gi = g[i] * j.scale;
+		float gi = g[i] * scale;
 
-		m[i] = m[i] * j.beta1 + j.grow1 * gi;
-		v[i] = v[i] * j.beta2 + j.grow2 * gi * gi;
-		w[i] = w[i] * j.decay - j.lr * m[i] / (sqrtf(v[i]) / j.root2 + j.eps);
+		m[i] = m[i] * u.beta1 + u.grow1 * gi;
+		v[i] = v[i] * u.beta2 + u.grow2 * gi * gi;
+		w[i] = w[i] * p.decay - p.lr * m[i] / (sqrtf(v[i]) / p.root2 + u.eps);
 	}
 }
 
-static void step_param(struct phiz_optimizer *o, struct phiz_optimizer_param *p, double scale)
+/* The parameter's part in its next step, which is counted. */
+static struct phiz_update_param next_step(const struct phiz_optimizer *o, struct phiz_optimizer_param *p)
 {
 	const struct phiz_optimizer_options *opt = &o->options;
-	struct step_job j;
+	struct phiz_update_param row = {
+		.w = p->at, .m = p->slot_at[0], .v = p->slot_at[1], .g = p->gradient->data,
+		.count = phiz_tensor_count(p->value), .lr = (float)p->lr, .decay = (float)p->weight_decay,
+		.first = p->steps == 0,
+	};
 
-	memset(&j, 0, sizeof j);
-	j.w = p->value->data;
-	j.g = p->gradient->data;
-	j.m = p->slot[0] ? p->slot[0]->data : NULL;
-	j.v = p->slot[1] ? p->slot[1]->data : NULL;
-	j.scale = (float)scale;
-	j.first = p->steps == 0;
 	p->steps++;
-	if (opt->kind == PHIZ_SGD) {
-		j.lr = (float)p->lr;
-		j.has_decay = p->weight_decay != 0;
-		j.decay = (float)p->weight_decay;
-		j.momentum = (float)opt->momentum;
-		j.keep = (float)(1 - opt->dampening);
-		j.nesterov = opt->nesterov;
-		phiz_parallel_for(o->ctx, phiz_tensor_count(p->value), PIECE, sgd_piece, &j);
-		return;
-	}
-	j.beta1 = (float)opt->beta1;
-	j.grow1 = (float)(1 - opt->beta1);
-	j.beta2 = (float)opt->beta2;
-	j.grow2 = (float)(1 - opt->beta2);
-	j.lr = (float)(p->lr / (1 - pow(opt->beta1, (double)p->steps)));
-	j.root2 = (float)sqrt(1 - pow(opt->beta2, (double)p->steps));
-	j.eps = (float)opt->eps;
-	j.decay = (float)(opt->kind == PHIZ_ADAMW ? 1 - p->lr * p->weight_decay : p->weight_decay);
-	phiz_parallel_for(o->ctx, phiz_tensor_count(p->value), PIECE,
-	                  opt->kind == PHIZ_ADAMW ? adamw_piece : adam_piece, &j);
+	if (opt->kind == PHIZ_SGD)
+		return row;
+	row.lr = (float)(p->lr / (1 - pow(opt->beta1, (double)p->steps)));
+	row.root2 = (float)sqrt(1 - pow(opt->beta2, (double)p->steps));
+	if (opt->kind == PHIZ_ADAMW)
+		row.decay = (float)(1 - p->lr * p->weight_decay);
+	return row;
 }
 
-void phiz_optimizer_step(struct phiz_optimizer *o, double scale)
+static struct phiz_update begin_step(struct phiz_optimizer *o)
 {
+	const struct phiz_optimizer_options *opt = &o->options;
+	struct phiz_update u = {
+		.rule = opt->kind == PHIZ_SGD ? PHIZ_UPDATE_SGD : opt->kind == PHIZ_ADAM ? PHIZ_UPDATE_ADAM : PHIZ_UPDATE_ADAMW,
+		.nesterov = opt->nesterov, .momentum = (float)opt->momentum, .keep = (float)(1 - opt->dampening),
+		.beta1 = (float)opt->beta1, .grow1 = (float)(1 - opt->beta1), .beta2 = (float)opt->beta2,
+		.grow2 = (float)(1 - opt->beta2), .eps = (float)opt->eps, .param = o->row,
+	};
 	size_t i;
 
 	for (i = 0; i < o->count; i++)
 		if (o->param[i].gradient)
-			step_param(o, &o->param[i], scale);
+			o->row[u.count++] = next_step(o, &o->param[i]);
+	o->rows = u.count;
+	return u;
+}
+
+void phiz_optimizer_step(struct phiz_optimizer *o, double scale)
+{
+	const struct phiz_update u = begin_step(o);
+	const phiz_range_fn piece = u.rule == PHIZ_UPDATE_SGD    ? sgd_piece
+	                            : u.rule == PHIZ_UPDATE_ADAM ? adam_piece
+	                                                         : adamw_piece;
+	size_t i;
+
+	for (i = 0; i < u.count; i++) {
+		struct step_job j = {&u, &u.param[i], (float)scale};
+
+		phiz_parallel_for(o->ctx, u.param[i].count, PIECE, piece, &j);
+	}
+}
+
+enum phiz_status phiz_optimizer_update(struct phiz_optimizer *o, double scale, double max_norm)
+{
+	struct phiz_update u;
+
+	*o->norm = 0;
+	if (!o->backend->device) {
+		*o->norm = phiz_optimizer_norm(o) * scale;
+		if (isfinite(*o->norm))
+			phiz_optimizer_step(o, scale * phiz_clip_factor(*o->norm, max_norm));
+		return PHIZ_OK;
+	}
+	u = begin_step(o);
+	u.scale = scale;
+	u.max_norm = max_norm;
+	u.norm = o->norm;
+	return u.count ? o->backend->device->update(o->ctx, o->backend, &u) : PHIZ_OK;
+}
+
+enum phiz_status phiz_optimizer_wait(struct phiz_optimizer *o, double *norm)
+{
+	enum phiz_status status = PHIZ_OK;
+	size_t i;
+
+	if (o->backend->device)
+		status = o->backend->device->sync(o->ctx, o->backend);
+	*norm = *o->norm;
+	for (i = 0; o->backend->device && !isfinite(*norm) && i < o->count; i++)
+		o->param[i].steps -= o->param[i].gradient != NULL; /* it was none */
+	return status;
 }
 
 /* --- In and out of checkpoints. --- */

@@ -5,6 +5,7 @@
 
 #include <phiz/model.h>
 
+#include "train/mirror.h"
 #include "train/recipe.h"
 
 struct phiz_optimizer_options {
@@ -26,6 +27,8 @@ struct phiz_optimizer_param {
 	double weight_decay;
 	int64_t steps;                /* steps that this parameter has made (Adam's bias correction) */
 	struct phiz_tensor *slot[PHIZ_OPTIMIZER_SLOTS]; /* SGD: momentum; Adam: mean, mean of squares; NULL: none */
+	/* Where value and slots are in the backend's memory. */
+	float *at, *slot_at[PHIZ_OPTIMIZER_SLOTS];
 };
 
 struct phiz_optimizer {
@@ -35,6 +38,12 @@ struct phiz_optimizer {
 	size_t count, capacity;
 	double *partial; /* sums of squares by piece, for the norm */
 	size_t partial_capacity;
+	const struct phiz_backend *backend; /* where it works */
+	struct phiz_mirror slots;
+	struct phiz_update_param *row; /* of a step */
+	size_t row_capacity, rows;
+	double *norm; /* staging memory, or the CPU's own */
+	double own_norm;
 };
 
 enum phiz_status phiz_optimizer_create(struct phiz_ctx *ctx, const struct phiz_optimizer_options *options,
@@ -55,6 +64,18 @@ double phiz_clip_factor(double norm, double max_norm);
 /* One step of all parameters that have a gradient; each gradient counts times `scale` (of clipping). Allocates
  * nothing. */
 void phiz_optimizer_step(struct phiz_optimizer *optimizer, double scale);
+
+/* From now on it works where the backend's memory is; the slots are copied there. The caller then sets each param's
+ * `at` and `gradient` to what a plan of that backend has. */
+enum phiz_status phiz_optimizer_place(struct phiz_optimizer *optimizer, const struct phiz_backend *backend);
+/* The slots brought back to the host. */
+enum phiz_status phiz_optimizer_pull(struct phiz_optimizer *optimizer);
+
+/* Norm, clipping and step in one, on any backend: gradients count times `scale`, and are clipped to max_norm (0: not).
+ * A device may still be at it when this returns; wait gives the norm of scale * gradients. Where that is not finite,
+ * nothing was changed. */
+enum phiz_status phiz_optimizer_update(struct phiz_optimizer *optimizer, double scale, double max_norm);
+enum phiz_status phiz_optimizer_wait(struct phiz_optimizer *optimizer, double *norm);
 
 /* Adds the slots as "optimizer/NAME/momentum", ".../exp_avg", ".../exp_avg_sq", and all counts as "optimizer/steps"
  * (the slots are shared with the optimiser, not copied). */

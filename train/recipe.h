@@ -30,7 +30,7 @@ struct phiz_recipe_resize {
 	int64_t side;
 };
 
-enum phiz_train_precision { PHIZ_TRAIN_FP32, PHIZ_TRAIN_BF16 };
+enum phiz_train_precision { PHIZ_TRAIN_FP32, PHIZ_TRAIN_BF16, PHIZ_TRAIN_FP16 };
 
 /* The fields stand in the order of the table, which documents them; texts are owned. */
 struct phiz_recipe {

@@ -12,7 +12,7 @@ static const char *const bn_modes[] = {"auto", "train", "frozen", NULL};
 static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
 static const char *const decay_of[] = {"all", "weights", NULL};
 static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "plateau", NULL};
-static const char *const precisions[] = {"fp32", "bf16", NULL};
+static const char *const precisions[] = {"fp32", "bf16", "fp16", NULL};
 static const char *const units[] = {"epoch", "step", NULL};
 static const char *const minings[] = {"all", "semi_hard", "hard", NULL}; /* by enum phiz_mining */
 static const char *const losses[] = {"cross_entropy", "arcface", "cosface", "triplet", "distill", NULL};
@@ -182,7 +182,7 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	FLOAT(train, label_smoothing, 0, 0.9, "0", "share of the target that goes to all people alike"),
 	CHOICE(train, precision, precisions, "fp32",
 	       "bf16: activations and their gradients in 16 bits, weights and sums in 32; faster where the processor has "
-	       "AMX or AVX512-BF16"),
+	       "AMX or AVX512-BF16, and on GPUs. fp16: the same for GPUs without bf16, with a loss scale that adapts"),
 	CHOICE(train, class_weights, class_weights, "none",
 	       "balanced: people with few photos weigh more in the loss, so that all weigh alike"),
 	FLOAT(train, clip_norm, 0, 1e9, "0", "the gradients' common norm is cut to this; 0: off"),

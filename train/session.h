@@ -44,6 +44,10 @@ struct phiz_session {
 	struct phiz_ema *ema;        /* NULL: off */
 	struct phiz_trainnet *net;   /* NULL: to be made (anew) */
 	struct phiz_train_state state;
+	const struct phiz_backend *backend; /* of the net */
+
+	struct phiz_batch ahead; /* the next batch, loaded while a device was at the last one */
+	bool has_ahead;
 
 	/* Batches of the step under way, for naming them. */
 	uint32_t *step_samples;
@@ -86,6 +90,10 @@ enum phiz_status phiz_session_fit_model(struct phiz_session *s);
 enum phiz_status phiz_session_stage(struct phiz_session *s);
 /* Makes the net where there is none. */
 enum phiz_status phiz_session_need_net(struct phiz_session *s);
+/* Brings to the host what a device has trained, before it is written or the net is dropped; and back after it was
+ * changed. Without a device, or a net, they do nothing. */
+enum phiz_status phiz_session_pull(struct phiz_session *s);
+enum phiz_status phiz_session_push(struct phiz_session *s);
 /* Goes to where the checkpoint stands (taking its state over). */
 enum phiz_status phiz_session_restore(struct phiz_session *s, struct phiz_checkpoint *checkpoint);
 

@@ -139,6 +139,29 @@ static double margin_share(const struct phiz_session *s, int64_t index)
 	return done < s->recipe->loss.margin_epochs ? done / s->recipe->loss.margin_epochs : 1;
 }
 
+/* The head's input of batch `index`, which may have been loaded ahead. */
+static enum phiz_status load(struct phiz_session *s, int64_t index, struct phiz_batch *out)
+{
+	bool ahead = s->has_ahead && s->ahead.index == index && s->ahead.epoch == (uint32_t)s->state.epoch;
+
+	s->has_ahead = false;
+	if (!ahead)
+		return phiz_side_load(s, &s->train, (uint32_t)s->state.epoch, index, out);
+	*out = s->ahead;
+	return PHIZ_OK;
+}
+
+/* While a device is at the step that ends before batch `next`, its photos are loaded, if there are as many. */
+static enum phiz_status load_ahead(struct phiz_session *s, int64_t next)
+{
+	if (!s->backend->device || next >= s->train.batches ||
+	    phiz_side_count(s, &s->train, next) != phiz_side_count(s, &s->train, next - 1))
+		return PHIZ_OK;
+	enum phiz_status status = phiz_side_load(s, &s->train, (uint32_t)s->state.epoch, next, &s->ahead);
+	s->has_ahead = !status;
+	return status;
+}
+
 static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64_t index, bool first)
 {
 	struct phiz_batch batch;
@@ -146,7 +169,7 @@ static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64
 	double loss;
 	/* Dropout's draws: of the step and of the batch within it. */
 	uint64_t draw = (uint64_t)s->state.step * (uint64_t)s->recipe->train.accumulate + (uint64_t)(index - g->first);
-	enum phiz_status status = phiz_side_load(s, &s->train, (uint32_t)s->state.epoch, index, &batch);
+	enum phiz_status status = load(s, index, &batch);
 
 	if (status)
 		return status;
@@ -161,7 +184,7 @@ static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64
 		return not_finite(s, index, "loss", loss);
 	g->loss += loss * batch.n;
 	g->correct += logits ? count_correct(s, &batch, logits) : 0;
-	return phiz_trainnet_backward(s->net, !first, (double)batch.n / (double)g->photos);
+	return phiz_trainnet_backward(s->net, !first, (double)batch.n / (double)g->photos * s->state.loss_scale);
 }
 
 static double base_rate(const struct phiz_session *s, int64_t step)
@@ -170,26 +193,64 @@ static double base_rate(const struct phiz_session *s, int64_t step)
 	       phiz_schedule_lr(&s->schedule, &s->state.plateau, s->recipe->optimizer.lr, s->state.epoch, step);
 }
 
+/* --- Mixed precision in fp16: gradients are computed `loss_scale` times as large, so that small ones are not lost. The
+ * scale is halved where they then become infinite, and the step is left out; it is doubled now and then. --- */
+
+enum { SCALE_STEPS = 1000 };
+static const double FIRST_SCALE = 65536, MOST_SCALE = 16777216;
+
+static bool is_scaled(const struct phiz_session *s)
+{
+	return s->recipe->train.precision == PHIZ_TRAIN_FP16;
+}
+
+static void begin_scale(struct phiz_session *s)
+{
+	if (!is_scaled(s))
+		s->state.loss_scale = 1;
+	else if (s->state.step == 0 && s->state.loss_scale == 1)
+		s->state.loss_scale = FIRST_SCALE;
+}
+
+/* After a step's norm: false where the step is left out. */
+static bool settle_scale(struct phiz_session *s, double norm)
+{
+	if (!isfinite(norm) && s->state.loss_scale > 1) {
+		s->state.loss_scale /= 2;
+		return false;
+	}
+	if (is_scaled(s) && (s->state.step + 1) % SCALE_STEPS == 0 && s->state.loss_scale < MOST_SCALE)
+		s->state.loss_scale *= 2;
+	return true;
+}
+
 static enum phiz_status update(struct phiz_session *s, const struct group *g, int64_t step)
 {
-	double norm = phiz_optimizer_norm(s->optimizer);
+	enum phiz_status status;
+	double norm;
 	size_t i;
 
-	if (!isfinite(norm))
-		return not_finite(s, g->end - 1, "gradient", norm);
 	for (i = 0; i < s->optimizer->count; i++) {
 		struct phiz_optimizer_param *p = &s->optimizer->param[i];
 
 		p->lr = s->state.lr_scale * phiz_schedule_lr(&s->schedule, &s->state.plateau,
 		                                             s->recipe->optimizer.lr * p->lr_factor, s->state.epoch, step);
 	}
-	phiz_optimizer_step(s->optimizer, phiz_clip_factor(norm, s->recipe->train.clip_norm));
+	status = phiz_optimizer_update(s->optimizer, 1 / s->state.loss_scale, s->recipe->train.clip_norm);
+	if (!status)
+		status = load_ahead(s, g->end);
+	if (!status)
+		status = phiz_optimizer_wait(s->optimizer, &norm);
+	if (status || !settle_scale(s, norm))
+		return status;
+	if (!isfinite(norm))
+		return not_finite(s, g->end - 1, "gradient", norm);
 	if (s->ema)
-		phiz_ema_update(s->ema);
+		status = phiz_ema_update(s->ema);
 	phiz_session_scalar(s, "train/loss_step", g->loss / (double)g->photos);
 	phiz_session_scalar(s, "train/gradient_norm", norm);
 	phiz_session_scalar(s, "train/lr", base_rate(s, step));
-	return PHIZ_OK;
+	return status;
 }
 
 static enum phiz_status run_group(struct phiz_session *s, struct group *g, int64_t step)
@@ -257,6 +318,8 @@ static enum phiz_status prepare(struct phiz_session *s)
 		status = phiz_schedule_init(s->recipe, steps_an_epoch(s), &s->schedule);
 	if (!status)
 		status = phiz_side_begin(s, &s->train, (uint32_t)s->state.epoch, s->state.batch);
+	begin_scale(s);
+	s->has_ahead = false;
 	s->loop_began = phiz_time();
 	s->loop_images = 0;
 	return status;

@@ -170,6 +170,8 @@ enum phiz_status phiz_session_checkpoint(struct phiz_session *s)
 	if (!status)
 		status = settle_logs(s);
 	if (!status)
+		status = phiz_session_pull(s);
+	if (!status)
 		status = phiz_checkpoint_write(s->model, s->optimizer, s->ema, &s->loss, &s->state, path);
 	if (status == PHIZ_E_IO)
 		phiz_fail_in(s->ctx, "checkpoint after step %lld (the last good one stands; make room, then --resume)",

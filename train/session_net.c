@@ -184,6 +184,33 @@ static void order_params(struct phiz_session *s)
 	}
 }
 
+/* What is on the device goes with it. */
+static void drop_net(struct phiz_session *s)
+{
+	s->has_ahead = false;
+	if (s->optimizer)
+		(void)phiz_optimizer_place(s->optimizer, phiz_backend_cpu()); /* back to the host: nothing to fail */
+	if (s->ema)
+		(void)phiz_ema_place(s->ema, phiz_backend_cpu());
+	phiz_trainnet_free(&s->net);
+}
+
+enum phiz_status phiz_session_pull(struct phiz_session *s)
+{
+	enum phiz_status status = s->net ? phiz_trainnet_pull(s->net) : PHIZ_OK;
+
+	if (!status && s->optimizer)
+		status = phiz_optimizer_pull(s->optimizer);
+	return status ? status : phiz_ema_pull(s->ema);
+}
+
+enum phiz_status phiz_session_push(struct phiz_session *s)
+{
+	enum phiz_status status = s->net ? phiz_trainnet_push(s->net) : PHIZ_OK;
+
+	return status ? status : phiz_ema_push(s->ema);
+}
+
 enum phiz_status phiz_session_stage(struct phiz_session *s)
 {
 	struct phiz_graph *g = s->model->graph;
@@ -195,8 +222,12 @@ enum phiz_status phiz_session_stage(struct phiz_session *s)
 	status = phiz_freeze_apply(s->model, s->recipe, s->state.epoch, &changed);
 	if (status)
 		return status;
-	if (changed)
-		phiz_trainnet_free(&s->net);
+	if (changed) {
+		status = phiz_session_pull(s);
+		if (status)
+			return status;
+		drop_net(s);
+	}
 	if (phiz_session_need_loss(s))
 		return phiz_ctx_status(s->ctx);
 	if (!s->optimizer && make_optimizer(s))
@@ -241,12 +272,28 @@ static enum phiz_status make_class_weight(struct phiz_session *s)
 	return PHIZ_OK;
 }
 
-static void bind_gradients(struct phiz_session *s)
+/* The optimiser and the average work where the net has its parameters. */
+static enum phiz_status bind_net(struct phiz_session *s)
 {
+	enum phiz_status status = phiz_optimizer_place(s->optimizer, s->backend);
 	size_t i;
 
-	for (i = 0; i < s->optimizer->count; i++)
-		s->optimizer->param[i].gradient = phiz_trainnet_gradient(s->net, s->optimizer->param[i].name);
+	for (i = 0; i < s->optimizer->count; i++) {
+		struct phiz_optimizer_param *p = &s->optimizer->param[i];
+		const struct phiz_tensor *at = phiz_trainnet_parameter(s->net, p->name);
+
+		p->gradient = phiz_trainnet_gradient(s->net, p->name);
+		if (at)
+			p->at = at->data;
+	}
+	if (!status && s->ema)
+		status = phiz_ema_place(s->ema, s->backend);
+	for (i = 0; s->ema && i < s->ema->count && s->backend->device; i++) {
+		const struct phiz_tensor *at = phiz_trainnet_parameter(s->net, s->ema->entry[i].name);
+
+		s->ema->entry[i].live_at = at ? at->data : NULL;
+	}
+	return status;
 }
 
 /* A net that is made in the middle of a run: something was unfrozen, or it was rolled back. */
@@ -282,7 +329,10 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	o.val_batch = s->val.samples < s->val.batch ? s->val.samples : s->val.batch;
 	o.size = (int)s->recipe->data.size;
 	o.label_smoothing = s->recipe->train.label_smoothing;
-	o.precision = s->recipe->train.precision == PHIZ_TRAIN_BF16 ? PHIZ_BF16 : PHIZ_F32;
+	o.backend = s->backend;
+	o.precision = s->recipe->train.precision == PHIZ_TRAIN_BF16   ? PHIZ_BF16
+	              : s->recipe->train.precision == PHIZ_TRAIN_FP16 ? PHIZ_F16
+	                                                              : PHIZ_F32;
 	o.mixup = s->recipe->augment.mixup > 0;
 	o.class_weight = s->class_weight;
 	o.seed = (uint64_t)s->recipe->train.seed;
@@ -298,9 +348,10 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	o.center_rate = s->recipe->loss.center_rate;
 	o.similarity = s->recipe->loss.similarity;
 	status = phiz_trainnet_create(s->model, &o, &s->net);
+	if (!status)
+		status = bind_net(s);
 	if (status)
 		return status;
-	bind_gradients(s);
 	phiz_plan_describe(s->net->train_plan, &info);
 	phiz_log(s->ctx, PHIZ_LOG_INFO, "%zu parameter tensors are trained; a step needs %.1f MiB and %.2f GFLOP",
 	         s->optimizer->count, (double)(info.arena_bytes + info.gradient_bytes + info.workspace_bytes) / 1048576,
@@ -320,7 +371,7 @@ enum phiz_status phiz_session_restore(struct phiz_session *s, struct phiz_checkp
 	phiz_train_state_free(&s->state);
 	s->state = checkpoint->state;
 	memset(&checkpoint->state, 0, sizeof checkpoint->state);
-	phiz_trainnet_free(&s->net);
+	drop_net(s);
 	phiz_optimizer_free(&s->optimizer);
 	phiz_ema_free(&s->ema);
 	status = phiz_session_stage(s);

@@ -84,6 +84,17 @@ static enum phiz_status run(struct phiz_session *s, struct score *score)
 	return status;
 }
 
+/* The model's tensors and the average change places, also on a device. */
+static enum phiz_status swap_average(struct phiz_session *s)
+{
+	enum phiz_status status = s->ema ? phiz_session_pull(s) : PHIZ_OK;
+
+	if (status || !s->ema)
+		return status;
+	phiz_ema_swap(s->ema);
+	return phiz_session_push(s);
+}
+
 enum phiz_status phiz_session_validate(struct phiz_session *s, double *loss, double *top1)
 {
 	struct score score;
@@ -93,9 +104,11 @@ enum phiz_status phiz_session_validate(struct phiz_session *s, double *loss, dou
 	*loss = *top1 = NAN;
 	if (!s->val.loader)
 		return PHIZ_OK;
-	phiz_ema_swap(s->ema);
-	status = s->dim ? phiz_session_verify(s, loss, top1) : run(s, &score);
-	phiz_ema_swap(s->ema);
+	status = swap_average(s);
+	if (!status)
+		status = s->dim ? phiz_session_verify(s, loss, top1) : run(s, &score);
+	if (!status)
+		status = swap_average(s);
 	if (!status && score.photos > 0) {
 		*loss = score.loss / (double)score.photos;
 		*top1 = score.correct / (double)score.photos;

@@ -483,9 +483,9 @@ static void close_session(struct phiz_session *s)
 	phiz_session_close_logs(s);
 	phiz_side_close(s->ctx, &s->train);
 	phiz_side_close(s->ctx, &s->val);
-	phiz_trainnet_free(&s->net);
 	phiz_optimizer_free(&s->optimizer);
 	phiz_ema_free(&s->ema);
+	phiz_trainnet_free(&s->net);
 	if (s->own_model)
 		phiz_model_free(&s->model);
 	phiz_train_state_free(&s->state);
@@ -511,11 +511,14 @@ enum phiz_status phiz_train(struct phiz_ctx *ctx, const struct phiz_train_option
 	s->ctx = ctx;
 	s->options = options;
 	s->recipe = options->recipe;
+	s->backend = options->backend ? options->backend : phiz_backend_cpu();
 	s->mark = s->last_checkpoint = phiz_time();
 	s->last_epoch_seconds = NAN;
 	phiz_train_state_init(&s->state, ctx);
 	recipe.ctx = ctx;
 	status = phiz_recipe_check(&recipe);
+	if (!status && options->recipe->train.precision == PHIZ_TRAIN_FP16 && !s->backend->device)
+		status = phiz_fail(ctx, PHIZ_E_ARG, "train.precision = fp16 is for GPUs (--device cuda); the CPU has bf16");
 	if (!status)
 		status = open_run(s);
 	s->state.seconds += phiz_time() - s->mark;
@@ -523,6 +526,8 @@ enum phiz_status phiz_train(struct phiz_ctx *ctx, const struct phiz_train_option
 	if (!status)
 		status = run(s);
 	if (s->model && s->optimizer) {
+		if (phiz_session_pull(s) && !status)
+			status = phiz_ctx_status(ctx);
 		phiz_ema_swap(s->ema); /* the model that is handed out is the one in last.phiz */
 		phiz_model_set_meta(s->model, "train_state", NULL);
 		phiz_model_hash(s->model, result->weights_sha256);

@@ -407,7 +407,7 @@ static enum phiz_status make_plans(struct phiz_trainnet *net)
 
 	memset(&options, 0, sizeof options);
 	options.loss = PHIZ_NONE;
-	options.backend = phiz_backend_cpu();
+	options.backend = o->backend;
 	options.seed = o->seed;
 	options.precision = o->precision;
 	if (net->trunk) {
@@ -427,6 +427,7 @@ static enum phiz_status make_plans(struct phiz_trainnet *net)
 		options.mode = PHIZ_PLAN_INFER;
 		options.batch = o->val_batch;
 		options.loss = PHIZ_NONE;
+		options.parameters_of = net->train_plan;
 		status = phiz_plan_create(net->ctx, net->val_head, &options, &net->val_plan);
 	}
 	return status;
@@ -489,6 +490,8 @@ enum phiz_status phiz_trainnet_create(struct phiz_model *model, const struct phi
 		return PHIZ_E_NOMEM;
 	net->ctx = model->ctx;
 	net->options = *options;
+	if (!net->options.backend)
+		net->options.backend = phiz_backend_cpu();
 	net->share = 1;
 	status = build(net, model);
 	net->options.class_weight = NULL; /* it was copied */
@@ -506,8 +509,8 @@ void phiz_trainnet_free(struct phiz_trainnet **net)
 	if (!n)
 		return;
 	phiz_plan_free(&n->trunk_plan);
+	phiz_plan_free(&n->val_plan); /* it may have the other's parameters */
 	phiz_plan_free(&n->train_plan);
-	phiz_plan_free(&n->val_plan);
 	phiz_graph_free(&n->head);
 	phiz_graph_free(&n->val_head);
 	phiz_model_free(&n->trunk);
@@ -610,6 +613,23 @@ enum phiz_status phiz_trainnet_validate(struct phiz_trainnet *net, const float *
 	if (!status)
 		*output = phiz_plan_tensor(net->val_plan, net->output)->data;
 	return status;
+}
+
+struct phiz_tensor *phiz_trainnet_parameter(struct phiz_trainnet *net, const char *name)
+{
+	return phiz_plan_parameter(net->train_plan, phiz_graph_find_value(net->head, name));
+}
+
+enum phiz_status phiz_trainnet_push(struct phiz_trainnet *net)
+{
+	enum phiz_status status = phiz_plan_push(net->train_plan);
+
+	return status || !net->val_plan ? status : phiz_plan_push(net->val_plan);
+}
+
+enum phiz_status phiz_trainnet_pull(struct phiz_trainnet *net)
+{
+	return phiz_plan_pull(net->train_plan);
 }
 
 struct phiz_tensor *phiz_trainnet_gradient(struct phiz_trainnet *net, const char *name)

@@ -17,7 +17,8 @@
 struct phiz_trainnet_options {
 	int64_t batch, val_batch; /* val_batch 0: no validation plan */
 	int size;                 /* of the square photos, pixels */
-	enum phiz_dtype precision; /* of the plans (plan.h): F32 or BF16 */
+	enum phiz_dtype precision; /* of the plans (plan.h) */
+	const struct phiz_backend *backend; /* of the plans; NULL: the CPU */
 	double label_smoothing;
 	bool mixup;               /* the loss has labels_b and lambda */
 	/* An embedder's losses; enum phiz_loss_kind. The tensors are borrowed and trained. */
@@ -82,6 +83,11 @@ enum phiz_status phiz_trainnet_backward(struct phiz_trainnet *net, bool add, dou
 /* After begin(net, true, ...): the model's output in inference mode: logits, or embeddings as they come. */
 enum phiz_status phiz_trainnet_validate(struct phiz_trainnet *net, const float **output);
 
+/* The model's parameter or buffer of this name where training moves it (phiz_plan_parameter), or NULL: it is no part of
+ * what is trained. push and pull: all of them (plan.h). */
+struct phiz_tensor *phiz_trainnet_parameter(struct phiz_trainnet *net, const char *name);
+enum phiz_status phiz_trainnet_push(struct phiz_trainnet *net);
+enum phiz_status phiz_trainnet_pull(struct phiz_trainnet *net);
 /* The gradient of the model's parameter of this name, or NULL where it gets none. */
 struct phiz_tensor *phiz_trainnet_gradient(struct phiz_trainnet *net, const char *name);
 

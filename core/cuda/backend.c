@@ -171,11 +171,11 @@ static enum phiz_status run(struct phiz_ctx *ctx, const struct phiz_backend *bac
                             enum phiz_status (*steps)(void *arg), void *arg)
 {
 	struct phiz_cuda *c = backend->state;
-	struct phiz_recording *r = *recording;
+	struct phiz_recording *r = recording ? *recording : NULL;
 	enum phiz_status status = phiz_cuda_check(ctx, cudaSetDevice(c->device), "choosing the device");
 
-	if (status)
-		return status;
+	if (status || !recording)
+		return status ? status : steps(arg);
 	if (!r) {
 		*recording = r = phiz_calloc(ctx, 1, sizeof *r);
 		if (!r)
@@ -185,9 +185,8 @@ static enum phiz_status run(struct phiz_ctx *ctx, const struct phiz_backend *bac
 		record(c, r, steps, arg);
 	if (r->runs < 2)
 		r->runs++;
-	status = r->graph ? phiz_cuda_check(ctx, cudaGraphLaunch(r->graph, c->stream), "running the recorded steps")
-	                  : steps(arg);
-	return status ? status : sync(ctx, backend);
+	return r->graph ? phiz_cuda_check(ctx, cudaGraphLaunch(r->graph, c->stream), "running the recorded steps")
+	                : steps(arg);
 }
 
 static void forget(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording)
@@ -206,6 +205,7 @@ static void forget(struct phiz_ctx *ctx, const struct phiz_backend *backend, str
 static const struct phiz_kernel *const table[] = {
 	phiz_cuda_conv2d, phiz_cuda_linear, phiz_cuda_relu, phiz_cuda_leaky_relu, phiz_cuda_prelu, phiz_cuda_add,
 	phiz_cuda_batch_norm, phiz_cuda_max_pool2d, phiz_cuda_avg_pool2d, phiz_cuda_global_avg_pool,
+	phiz_cuda_softmax_cross_entropy,
 };
 
 static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
@@ -214,12 +214,13 @@ static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_ca
 	struct phiz_cuda *c = phiz_cuda_of(call);
 
 	(void)ctx;
-	if (backward || (dtype == PHIZ_BF16 && !c->bf16))
+	if (dtype == PHIZ_BF16 && !c->bf16)
 		return NULL;
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
 		for (int d = 0; d < 3; d++) {
 			const struct phiz_kernel *k = &table[i][d];
-			if (k->dtype == dtype && !strcmp(k->op, call->node->op->name) && (!k->supports || k->supports(call)))
+			if (k->op && k->dtype == dtype && !strcmp(k->op, call->node->op->name) &&
+			    (backward ? k->backward : k->forward) && (!k->supports || k->supports(call)))
 				return k;
 		}
 	return NULL;
@@ -262,6 +263,7 @@ static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
 		return;
 	struct phiz_cuda *c = (*backend)->state;
 	phiz_cuda_forget_choices(c);
+	phiz_cuda_forget_tables(c);
 	if (c->cublas)
 		cublasDestroy(c->cublas);
 	if (c->cudnn)
@@ -277,7 +279,9 @@ static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
 
 static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
 {
-	static const struct phiz_device_calls calls = {alloc_staging, free_staging, upload, download, sync, run, forget};
+	static const struct phiz_device_calls calls = {
+		alloc_staging, free_staging, upload, download, sync, run, forget, phiz_cuda_update, phiz_cuda_average_weights,
+	};
 	enum phiz_status status = check_device(ctx, device);
 
 	*out = NULL;

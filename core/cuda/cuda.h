@@ -8,7 +8,7 @@
 
 #include <phiz/cuda.h>
 
-#include "core/cuda/kernels.h"
+#include "core/cuda/kernels_train.h"
 
 /* What a convolution or matrix product may take beside its data. */
 #define PHIZ_CUDA_WORKSPACE ((size_t)64 << 20)
@@ -23,6 +23,7 @@ struct phiz_cuda {
 	bool tensor_cores; /* compute capability 7.0 and later */
 	bool bf16;         /* 8.0 and later */
 	struct phiz_cuda_choice *choices; /* of algorithms, made so far; the newest first */
+	struct phiz_cuda_tables *tables;  /* of updates; NULL: none yet */
 };
 
 static inline struct phiz_cuda *phiz_cuda_of(const struct phiz_call *call)
@@ -38,15 +39,25 @@ enum phiz_status phiz_cublas_check(struct phiz_ctx *ctx, cublasStatus_t error, c
 /* cudnn_ops.c: what was measured is given up. */
 void phiz_cuda_forget_choices(struct phiz_cuda *c);
 
+/* update.c: the optimiser's step and the moving average (<phiz/update.h>), and what they keep between steps. */
+enum phiz_status phiz_cuda_update(struct phiz_ctx *ctx, const struct phiz_backend *backend,
+                                  const struct phiz_update *update);
+enum phiz_status phiz_cuda_average_weights(struct phiz_ctx *ctx, const struct phiz_backend *backend,
+                                           const struct phiz_average *average);
+void phiz_cuda_forget_tables(struct phiz_cuda *c);
+
 /* The tensor as a picture; tensors of fewer dims as [N, C, 1, 1]. */
 struct phiz_cuda_picture phiz_cuda_picture_of(const struct phiz_tensor *t);
 /* The contiguous picture of this shape in another dtype and layout. */
 struct phiz_cuda_picture phiz_cuda_picture_like(const struct phiz_tensor *t, enum phiz_dtype dtype,
                                                 enum phiz_layout layout, void *data);
 
+/* A tensor's channels (dim 1) among the rest of it, as it lies. */
+struct phiz_cuda_lines phiz_cuda_lines_of(const struct phiz_tensor *t);
+
 /* ops.c and cudnn_ops.c: the kernel table, from the least to the most preferred. */
 extern const struct phiz_kernel phiz_cuda_conv2d[3], phiz_cuda_linear[3], phiz_cuda_relu[3], phiz_cuda_leaky_relu[3],
 	phiz_cuda_prelu[3], phiz_cuda_add[3], phiz_cuda_batch_norm[3], phiz_cuda_max_pool2d[3], phiz_cuda_avg_pool2d[3],
-	phiz_cuda_global_avg_pool[3];
+	phiz_cuda_global_avg_pool[3], phiz_cuda_softmax_cross_entropy[3];
 
 #endif

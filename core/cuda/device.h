@@ -8,6 +8,8 @@
 
 #include <cuda_bf16.h>
 
+#include "core/cuda/kernels.h"
+
 enum { F32 = 0, F16 = 2, BF16 = 3 }; /* enum phiz_dtype, which no CUDA compiler needs to know more of */
 enum { ACT_NONE = 0, ACT_RELU = 1 };
 enum { THREADS = 256, MOST_BLOCKS = 65535 };
@@ -47,5 +49,43 @@ static inline unsigned blocks_for(int64_t count)
 
 #define EACH(i, count) \
 	for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < (count); i += (int64_t)gridDim.x * blockDim.x)
+
+/* Element i of a picture counted in the order in which `as` lies: channels first or last. */
+struct place {
+	int64_t n, c, h, w;
+};
+
+template <typename Int> static inline __device__ struct place place_by(const struct phiz_cuda_picture *as, Int i)
+{
+	const Int c = (Int)as->dim[1], h = (Int)as->dim[2], w = (Int)as->dim[3];
+	struct place at;
+	if (as->stride[1] == 1 && c > 1) {
+		at.c = i % c;
+		i /= c;
+		at.w = i % w;
+		i /= w;
+		at.h = i % h;
+		at.n = i / h;
+	} else {
+		at.w = i % w;
+		i /= w;
+		at.h = i % h;
+		i /= h;
+		at.c = i % c;
+		at.n = i / c;
+	}
+	return at;
+}
+
+/* Division of 32 bits is several times as fast. */
+static inline __device__ struct place place_of(const struct phiz_cuda_picture *as, int64_t i)
+{
+	return i >> 31 ? place_by<int64_t>(as, i) : place_by<uint32_t>(as, (uint32_t)i);
+}
+
+static inline __device__ int64_t offset(const struct phiz_cuda_picture *p, int64_t n, int64_t c, int64_t h, int64_t w)
+{
+	return n * p->stride[0] + c * p->stride[1] + h * p->stride[2] + w * p->stride[3];
+}
 
 #endif

@@ -4,67 +4,38 @@
 
 #include "core/cuda/device.h"
 
-/* Element i of a picture counted in the order in which `as` lies: channels first or last. */
-struct place {
-	int64_t n, c, h, w;
-};
-
-static __device__ struct place place_of(const struct phiz_cuda_picture *as, int64_t i)
-{
-	struct place at;
-	if (as->stride[1] == 1 && as->dim[1] > 1) {
-		at.c = i % as->dim[1];
-		i /= as->dim[1];
-		at.w = i % as->dim[3];
-		i /= as->dim[3];
-		at.h = i % as->dim[2];
-		at.n = i / as->dim[2];
-	} else {
-		at.w = i % as->dim[3];
-		i /= as->dim[3];
-		at.h = i % as->dim[2];
-		i /= as->dim[2];
-		at.c = i % as->dim[1];
-		at.n = i / as->dim[1];
-	}
-	return at;
-}
-
-static __device__ int64_t offset(const struct phiz_cuda_picture *p, int64_t n, int64_t c, int64_t h, int64_t w)
-{
-	return n * p->stride[0] + c * p->stride[1] + h * p->stride[2] + w * p->stride[3];
-}
-
 template <typename From, typename To>
-static __global__ void copy(struct phiz_cuda_picture from, struct phiz_cuda_picture to)
+static __global__ void copy(struct phiz_cuda_picture from, struct phiz_cuda_picture to, bool add)
 {
 	EACH(i, to.dim[0] * to.dim[1] * to.dim[2] * to.dim[3]) {
 		struct place at = place_of(&to, i);
+		int64_t o = offset(&to, at.n, at.c, at.h, at.w);
 		float v = number<From>(from.data, offset(&from, at.n, at.c, at.h, at.w));
-		put<To>(to.data, offset(&to, at.n, at.c, at.h, at.w), v);
+		put<To>(to.data, o, add ? number<To>(to.data, o) + v : v);
 	}
 }
 
 template <typename From>
-static void copy_to(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, cudaStream_t stream)
+static void copy_to(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, bool add,
+                    cudaStream_t stream)
 {
 	unsigned blocks = blocks_for(to->dim[0] * to->dim[1] * to->dim[2] * to->dim[3]);
 	if (to->dtype == F32)
-		LAUNCH((copy<From, float>), blocks, THREADS, stream)(*from, *to);
+		LAUNCH((copy<From, float>), blocks, THREADS, stream)(*from, *to, add);
 	else if (to->dtype == F16)
-		LAUNCH((copy<From, __half>), blocks, THREADS, stream)(*from, *to);
+		LAUNCH((copy<From, __half>), blocks, THREADS, stream)(*from, *to, add);
 	else
-		LAUNCH((copy<From, __nv_bfloat16>), blocks, THREADS, stream)(*from, *to);
+		LAUNCH((copy<From, __nv_bfloat16>), blocks, THREADS, stream)(*from, *to, add);
 }
 
-int phiz_cuda_copy(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, void *stream)
+int phiz_cuda_copy(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, bool add, void *stream)
 {
 	if (from->dtype == F32)
-		copy_to<float>(from, to, (cudaStream_t)stream);
+		copy_to<float>(from, to, add, (cudaStream_t)stream);
 	else if (from->dtype == F16)
-		copy_to<__half>(from, to, (cudaStream_t)stream);
+		copy_to<__half>(from, to, add, (cudaStream_t)stream);
 	else
-		copy_to<__nv_bfloat16>(from, to, (cudaStream_t)stream);
+		copy_to<__nv_bfloat16>(from, to, add, (cudaStream_t)stream);
 	return (int)cudaPeekAtLastError();
 }
 
@@ -73,10 +44,6 @@ template <typename T> static __global__ void pointwise(struct phiz_cuda_pointwis
 	EACH(i, p.count) {
 		int64_t c = i / p.inner % p.channels;
 		float v = number<T>(p.x, i);
-		if (p.mean) {
-			float scale = (p.weight ? p.weight[c] : 1.0f) * (1.0f / sqrtf(p.var[c] + p.eps));
-			v = (v - p.mean[c]) * scale;
-		}
 		if (p.bias)
 			v += p.bias[c];
 		if (p.z)

@@ -19,21 +19,19 @@ struct phiz_cuda_picture {
 	int64_t dim[4], stride[4];
 };
 
-/* to[n,c,h,w] = from[n,c,h,w], between any two layouts and dtypes. */
-int phiz_cuda_copy(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, void *stream);
+/* to[n,c,h,w] (+)= from[n,c,h,w], between any two layouts and dtypes. */
+int phiz_cuda_copy(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, bool add, void *stream);
 
-/* y[i] = act(x[i] * scale[c] + shift[c] + z[i]), c = i / inner % channels, for `count` elements that lie alike.
- * mean given: scale[c] = weight[c] / sqrt(var[c] + eps), shift[c] = bias[c] - mean[c] * scale[c] (weight and bias may
- * be absent); else scale 1 and shift bias[c]. slopes given: act is PReLU with slopes[c % n_slopes]. x, y, z are of
- * `dtype`; the others f32. y may be x or z. */
+/* y[i] = act(x[i] + bias[c] + z[i]), c = i / inner % channels, for `count` elements that lie alike; bias and z may be
+ * absent. slopes given: act is PReLU with slopes[c % n_slopes]. x, y, z are of `dtype`; the others f32. y may be x or
+ * z. */
 struct phiz_cuda_pointwise {
 	const void *x, *z;
 	void *y;
 	int dtype;
 	int64_t count, inner, channels;
-	const float *mean, *var, *weight, *bias, *slopes;
+	const float *bias, *slopes;
 	int64_t n_slopes;
-	float eps;
 	int act; /* enum phiz_act */
 	float slope;
 };

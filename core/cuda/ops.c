@@ -2,6 +2,7 @@
  * F32, F16 and BF16; activations of a call are of one dtype, but for what a row says of itself. */
 #include "core/cuda/cuda.h"
 
+#include "core/base/error.h"
 #include "core/ops/ops.h"
 #include "core/ops/rule.h"
 
@@ -61,23 +62,79 @@ static enum phiz_status launch(const struct phiz_call *call, const struct phiz_c
 	return phiz_cuda_check(call->ctx, phiz_cuda_run_pointwise(p, phiz_cuda_of(call)->stream), "starting a kernel");
 }
 
+struct phiz_cuda_lines phiz_cuda_lines_of(const struct phiz_tensor *t)
+{
+	struct phiz_cuda_lines l = {t->shape.dim[0], t->shape.ndim > 1 ? t->shape.dim[1] : 1, 1};
+	for (int i = 2; i < t->shape.ndim; i++) {
+		if (t->layout == PHIZ_PLAIN)
+			l.inner *= t->shape.dim[i];
+		else
+			l.outer *= t->shape.dim[i];
+	}
+	return l;
+}
+
+static enum phiz_status started(const struct phiz_call *call, int error)
+{
+	return phiz_cuda_check(call->ctx, error, "starting a kernel");
+}
+
+static bool adds(const struct phiz_call *call, int input) { return call->accumulate >> input & 1u; }
 static bool one_supports(const struct phiz_call *call) { return is_uniform(call, 1); }
 static bool two_supports(const struct phiz_call *call) { return is_uniform(call, 2); }
-static bool norm_supports(const struct phiz_call *call) { return is_uniform(call, 1) && !call->training; }
 
-static enum phiz_status relu(struct phiz_call *call)
+/* --- Activations, add --- */
+
+static enum phiz_status act_forward(const struct phiz_call *call, const void *other, int act, double slope)
 {
-	struct phiz_cuda_pointwise p = pointwise_of(call);
-	p.act = PHIZ_ACT_RELU;
-	return launch(call, &p);
+	const struct phiz_tensor *y = &call->out[0];
+	return started(call, phiz_cuda_act_forward(call->in[0].data, other, y->data, (int)y->dtype, phiz_tensor_count(y), act,
+	                                           (float)slope, phiz_cuda_of(call)->stream));
 }
+
+static enum phiz_status act_backward(const struct phiz_call *call, int act, double slope)
+{
+	const struct phiz_tensor *y = &call->out[0];
+	if (!call->din[0].data || !call->dout[0].data)
+		return PHIZ_OK;
+	return started(call, phiz_cuda_act_backward(y->data, call->dout[0].data, call->din[0].data, (int)y->dtype,
+	                                            phiz_tensor_count(y), act, (float)slope, adds(call, 0),
+	                                            phiz_cuda_of(call)->stream));
+}
+
+static enum phiz_status relu(struct phiz_call *call) { return act_forward(call, NULL, PHIZ_ACT_RELU, 0); }
+static enum phiz_status relu_back(struct phiz_call *call) { return act_backward(call, PHIZ_ACT_RELU, 0); }
 
 static enum phiz_status leaky_relu(struct phiz_call *call)
 {
-	struct phiz_cuda_pointwise p = pointwise_of(call);
-	p.act = PHIZ_ACT_LEAKY_RELU;
-	p.slope = (float)call->node->attr[PHIZ_LEAKY_RELU_SLOPE].f;
-	return launch(call, &p);
+	return act_forward(call, NULL, PHIZ_ACT_LEAKY_RELU, call->node->attr[PHIZ_LEAKY_RELU_SLOPE].f);
+}
+
+static enum phiz_status leaky_relu_back(struct phiz_call *call)
+{
+	return act_backward(call, PHIZ_ACT_LEAKY_RELU, call->node->attr[PHIZ_LEAKY_RELU_SLOPE].f);
+}
+
+static enum phiz_status add(struct phiz_call *call)
+{
+	return act_forward(call, call->in[1].data, (int)call->node->attr[PHIZ_ADD_ACT].i,
+	                   call->node->attr[PHIZ_ADD_ACT_SLOPE].f);
+}
+
+/* Each input's gradient is the output's, behind the activation. */
+static enum phiz_status add_back(struct phiz_call *call)
+{
+	const struct phiz_tensor *y = &call->out[0];
+	const int act = (int)call->node->attr[PHIZ_ADD_ACT].i;
+	const float slope = act == PHIZ_ACT_NONE ? 1 : (float)call->node->attr[PHIZ_ADD_ACT_SLOPE].f;
+	enum phiz_status status = PHIZ_OK;
+	for (int i = 0; i < 2 && !status && call->dout[0].data; i++)
+		if (call->din[i].data)
+			status = started(call, phiz_cuda_act_backward(act == PHIZ_ACT_NONE ? call->dout[0].data : y->data,
+			                                              call->dout[0].data, call->din[i].data, (int)y->dtype,
+			                                              phiz_tensor_count(y), act, slope, adds(call, i),
+			                                              phiz_cuda_of(call)->stream));
+	return status;
 }
 
 static enum phiz_status prelu(struct phiz_call *call)
@@ -88,46 +145,95 @@ static enum phiz_status prelu(struct phiz_call *call)
 	return launch(call, &p);
 }
 
-static enum phiz_status add(struct phiz_call *call)
+static enum phiz_status prelu_back(struct phiz_call *call)
 {
-	struct phiz_cuda_pointwise p = pointwise_of(call);
-	p.z = call->in[1].data;
-	p.act = (int)call->node->attr[PHIZ_ADD_ACT].i;
-	p.slope = (float)call->node->attr[PHIZ_ADD_ACT_SLOPE].f;
-	return launch(call, &p);
+	const struct phiz_tensor *slopes = &call->in[PHIZ_PRELU_WEIGHT];
+	struct phiz_cuda_prelu p = {
+		.x = call->in[0].data, .dy = call->dout[0].data, .dx = call->din[0].data, .dtype = (int)call->out[0].dtype,
+		.lines = phiz_cuda_lines_of(&call->out[0]), .slopes = slopes->data, .n_slopes = slopes->shape.dim[0],
+		.dslopes = call->din[PHIZ_PRELU_WEIGHT].data, .add_dx = adds(call, 0),
+		.add_slopes = adds(call, PHIZ_PRELU_WEIGHT), .workspace = call->workspace,
+	};
+	return p.dy ? started(call, phiz_cuda_prelu_backward(&p, phiz_cuda_of(call)->stream)) : PHIZ_OK;
+}
+
+static size_t prelu_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	struct phiz_cuda_lines l = phiz_cuda_lines_of(&call->out[0]);
+	(void)threads;
+	return backward ? phiz_cuda_sum_workspace(&l) : 0;
+}
+
+/* --- batch_norm --- */
+
+enum { NORM_MEAN, NORM_INVSTD }; /* saved */
+
+/* Sums; then two rows of a float a channel: forward's mean and invstd where they are not saved, backward's totals. */
+static size_t batch_norm_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	struct phiz_cuda_lines l = phiz_cuda_lines_of(&call->out[0]);
+	(void)backward;
+	(void)threads;
+	return phiz_cuda_sum_workspace(&l) + 2 * (size_t)l.channels * sizeof(float);
+}
+
+static struct phiz_cuda_norm norm_of(const struct phiz_call *call)
+{
+	const union phiz_attr *a = call->node->attr;
+	struct phiz_cuda_norm p = {
+		.x = call->in[0].data, .y = call->out[0].data, .dtype = (int)call->out[0].dtype,
+		.lines = phiz_cuda_lines_of(&call->out[0]), .weight = data_of(call, PHIZ_BATCH_NORM_WEIGHT),
+		.bias = data_of(call, PHIZ_BATCH_NORM_BIAS), .running_mean = data_of(call, PHIZ_BATCH_NORM_MEAN),
+		.running_var = data_of(call, PHIZ_BATCH_NORM_VAR), .eps = (float)a[PHIZ_BATCH_NORM_EPS].f,
+		.momentum = (float)a[PHIZ_BATCH_NORM_MOMENTUM].f,
+		.batch = call->training && !a[PHIZ_BATCH_NORM_FROZEN].i, .act = (int)a[PHIZ_BATCH_NORM_ACT].i,
+		.slope = (float)a[PHIZ_BATCH_NORM_ACT_SLOPE].f, .mean = call->saved[NORM_MEAN].data,
+		.invstd = call->saved[NORM_INVSTD].data, .workspace = call->workspace,
+	};
+	if (!p.mean) {
+		p.mean = (float *)call->workspace + phiz_cuda_sum_workspace(&p.lines) / sizeof(float);
+		p.invstd = p.mean + p.lines.channels;
+	}
+	return p;
 }
 
 static enum phiz_status batch_norm(struct phiz_call *call)
 {
-	struct phiz_cuda_pointwise p = pointwise_of(call);
-	p.mean = data_of(call, PHIZ_BATCH_NORM_MEAN);
-	p.var = data_of(call, PHIZ_BATCH_NORM_VAR);
-	p.weight = data_of(call, PHIZ_BATCH_NORM_WEIGHT);
-	p.bias = data_of(call, PHIZ_BATCH_NORM_BIAS);
-	p.eps = (float)call->node->attr[PHIZ_BATCH_NORM_EPS].f;
-	p.act = (int)call->node->attr[PHIZ_BATCH_NORM_ACT].i;
-	p.slope = (float)call->node->attr[PHIZ_BATCH_NORM_ACT_SLOPE].f;
-	return launch(call, &p);
+	const struct phiz_cuda_norm p = norm_of(call);
+	if (p.batch && p.lines.outer * p.lines.inner < 2)
+		return phiz_fail(call->ctx, PHIZ_E_ARG, "batch_norm %s: want at least 2 values per channel to train on, got 1 "
+		                 "(take a larger batch, or freeze it)", call->node->name);
+	return started(call, phiz_cuda_norm_forward(&p, phiz_cuda_of(call)->stream));
+}
+
+static enum phiz_status batch_norm_back(struct phiz_call *call)
+{
+	struct phiz_cuda_norm p = norm_of(call);
+	p.dy = call->dout[0].data;
+	p.dx = call->din[0].data;
+	p.dw = call->din[PHIZ_BATCH_NORM_WEIGHT].data;
+	p.db = call->din[PHIZ_BATCH_NORM_BIAS].data;
+	p.add_dx = adds(call, 0);
+	p.add_dw = adds(call, PHIZ_BATCH_NORM_WEIGHT);
+	p.add_db = adds(call, PHIZ_BATCH_NORM_BIAS);
+	return p.dy ? started(call, phiz_cuda_norm_backward(&p, phiz_cuda_of(call)->stream)) : PHIZ_OK;
 }
 
 /* --- Pools --- */
 
 static bool pool_supports(const struct phiz_call *call)
 {
-	return call->in[0].dtype == call->out[0].dtype && call->in[0].layout == call->out[0].layout &&
-	       !call->saved[0].data && !call->training;
+	return call->in[0].dtype == call->out[0].dtype && call->in[0].layout == call->out[0].layout;
 }
 
-static bool global_supports(const struct phiz_call *call)
-{
-	return call->in[0].dtype == call->out[0].dtype && !call->training;
-}
+static bool avg_pool_supports(const struct phiz_call *call) { return pool_supports(call) && !call->training; }
+static bool global_supports(const struct phiz_call *call) { return call->in[0].dtype == call->out[0].dtype; }
 
 static enum phiz_status run_pool(const struct phiz_call *call, struct phiz_cuda_pool *p)
 {
 	p->in = phiz_cuda_picture_of(&call->in[0]);
 	p->out = phiz_cuda_picture_of(&call->out[0]);
-	return phiz_cuda_check(call->ctx, phiz_cuda_run_pool(p, phiz_cuda_of(call)->stream), "starting a kernel");
+	return started(call, phiz_cuda_run_pool(p, phiz_cuda_of(call)->stream));
 }
 
 static struct phiz_cuda_pool window_of(const struct phiz_call *call)
@@ -143,7 +249,21 @@ static struct phiz_cuda_pool window_of(const struct phiz_call *call)
 static enum phiz_status max_pool2d(struct phiz_call *call)
 {
 	struct phiz_cuda_pool p = window_of(call);
-	return run_pool(call, &p);
+	if (!call->saved[0].data)
+		return run_pool(call, &p);
+	p.in = phiz_cuda_picture_of(&call->in[0]);
+	p.out = phiz_cuda_picture_of(&call->out[0]);
+	return started(call, phiz_cuda_max_pool_forward(&p, call->saved[0].data, phiz_cuda_of(call)->stream));
+}
+
+static enum phiz_status max_pool2d_back(struct phiz_call *call)
+{
+	struct phiz_cuda_pool p = window_of(call);
+	if (!call->din[0].data || !call->dout[0].data)
+		return PHIZ_OK;
+	p.in = phiz_cuda_picture_of(&call->din[0]);
+	p.out = phiz_cuda_picture_of(&call->dout[0]);
+	return started(call, phiz_cuda_max_pool_backward(&p, call->saved[0].data, adds(call, 0), phiz_cuda_of(call)->stream));
 }
 
 static enum phiz_status avg_pool2d(struct phiz_call *call)
@@ -161,7 +281,16 @@ static enum phiz_status global_avg_pool(struct phiz_call *call)
 	return run_pool(call, &p);
 }
 
-/* --- linear: y [N,G] = act(x [N,F] w^T [F,G] + b); x and w of the row's dtype, y of it or F32, sums in float. --- */
+static enum phiz_status global_avg_pool_back(struct phiz_call *call)
+{
+	if (!call->din[0].data || !call->dout[0].data)
+		return PHIZ_OK;
+	struct phiz_cuda_picture din = phiz_cuda_picture_of(&call->din[0]), dout = phiz_cuda_picture_of(&call->dout[0]);
+	return started(call, phiz_cuda_mean_backward(&din, &dout, adds(call, 0), phiz_cuda_of(call)->stream));
+}
+
+/* --- linear: y [N,G] = act(x [N,F] w^T [F,G] + b); x of the row's dtype, y of it or F32, w kept in the row's, sums in
+ * float. Backward, without act: dx = dy w, dw = dy^T x, db = sum over n of dy. --- */
 
 static cudaDataType data_type(enum phiz_dtype dtype)
 {
@@ -171,7 +300,7 @@ static cudaDataType data_type(enum phiz_dtype dtype)
 static bool linear_supports(const struct phiz_call *call)
 {
 	enum phiz_dtype in = call->in[0].dtype, out = call->out[0].dtype;
-	return out == in || out == PHIZ_F32;
+	return (out == in || out == PHIZ_F32) && !(call->training && call->node->attr[PHIZ_LINEAR_ACT].i);
 }
 
 static size_t linear_constants(const struct phiz_call *call)
@@ -179,31 +308,68 @@ static size_t linear_constants(const struct phiz_call *call)
 	return (size_t)phiz_tensor_count(&call->in[PHIZ_LINEAR_WEIGHT]) * phiz_dtype_size(call->in[0].dtype);
 }
 
-static void linear_prepare(const struct phiz_call *call, void *constants)
+static int copy_as(const struct phiz_call *call, const struct phiz_tensor *t, enum phiz_dtype dtype, void *data)
 {
-	const struct phiz_tensor *w = &call->in[PHIZ_LINEAR_WEIGHT];
-	struct phiz_cuda_picture from = phiz_cuda_picture_of(w);
-	struct phiz_cuda_picture to = phiz_cuda_picture_like(w, call->in[0].dtype, PHIZ_PLAIN, constants);
-	(void)phiz_cuda_copy(&from, &to, phiz_cuda_of(call)->stream); /* what fails here shows when the plan waits for it */
+	struct phiz_cuda_picture from = phiz_cuda_picture_of(t);
+	struct phiz_cuda_picture to = phiz_cuda_picture_like(t, dtype, PHIZ_PLAIN, data);
+	return phiz_cuda_copy(&from, &to, false, phiz_cuda_of(call)->stream);
 }
 
-static enum phiz_status linear(struct phiz_call *call)
+static void linear_prepare(const struct phiz_call *call, void *constants)
 {
-	struct phiz_cuda *c = phiz_cuda_of(call);
-	const int n = (int)call->in[0].shape.dim[0], f = (int)call->in[0].shape.dim[1], g = (int)call->out[0].shape.dim[1];
-	const float one = 1, zero = 0;
-	cudaDataType in = data_type(call->in[0].dtype), out = data_type(call->out[0].dtype);
+	/* What fails here shows when the plan waits for it. */
+	(void)copy_as(call, &call->in[PHIZ_LINEAR_WEIGHT], call->in[0].dtype, constants);
+}
+
+static size_t line_up(size_t bytes) { return (bytes + 255) & ~(size_t)255; }
+
+/* The weights in the row's dtype; backward also dy in it, and the bias's sums. */
+static size_t linear_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	struct phiz_cuda_lines l = phiz_cuda_lines_of(&call->out[0]);
+	size_t dy = (size_t)phiz_tensor_count(&call->out[0]) * phiz_dtype_size(call->in[0].dtype);
+	(void)threads;
+	return line_up(linear_constants(call)) + (backward ? line_up(dy) + phiz_cuda_sum_workspace(&l) : 0);
+}
+
+/* The call's weights in the row's dtype: the model's own, what is kept, or a copy made now in the workspace. */
+static const void *linear_weights(const struct phiz_call *call, enum phiz_status *status)
+{
+	const struct phiz_tensor *w = &call->in[PHIZ_LINEAR_WEIGHT];
+	if (call->constants)
+		return call->constants;
+	if (w->dtype == call->in[0].dtype)
+		return w->data;
+	*status = started(call, copy_as(call, w, call->in[0].dtype, call->workspace));
+	return call->workspace;
+}
+
+/* C [m,n] = A B (+ C), by columns, as cuBLAS counts; A and B of dtype `in`, C of `out`. */
+static enum phiz_status multiply(const struct phiz_call *call, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
+                                 int k, const void *a, int lda, const void *b, int ldb, enum phiz_dtype in, void *c,
+                                 enum phiz_dtype out, bool add)
+{
+	const float one = 1, beta = add ? 1 : 0;
 #if CUDART_VERSION >= 11000
 	const cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
 #else
 	const cudaDataType compute = CUDA_R_32F;
 #endif
-	/* By columns, as cuBLAS counts: y^T [G,N] = w [F,G]^T x^T [F,N]. */
-	enum phiz_status status = phiz_cublas_check(
-		call->ctx, cublasGemmEx(c->cublas, CUBLAS_OP_T, CUBLAS_OP_N, g, n, f, &one, call->constants, in, f,
-	                            call->in[0].data, in, f, &zero, call->out[0].data, out, g, compute,
-	                            CUBLAS_GEMM_DEFAULT),
-		"a linear layer");
+	return phiz_cublas_check(call->ctx, cublasGemmEx(phiz_cuda_of(call)->cublas, ta, tb, m, n, k, &one, a, data_type(in),
+	                                                 lda, b, data_type(in), ldb, &beta, c, data_type(out), m, compute,
+	                                                 CUBLAS_GEMM_DEFAULT),
+	                         "a linear layer");
+}
+
+static enum phiz_status linear(struct phiz_call *call)
+{
+	const int n = (int)call->in[0].shape.dim[0], f = (int)call->in[0].shape.dim[1], g = (int)call->out[0].shape.dim[1];
+	enum phiz_status status = PHIZ_OK;
+	const void *w = linear_weights(call, &status);
+	/* y^T [G,N] = w [F,G]^T x^T [F,N]. */
+	if (!status)
+		status = multiply(call, CUBLAS_OP_T, CUBLAS_OP_N, g, n, f, w, f, call->in[0].data, f, call->in[0].dtype,
+		                  call->out[0].data, call->out[0].dtype, false);
 	struct phiz_cuda_pointwise p = pointwise_of(call);
 	p.x = p.y;
 	p.bias = data_of(call, PHIZ_LINEAR_BIAS);
@@ -212,21 +378,94 @@ static enum phiz_status linear(struct phiz_call *call)
 	return status || (!p.bias && !p.act) ? status : launch(call, &p);
 }
 
-#define ROW(op_, dtype_, supports_) \
-	{.op = #op_, .name = "cuda", .dtype = dtype_, .supports = supports_, .forward = op_, .blocked = true}
-#define ROWS(op_, supports_) \
-	const struct phiz_kernel phiz_cuda_##op_[3] = {ROW(op_, PHIZ_F32, supports_), ROW(op_, PHIZ_F16, supports_), \
-	                                               ROW(op_, PHIZ_BF16, supports_)}
-ROWS(relu, one_supports);
-ROWS(leaky_relu, one_supports);
-ROWS(prelu, one_supports);
-ROWS(add, two_supports);
-ROWS(batch_norm, norm_supports);
-ROWS(max_pool2d, pool_supports);
-ROWS(avg_pool2d, pool_supports);
-ROWS(global_avg_pool, global_supports);
+static enum phiz_status linear_back(struct phiz_call *call)
+{
+	const int n = (int)call->in[0].shape.dim[0], f = (int)call->in[0].shape.dim[1], g = (int)call->out[0].shape.dim[1];
+	const enum phiz_dtype dtype = call->in[0].dtype;
+	const struct phiz_tensor *dx = &call->din[0], *dw = &call->din[PHIZ_LINEAR_WEIGHT];
+	char *narrow = (char *)call->workspace + line_up(linear_constants(call));
+	char *sums = narrow + line_up((size_t)phiz_tensor_count(&call->out[0]) * phiz_dtype_size(dtype));
+	const void *dy = call->dout[0].data;
+	float *db = call->n_in > PHIZ_LINEAR_BIAS ? call->din[PHIZ_LINEAR_BIAS].data : NULL;
+	struct phiz_cuda_lines l = phiz_cuda_lines_of(&call->out[0]);
+	enum phiz_status status = PHIZ_OK;
+	if (!dy)
+		return PHIZ_OK;
+	if (db)
+		status = started(call, phiz_cuda_channel_sum(dy, (int)call->dout[0].dtype, &l, db, adds(call, PHIZ_LINEAR_BIAS),
+		                                             sums, phiz_cuda_of(call)->stream));
+	if (!status && call->dout[0].dtype != dtype) {
+		status = started(call, copy_as(call, &call->dout[0], dtype, narrow));
+		dy = narrow;
+	}
+	const void *w = dx->data && !status ? linear_weights(call, &status) : NULL;
+	if (!status && w) /* dx^T [F,N] = w^T [F,G] dy^T [G,N] */
+		status = multiply(call, CUBLAS_OP_N, CUBLAS_OP_N, f, n, g, w, f, dy, g, dtype, dx->data, dtype, adds(call, 0));
+	if (!status && dw->data) /* dw^T [F,G] = x^T [F,N] dy [N,G] */
+		status = multiply(call, CUBLAS_OP_N, CUBLAS_OP_T, f, g, n, call->in[0].data, f, dy, g, dtype, dw->data, PHIZ_F32,
+		                  adds(call, PHIZ_LINEAR_WEIGHT));
+	return status;
+}
+
+/* --- softmax_cross_entropy, in F32 --- */
+
+enum { ENTROPY_P, ENTROPY_SUM }; /* saved */
+
+static size_t cross_entropy_workspace(const struct phiz_call *call, bool backward, int threads)
+{
+	(void)backward;
+	(void)threads;
+	return 2 * (size_t)call->in[0].shape.dim[0] * sizeof(float);
+}
+
+static struct phiz_cuda_cross_entropy cross_entropy_of(const struct phiz_call *call)
+{
+	return (struct phiz_cuda_cross_entropy){
+		.n = call->in[0].shape.dim[0], .classes = call->in[0].shape.dim[1], .logits = call->in[0].data,
+		.labels = call->in[PHIZ_CE_LABELS].data, .class_weight = data_of(call, PHIZ_CE_WEIGHT),
+		.labels_b = data_of(call, PHIZ_CE_LABELS_B), .lambda = data_of(call, PHIZ_CE_LAMBDA),
+		.p = call->saved[ENTROPY_P].data, .sum = call->saved[ENTROPY_SUM].data, .loss = call->out[0].data,
+		.smoothing = (float)call->node->attr[PHIZ_CE_SMOOTHING].f,
+		.allow_none = call->node->attr[PHIZ_CE_ALLOW_NONE].i != 0, .sample = call->workspace,
+	};
+}
+
+static enum phiz_status softmax_cross_entropy(struct phiz_call *call)
+{
+	const struct phiz_cuda_cross_entropy p = cross_entropy_of(call);
+	return started(call, phiz_cuda_cross_entropy_forward(&p, phiz_cuda_of(call)->stream));
+}
+
+static enum phiz_status softmax_cross_entropy_back(struct phiz_call *call)
+{
+	struct phiz_cuda_cross_entropy p = cross_entropy_of(call);
+	p.dloss = call->dout[0].data;
+	p.dlogits = call->din[0].data;
+	p.add = adds(call, 0);
+	return p.dloss && p.dlogits ? started(call, phiz_cuda_cross_entropy_backward(&p, phiz_cuda_of(call)->stream))
+	                            : PHIZ_OK;
+}
+
+#define ROW(op_, dtype_, supports_, workspace_, backward_) \
+	{.op = #op_, .name = "cuda", .dtype = dtype_, .supports = supports_, .workspace = workspace_, .forward = op_, \
+	 .backward = backward_, .blocked = true}
+#define ROWS(op_, supports_, workspace_, backward_) \
+	const struct phiz_kernel phiz_cuda_##op_[3] = {ROW(op_, PHIZ_F32, supports_, workspace_, backward_), \
+	                                               ROW(op_, PHIZ_F16, supports_, workspace_, backward_), \
+	                                               ROW(op_, PHIZ_BF16, supports_, workspace_, backward_)}
+ROWS(relu, one_supports, NULL, relu_back);
+ROWS(leaky_relu, one_supports, NULL, leaky_relu_back);
+ROWS(prelu, one_supports, prelu_workspace, prelu_back);
+ROWS(add, two_supports, NULL, add_back);
+ROWS(batch_norm, one_supports, batch_norm_workspace, batch_norm_back);
+ROWS(max_pool2d, pool_supports, NULL, max_pool2d_back);
+ROWS(avg_pool2d, avg_pool_supports, NULL, NULL);
+ROWS(global_avg_pool, global_supports, NULL, global_avg_pool_back);
+const struct phiz_kernel phiz_cuda_softmax_cross_entropy[3] = {
+	ROW(softmax_cross_entropy, PHIZ_F32, NULL, cross_entropy_workspace, softmax_cross_entropy_back)};
 
 #define LINEAR(dtype_) \
-	{.op = "linear", .name = "cublas", .dtype = dtype_, .supports = linear_supports, .forward = linear, \
-	 .blocked = true, .constants = linear_constants, .prepare = linear_prepare}
+	{.op = "linear", .name = "cublas", .dtype = dtype_, .supports = linear_supports, .workspace = linear_workspace, \
+	 .forward = linear, .backward = linear_back, .blocked = true, .constants = linear_constants, \
+	 .prepare = linear_prepare}
 const struct phiz_kernel phiz_cuda_linear[3] = {LINEAR(PHIZ_F32), LINEAR(PHIZ_F16), LINEAR(PHIZ_BF16)};

@@ -1,5 +1,7 @@
-/* A plan whose kernels' memory is a device's: parameters are copied there, inputs and outputs have a place on this side
- * too, and a run brings the ones there, does its steps and brings the others back. */
+/* A plan whose kernels' memory is a device's: parameters are copied there; inputs, outputs and what the host's own
+ * steps touch have a place on this side too. A run brings the inputs there, does its steps and brings the outputs back.
+ * Steps of operators on vectors (losses, say) for which the device has no kernel are the host's: between two
+ * segments of the device's steps it waits, brings what they read, does them and takes back what they wrote. */
 #include "core/base/alloc.h"
 #include "core/graph/plan.h"
 
@@ -16,91 +18,358 @@ static bool is_output(const struct phiz_graph *g, int value)
 	return false;
 }
 
-enum phiz_status phiz_plan_place_on_device(struct phiz_plan *p)
+static size_t bytes_of(const struct phiz_type *t)
+{
+	return (size_t)phiz_shape_count(&t->shape) * phiz_dtype_size(t->dtype);
+}
+
+/* --- Parameters and buffers. --- */
+
+/* Where the plan whose parameters serve this one has the tensor, or NULL. */
+static void *borrowed(const struct phiz_plan *p, const struct phiz_tensor *tensor)
+{
+	const struct phiz_plan *lender = p->options.parameters_of;
+
+	for (size_t i = 0; lender && i < lender->graph->n_values; i++)
+		if (lender->graph->value[i].tensor == tensor && lender->live[i])
+			return lender->mirror_at[i];
+	return NULL;
+}
+
+static bool has_copy(const struct phiz_plan *p, size_t value)
+{
+	return p->live[value] && p->graph->value[value].tensor;
+}
+
+/* Is the copy in this plan's own memory? */
+static bool owns_copy(const struct phiz_plan *p, size_t value)
+{
+	return has_copy(p, value) && !borrowed(p, p->graph->value[value].tensor);
+}
+
+static enum phiz_status place_parameters(struct phiz_plan *p)
 {
 	const struct phiz_backend *backend = p->options.backend;
 	const struct phiz_graph *g = p->graph;
+	size_t bytes = 0;
 
 	for (size_t i = 0; i < g->n_values; i++)
-		if (g->value[i].tensor && p->live[i]) {
-			p->mirror_offset[i] = p->mirror_bytes;
-			p->mirror_bytes += line_up(phiz_tensor_bytes(g->value[i].tensor));
-		}
-	p->mirror = backend->alloc(p->ctx, backend, p->mirror_bytes + 64);
+		if (owns_copy(p, i))
+			bytes += line_up(phiz_tensor_bytes(g->value[i].tensor));
+	p->mirror = backend->alloc(p->ctx, backend, bytes + 64);
 	if (!p->mirror)
 		return PHIZ_E_NOMEM;
-	for (size_t i = 0; i < g->n_values; i++)
-		if (p->live[i] && g->value[i].tensor) {
-			enum phiz_status status = backend->device->upload(p->ctx, backend, p->mirror + p->mirror_offset[i],
-			                                                  g->value[i].tensor->data,
-			                                                  phiz_tensor_bytes(g->value[i].tensor));
-			if (status)
-				return status;
+	bytes = 0;
+	for (size_t i = 0; i < g->n_values; i++) {
+		if (owns_copy(p, i)) {
+			p->mirror_at[i] = p->mirror + bytes;
+			bytes += line_up(phiz_tensor_bytes(g->value[i].tensor));
+		} else if (has_copy(p, i)) {
+			p->mirror_at[i] = borrowed(p, g->value[i].tensor);
 		}
-	for (size_t i = 0; i < g->n_values; i++)
-		if (p->live[i] && (g->value[i].kind == PHIZ_VALUE_INPUT || is_output(g, (int)i))) {
-			size_t bytes = (size_t)phiz_shape_count(&p->type[i].shape) * phiz_dtype_size(p->type[i].dtype);
-			p->staged[i].data = backend->device->alloc_staging(p->ctx, backend, bytes + 64);
-			if (!p->staged[i].data)
-				return PHIZ_E_NOMEM;
-		}
-	phiz_plan_stage(p);
-	return PHIZ_OK;
+	}
+	return phiz_plan_push(p);
 }
 
-/* For the types of the current batch; what was recorded of another is of no more use. */
-void phiz_plan_stage(struct phiz_plan *p)
-{
-	for (size_t i = 0; i < p->graph->n_values; i++)
-		if (p->staged[i].data)
-			phiz_tensor_view(&p->staged[i], p->type[i].dtype, &p->type[i].shape, p->staged[i].data);
-	p->options.backend->device->forget(p->ctx, p->options.backend, &p->recording);
-}
-
-struct staged_run {
-	struct phiz_plan *plan;
-	enum phiz_status (*steps)(struct phiz_plan *p);
-};
-
-static enum phiz_status move(struct phiz_plan *p, bool inputs)
+enum phiz_status phiz_plan_push(struct phiz_plan *p)
 {
 	const struct phiz_backend *backend = p->options.backend;
 	enum phiz_status status = PHIZ_OK;
 
+	if (!backend->device)
+		return PHIZ_OK;
+	for (size_t i = 0; i < p->graph->n_values && !status; i++)
+		if (owns_copy(p, i))
+			status = backend->device->upload(p->ctx, backend, p->mirror_at[i], p->graph->value[i].tensor->data,
+			                                 phiz_tensor_bytes(p->graph->value[i].tensor));
+	return status ? status : backend->device->sync(p->ctx, backend);
+}
+
+enum phiz_status phiz_plan_pull(struct phiz_plan *p)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	enum phiz_status status = PHIZ_OK;
+
+	if (!backend->device)
+		return PHIZ_OK;
 	for (size_t i = 0; i < p->graph->n_values && !status; i++) {
-		struct phiz_tensor *here = &p->staged[i], *there = &p->tensor[i];
-		if (!here->data || (p->graph->value[i].kind == PHIZ_VALUE_INPUT) != inputs)
+		const struct phiz_value *v = &p->graph->value[i];
+		bool moves = v->kind == PHIZ_VALUE_BUFFER || (v->kind == PHIZ_VALUE_PARAM && v->trainable);
+		if (moves && owns_copy(p, i))
+			status = backend->device->download(p->ctx, backend, v->tensor->data, p->mirror_at[i],
+			                                   phiz_tensor_bytes(v->tensor));
+	}
+	return status ? status : backend->device->sync(p->ctx, backend);
+}
+
+/* --- What the host has. --- */
+
+static enum phiz_status give_staging(struct phiz_plan *p, struct phiz_tensor *t, const struct phiz_type *type)
+{
+	const struct phiz_backend *backend = p->options.backend;
+
+	if (!t->data)
+		t->data = backend->device->alloc_staging(p->ctx, backend, bytes_of(type) + 64);
+	return t->data ? PHIZ_OK : PHIZ_E_NOMEM;
+}
+
+/* Staging for all that a host's node reads and writes. */
+static enum phiz_status stage_node(struct phiz_plan *p, int n)
+{
+	const struct phiz_node *node = &p->graph->node[n];
+	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS], saved[PHIZ_MAX_SAVED];
+	const struct phiz_backend *backend = p->options.backend;
+	enum phiz_status status = PHIZ_OK;
+
+	for (int i = 0; i < node->n_inputs + node->n_outputs && !status; i++) {
+		int v = i < node->n_inputs ? node->input[i] : node->output[i - node->n_inputs];
+		if (v == PHIZ_NONE)
 			continue;
-		status = inputs ? backend->device->upload(p->ctx, backend, there->data, here->data, phiz_tensor_bytes(here))
-		                : backend->device->download(p->ctx, backend, here->data, there->data, phiz_tensor_bytes(here));
+		status = give_staging(p, &p->staged[v], &p->type[v]);
+		if (!status && p->gradient[v])
+			status = give_staging(p, &p->staged_gradient[v], &p->type[v]);
+	}
+	if (status || !node->op->saved || !p->want[n])
+		return status;
+	phiz_plan_types(p, n, in, out);
+	int count = node->op->saved(node, in, out, saved);
+	for (int s = 0; s < count && !status; s++) {
+		p->staged_saved[n][s] = backend->device->alloc_staging(p->ctx, backend, bytes_of(&saved[s]) + 64);
+		status = p->staged_saved[n][s] ? PHIZ_OK : PHIZ_E_NOMEM;
 	}
 	return status;
 }
 
-static enum phiz_status staged_steps(void *arg)
+static enum phiz_status place_staging(struct phiz_plan *p)
 {
-	struct staged_run *run = arg;
-	enum phiz_status status = move(run->plan, true);
+	const struct phiz_graph *g = p->graph;
+	enum phiz_status status = PHIZ_OK;
 
-	if (!status)
-		status = run->steps(run->plan);
-	return status ? status : move(run->plan, false);
+	for (size_t i = 0; i < g->n_values && !status; i++)
+		if (p->live[i] && (g->value[i].kind == PHIZ_VALUE_INPUT || is_output(g, (int)i) || (int)i == p->options.loss))
+			status = give_staging(p, &p->staged[i], &p->type[i]);
+	for (int n = 0; n < (int)g->n_nodes && !status; n++)
+		if (p->on_host[n])
+			status = stage_node(p, n);
+	if (!status && p->options.loss != PHIZ_NONE && p->gradient[p->options.loss])
+		status = give_staging(p, &p->staged_gradient[p->options.loss], &p->type[p->options.loss]);
+	return status;
 }
 
-enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, enum phiz_status (*steps)(struct phiz_plan *p))
+/* --- Segments. --- */
+
+static bool is_on_host(const struct phiz_plan *p, size_t step)
 {
-	struct staged_run run = {p, steps};
-	return p->options.backend->device->run(p->ctx, p->options.backend, &p->recording, staged_steps, &run);
+	return p->on_host[p->step[step].node];
+}
+
+/* Steps `first` to `end` - 1; at least one segment, so that there is one to bring inputs and outputs with. */
+static void cut(struct phiz_plan *p, size_t first, size_t end)
+{
+	do {
+		struct phiz_segment *s = &p->segment[p->n_segments++];
+		s->first = s->end = first;
+		s->on_host = first < end && is_on_host(p, first);
+		while (s->end < end && is_on_host(p, s->end) == s->on_host && (s->end == first || !s->on_host))
+			s->end++;
+		first = s->end;
+	} while (first < end);
+}
+
+static enum phiz_status cut_segments(struct phiz_plan *p)
+{
+	size_t host_bytes = 0;
+
+	p->segment = phiz_calloc(p->ctx, p->n_steps + 2, sizeof *p->segment);
+	if (!p->segment)
+		return PHIZ_E_NOMEM;
+	cut(p, 0, p->n_forward);
+	p->n_forward_segments = p->n_segments;
+	if (p->n_steps > p->n_forward)
+		cut(p, p->n_forward, p->n_steps);
+	for (size_t s = 0; s < p->n_steps; s++) {
+		const struct phiz_step *step = &p->step[s];
+		size_t need = 0;
+		if (is_on_host(p, s) && step->kernel->workspace)
+			need = step->kernel->workspace(&step->call, step->backward, phiz_ctx_threads(p->ctx));
+		host_bytes = need > host_bytes ? need : host_bytes;
+	}
+	p->host_workspace = p->options.backend->device->alloc_staging(p->ctx, p->options.backend, host_bytes + 64);
+	return p->host_workspace ? PHIZ_OK : PHIZ_E_NOMEM;
+}
+
+enum phiz_status phiz_plan_place_on_device(struct phiz_plan *p)
+{
+	enum phiz_status status = place_parameters(p);
+
+	if (!status)
+		status = place_staging(p);
+	return status ? status : cut_segments(p);
+}
+
+static void forget(struct phiz_plan *p, int which)
+{
+	for (size_t s = 0; s < p->n_segments; s++)
+		for (int add = 0; add < 2; add++)
+			p->options.backend->device->forget(p->ctx, p->options.backend, &p->segment[s].recording[which][add]);
+}
+
+/* Recordings of the planned batch stay, and those of one other. */
+void phiz_plan_stage(struct phiz_plan *p)
+{
+	if (p->batch == p->options.batch || p->batch == p->recorded_batch)
+		return;
+	forget(p, 1);
+	p->recorded_batch = p->batch;
+}
+
+/* --- Runs. --- */
+
+static enum phiz_status bring(struct phiz_plan *p, const struct phiz_tensor *here, const struct phiz_tensor *there)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	return backend->device->download(p->ctx, backend, here->data, there->data, phiz_tensor_bytes(here));
+}
+
+static enum phiz_status take(struct phiz_plan *p, const struct phiz_tensor *here, const struct phiz_tensor *there)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	return backend->device->upload(p->ctx, backend, there->data, here->data, phiz_tensor_bytes(here));
+}
+
+static enum phiz_status take_inputs(struct phiz_plan *p)
+{
+	enum phiz_status status = PHIZ_OK;
+
+	for (size_t i = 0; i < p->graph->n_values && !status; i++)
+		if (p->graph->value[i].kind == PHIZ_VALUE_INPUT && p->staged[i].data)
+			status = take(p, &p->staged[i], &p->tensor[i]);
+	return status;
+}
+
+static enum phiz_status bring_outputs(struct phiz_plan *p)
+{
+	enum phiz_status status = PHIZ_OK;
+
+	for (size_t i = 0; i < p->graph->n_values && !status; i++)
+		if (p->live[i] && (is_output(p->graph, (int)i) || (int)i == p->options.loss))
+			status = bring(p, &p->staged[i], &p->tensor[i]);
+	return status;
+}
+
+/* What a host's step reads, but for the network's inputs, which it has: values, and the gradients that go in. */
+static enum phiz_status bring_operands(struct phiz_plan *p, const struct phiz_step *step)
+{
+	const struct phiz_node *node = step->call.node;
+	enum phiz_status status = PHIZ_OK;
+
+	for (int i = 0; i < node->n_inputs && !status; i++) {
+		int v = node->input[i];
+		if (v == PHIZ_NONE || p->graph->value[v].kind == PHIZ_VALUE_INPUT)
+			continue;
+		status = bring(p, &p->staged[v], &p->tensor[v]);
+		if (!status && step->backward && (step->call.accumulate >> i & 1u))
+			status = bring(p, &p->staged_gradient[v], &p->gradient_tensor[v]);
+	}
+	for (int o = 0; o < node->n_outputs && !status && step->backward; o++) {
+		int v = node->output[o];
+		status = bring(p, &p->staged[v], &p->tensor[v]);
+		if (!status && step->call.dout[o].data)
+			status = bring(p, &p->staged_gradient[v], &p->gradient_tensor[v]);
+	}
+	return status ? status : p->options.backend->device->sync(p->ctx, p->options.backend);
+}
+
+/* What a host's step wrote: its outputs and what forward changes in place, or gradients. */
+static enum phiz_status take_results(struct phiz_plan *p, const struct phiz_step *step)
+{
+	const struct phiz_node *node = step->call.node;
+	enum phiz_status status = PHIZ_OK;
+
+	for (int i = 0; i < node->n_inputs && !status; i++) {
+		int v = node->input[i];
+		if (step->backward && step->call.din[i].data)
+			status = take(p, &p->staged_gradient[v], &p->gradient_tensor[v]);
+		else if (!step->backward && step->call.training && v != PHIZ_NONE && (node->op->state_mask >> i & 1u))
+			status = take(p, &p->staged[v], &p->tensor[v]);
+	}
+	for (int o = 0; o < node->n_outputs && !status && !step->backward; o++)
+		status = take(p, &p->staged[node->output[o]], &p->tensor[node->output[o]]);
+	return status;
+}
+
+static enum phiz_status run_host_segment(struct phiz_plan *p, const struct phiz_segment *segment, bool add)
+{
+	struct phiz_step *step = &p->step[segment->first];
+
+	step->call.accumulate = step->accumulate | (add ? step->first_param : 0u);
+	enum phiz_status status = bring_operands(p, step);
+	if (!status)
+		status = phiz_plan_run_steps(p, segment->first, segment->end, add);
+	return status ? status : take_results(p, step);
+}
+
+struct segment_run {
+	struct phiz_plan *plan;
+	const struct phiz_segment *segment;
+	bool add, inputs, outputs, loss; /* the loss's gradient goes in */
+};
+
+static enum phiz_status run_segment(void *arg)
+{
+	const struct segment_run *run = arg;
+	struct phiz_plan *p = run->plan;
+	int loss = p->options.loss;
+	enum phiz_status status = run->inputs ? take_inputs(p) : PHIZ_OK;
+
+	if (!status && run->loss)
+		status = take(p, &p->staged_gradient[loss], &p->gradient_tensor[loss]);
+	if (!status && !run->segment->on_host)
+		status = phiz_plan_run_steps(p, run->segment->first, run->segment->end, run->add);
+	else if (!status)
+		status = run_host_segment(p, run->segment, run->add);
+	return status || !run->outputs ? status : bring_outputs(p);
+}
+
+enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, bool backward, bool add, float scale)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	size_t first = backward ? p->n_forward_segments : 0, end = backward ? p->n_segments : p->n_forward_segments;
+	enum phiz_status status = PHIZ_OK;
+
+	if (backward)
+		*(float *)p->staged_gradient[p->options.loss].data = scale;
+	for (size_t s = first; s < end && !status; s++) {
+		struct phiz_segment *segment = &p->segment[s];
+		struct segment_run run = {p, segment, add, !backward && s == first, !backward && s + 1 == end,
+		                          backward && s == first};
+		bool records = !segment->on_host && !p->timed;
+		struct phiz_recording **recording = &segment->recording[p->batch != p->options.batch][add];
+		status = backend->device->run(p->ctx, backend, records ? recording : NULL, run_segment, &run);
+	}
+	return status || backward ? status : backend->device->sync(p->ctx, backend);
 }
 
 void phiz_plan_leave_device(struct phiz_plan *p)
 {
 	const struct phiz_backend *backend = p->options.backend;
 
-	backend->device->forget(p->ctx, backend, &p->recording);
-	for (size_t i = 0; p->staged && i < p->graph->n_values; i++)
+	(void)backend->device->sync(p->ctx, backend);
+	forget(p, 0);
+	forget(p, 1);
+	for (size_t i = 0; p->staged && p->staged_gradient && i < p->graph->n_values; i++) {
 		if (p->staged[i].data)
 			backend->device->free_staging(p->ctx, backend, p->staged[i].data);
+		if (p->staged_gradient[i].data)
+			backend->device->free_staging(p->ctx, backend, p->staged_gradient[i].data);
+	}
+	for (size_t n = 0; p->staged_saved && n < p->graph->n_nodes; n++)
+		for (int s = 0; s < PHIZ_MAX_SAVED; s++)
+			if (p->staged_saved[n][s])
+				backend->device->free_staging(p->ctx, backend, p->staged_saved[n][s]);
+	if (p->host_workspace)
+		backend->device->free_staging(p->ctx, backend, p->host_workspace);
 	if (p->mirror)
 		backend->free(p->ctx, backend, p->mirror);
+	phiz_free(p->ctx, p->segment);
 }

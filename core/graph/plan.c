@@ -28,11 +28,15 @@ static enum phiz_status allocate_tables(struct phiz_plan *p)
 	p->saved_slot = phiz_calloc(ctx, nodes, sizeof *p->saved_slot);
 	p->alias_gradient = phiz_calloc(ctx, nodes, sizeof *p->alias_gradient);
 	p->step = phiz_calloc(ctx, 2 * nodes, sizeof *p->step);
-	p->mirror_offset = phiz_calloc(ctx, values, sizeof *p->mirror_offset);
+	p->mirror_at = phiz_calloc(ctx, values, sizeof *p->mirror_at);
+	p->on_host = phiz_calloc(ctx, nodes, sizeof *p->on_host);
 	p->staged = phiz_calloc(ctx, values, sizeof *p->staged);
+	p->staged_gradient = phiz_calloc(ctx, values, sizeof *p->staged_gradient);
+	p->staged_saved = phiz_calloc(ctx, nodes, sizeof *p->staged_saved);
 	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->low || !p->layout || !p->gradient ||
 	    !p->param_offset || !p->tensor || !p->gradient_tensor || !p->live_node || !p->want || !p->saved_slot ||
-	    !p->alias_gradient || !p->step || !p->mirror_offset || !p->staged)
+	    !p->alias_gradient || !p->step || !p->mirror_at || !p->on_host || !p->staged || !p->staged_gradient ||
+	    !p->staged_saved)
 		return PHIZ_E_NOMEM;
 	return PHIZ_OK;
 }
@@ -124,9 +128,7 @@ static void *slot_memory(const struct phiz_plan *p, int slot)
 /* The model's own, or its copy on the device. */
 static void *parameter_memory(const struct phiz_plan *p, size_t value)
 {
-	if (!p->options.backend->device)
-		return p->graph->value[value].tensor->data;
-	return p->mirror ? p->mirror + p->mirror_offset[value] : NULL;
+	return p->options.backend->device ? p->mirror_at[value] : p->graph->value[value].tensor->data;
 }
 
 /* Tensors of all values and gradients for the current types and memory (NULL data before there is any). */
@@ -138,6 +140,8 @@ static void bind_values(struct phiz_plan *p)
 		void *data = v->tensor ? parameter_memory(p, i) : slot_memory(p, p->value_slot[i]);
 		phiz_tensor_view(&p->tensor[i], t->dtype, &t->shape, data);
 		p->tensor[i].layout = p->layout[i];
+		phiz_tensor_view(&p->staged[i], t->dtype, &t->shape, p->staged[i].data);
+		phiz_tensor_view(&p->staged_gradient[i], t->dtype, &t->shape, p->staged_gradient[i].data);
 		data = NULL;
 		if (p->gradient[i] && v->kind == PHIZ_VALUE_PARAM)
 			data = p->gradients ? p->gradients + p->param_offset[i] : NULL;
@@ -180,7 +184,8 @@ static void bind_saved(struct phiz_plan *p, struct phiz_call *call, int n)
 	phiz_plan_types(p, n, in, out);
 	call->n_saved = node->op->saved(node, in, out, saved);
 	for (int s = 0; s < call->n_saved; s++) {
-		phiz_tensor_view(&call->saved[s], saved[s].dtype, &saved[s].shape, slot_memory(p, p->saved_slot[n][s]));
+		void *data = p->on_host[n] ? p->staged_saved[n][s] : slot_memory(p, p->saved_slot[n][s]);
+		phiz_tensor_view(&call->saved[s], saved[s].dtype, &saved[s].shape, data);
 		if (phiz_shape_equal(&saved[s].shape, &call->out[0].shape)) /* one for each output: it lies as they do */
 			call->saved[s].layout = call->out[0].layout;
 	}
@@ -189,6 +194,9 @@ static void bind_saved(struct phiz_plan *p, struct phiz_call *call, int n)
 static void bind_step(struct phiz_plan *p, struct phiz_step *step)
 {
 	const struct phiz_node *node = &p->graph->node[step->node];
+	const bool on_host = p->on_host[step->node];
+	const struct phiz_tensor *tensor = on_host ? p->staged : p->tensor;
+	const struct phiz_tensor *gradient = on_host ? p->staged_gradient : p->gradient_tensor;
 	struct phiz_call *call = &step->call;
 	uint64_t at = call->step;
 
@@ -203,7 +211,7 @@ static void bind_step(struct phiz_plan *p, struct phiz_step *step)
 	call->step = at;
 	call->rng_stream = name_stream(node->name);
 	call->constants = step->constant_bytes && p->constants ? p->constants + step->constant_offset : NULL;
-	call->workspace = p->workspace;
+	call->workspace = on_host ? p->host_workspace : p->workspace;
 	call->workspace_bytes = p->workspace_bytes;
 	for (int i = 0; i < PHIZ_MAX_INPUTS; i++)
 		call->in[i].shape.ndim = -1; /* absent, unless set below */
@@ -211,14 +219,14 @@ static void bind_step(struct phiz_plan *p, struct phiz_step *step)
 	for (int i = 0; i < node->n_inputs; i++) {
 		if (node->input[i] == PHIZ_NONE)
 			continue;
-		call->in[i] = p->tensor[node->input[i]];
-		call->din[i] = p->gradient_tensor[node->input[i]];
+		call->in[i] = tensor[node->input[i]];
+		call->din[i] = gradient[node->input[i]];
 		if (!step->backward || !(written >> i & 1u))
 			call->din[i].data = NULL;
 	}
 	for (int o = 0; o < node->n_outputs; o++) {
-		call->out[o] = p->tensor[node->output[o]];
-		call->dout[o] = p->gradient_tensor[node->output[o]];
+		call->out[o] = tensor[node->output[o]];
+		call->dout[o] = gradient[node->output[o]];
 		if (!step->backward)
 			call->dout[o].data = NULL;
 	}
@@ -252,6 +260,21 @@ static enum phiz_status no_kernel(struct phiz_plan *p, const struct phiz_step *s
 	                 phiz_dtype_name(step->call.in[0].dtype));
 }
 
+/* A device's plan has the host do what the device has no kernel for, where it is on vectors (a loss): pictures would
+ * take too long to bring. Forward and backward go together, as what is saved does not travel. */
+static bool give_to_host(struct phiz_plan *p, int n)
+{
+	const struct phiz_node *node = &p->graph->node[n];
+	bool fits = p->options.backend->device && !p->on_host[n] && node->op->reference_f32.forward &&
+	            p->type[node->output[0]].shape.ndim <= 2;
+
+	for (int i = 0; i < node->n_inputs; i++)
+		fits = fits && (node->input[i] == PHIZ_NONE || p->type[node->input[i]].shape.ndim <= 2);
+	if (fits)
+		p->on_host[n] = true;
+	return fits;
+}
+
 /* The dtype that a kernel is looked for under (struct phiz_backend). */
 static enum phiz_dtype step_dtype(const struct phiz_plan *p, const struct phiz_step *step)
 {
@@ -272,6 +295,8 @@ const struct phiz_kernel *phiz_plan_kernel(const struct phiz_plan *p, const stru
 	const struct phiz_backend *backend = p->options.backend;
 	enum phiz_dtype dtype = step_dtype(p, step);
 
+	if (p->on_host[step->node])
+		return after || dtype != PHIZ_F32 ? NULL : &step->call.node->op->reference_f32;
 	if (after)
 		return backend->next(p->ctx, &step->call, dtype, step->backward, after);
 	return backend->find(p->ctx, &step->call, dtype, step->backward);
@@ -295,7 +320,7 @@ static enum phiz_status choose_kernels(struct phiz_plan *p, bool *widened)
 				continue;
 			if (phiz_plan_take_back_precision(p, step->node))
 				*widened = true;
-			else if (!phiz_plan_take_back_layouts(p, step->node) && !again && !*widened)
+			else if (!phiz_plan_take_back_layouts(p, step->node) && !again && !*widened && !give_to_host(p, step->node))
 				return no_kernel(p, step);
 			again = true;
 		}
@@ -343,6 +368,8 @@ static void measure_kernels(struct phiz_plan *p)
 	for (size_t s = 0; s < p->n_steps; s++) {
 		struct phiz_step *step = &p->step[s];
 		const struct phiz_kernel *kernel = step->kernel;
+		if (p->on_host[step->node])
+			continue;
 		size_t need = kernel->workspace ? kernel->workspace(&step->call, step->backward, threads) : 0;
 		if (need > p->workspace_bytes)
 			p->workspace_bytes = need;
@@ -427,9 +454,6 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 		return phiz_fail(ctx, PHIZ_E_ARG, "the loss is not a value of the graph");
 	if (o->loss != PHIZ_NONE && phiz_shape_count(&g->value[o->loss].type.shape) != 1)
 		return phiz_fail(ctx, PHIZ_E_SHAPE, "the loss '%s' is not a scalar", g->value[o->loss].name);
-	if (o->backend->device && (o->mode != PHIZ_PLAN_INFER || !o->fixed))
-		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "the %s backend runs models that are trained, it does not train",
-		                 o->backend->name);
 	if (o->consume && !o->fixed)
 		return phiz_fail(ctx, PHIZ_E_ARG, "a plan consumes parameters only where they are fixed");
 	for (size_t i = 0; i < g->n_values; i++)
@@ -519,8 +543,11 @@ void phiz_plan_free(struct phiz_plan **plan)
 	phiz_free(ctx, p->alias_gradient);
 	phiz_free(ctx, p->slot);
 	phiz_free(ctx, p->step);
-	phiz_free(ctx, p->mirror_offset);
+	phiz_free(ctx, p->mirror_at);
+	phiz_free(ctx, p->on_host);
 	phiz_free(ctx, p->staged);
+	phiz_free(ctx, p->staged_gradient);
+	phiz_free(ctx, p->staged_saved);
 	phiz_free(ctx, p);
 	*plan = NULL;
 }
@@ -570,12 +597,21 @@ struct phiz_tensor *phiz_plan_gradient(struct phiz_plan *plan, int value)
 	return &plan->gradient_tensor[value];
 }
 
+struct phiz_tensor *phiz_plan_parameter(struct phiz_plan *plan, int value)
+{
+	if (value < 0 || value >= (int)plan->graph->n_values || !plan->graph->value[value].tensor || !plan->live[value])
+		return NULL;
+	return &plan->tensor[value];
+}
+
 static enum phiz_status run_step(struct phiz_plan *p, struct phiz_step *step)
 {
 	phiz_kernel_fn run = step->backward ? step->kernel->backward : step->kernel->forward;
 	double begin = p->timed ? phiz_time() : 0;
 	enum phiz_status status = run(&step->call);
 
+	if (p->timed && p->options.backend->device && !status)
+		status = p->options.backend->device->sync(p->ctx, p->options.backend);
 	if (p->timed)
 		step->seconds = phiz_time() - begin;
 	if (status)
@@ -584,36 +620,38 @@ static enum phiz_status run_step(struct phiz_plan *p, struct phiz_step *step)
 	return status;
 }
 
-static enum phiz_status run_forward(struct phiz_plan *plan)
+enum phiz_status phiz_plan_run_steps(struct phiz_plan *p, size_t first, size_t end, bool add)
 {
 	enum phiz_status status = PHIZ_OK;
-	for (size_t s = 0; s < plan->n_forward && !status; s++)
-		status = run_step(plan, &plan->step[s]);
+
+	for (size_t s = first; s < end && !status; s++) {
+		struct phiz_step *step = &p->step[s];
+		step->call.accumulate = step->accumulate | (add ? step->first_param : 0u);
+		status = run_step(p, step);
+	}
 	return status;
 }
 
 enum phiz_status phiz_plan_forward(struct phiz_plan *plan)
 {
-	return plan->options.backend->device ? phiz_plan_run_on_device(plan, run_forward) : run_forward(plan);
+	if (plan->options.backend->device)
+		return phiz_plan_run_on_device(plan, false, false, 0);
+	return phiz_plan_run_steps(plan, 0, plan->n_forward, false);
 }
 
 enum phiz_status phiz_plan_backward(struct phiz_plan *plan, bool add, double scale)
 {
 	int loss = plan->options.loss;
-	enum phiz_status status = PHIZ_OK;
 
 	if (plan->options.mode != PHIZ_PLAN_TRAIN || loss == PHIZ_NONE)
 		return phiz_fail(plan->ctx, PHIZ_E_ARG, "this plan has no backward pass");
 	if (!plan->gradient[loss])
 		return PHIZ_OK; /* nothing trainable: all gradients are zero */
+	if (plan->options.backend->device)
+		return phiz_plan_run_on_device(plan, true, add, (float)scale);
 	if (plan->gradient_tensor[loss].dtype == PHIZ_F64)
 		*(double *)plan->gradient_tensor[loss].data = scale;
 	else
 		*(float *)plan->gradient_tensor[loss].data = (float)scale;
-	for (size_t s = plan->n_forward; s < plan->n_steps && !status; s++) {
-		struct phiz_step *step = &plan->step[s];
-		step->call.accumulate = step->accumulate | (add ? step->first_param : 0u);
-		status = run_step(plan, step);
-	}
-	return status;
+	return phiz_plan_run_steps(plan, plan->n_forward, plan->n_steps, add);
 }

@@ -56,19 +56,35 @@ struct phiz_plan {
 	size_t arena_bytes, gradient_bytes, workspace_bytes, constant_bytes;
 	char *arena, *gradients, *workspace, *constants;
 
-	/* On a device: parameters and buffers there, by value where from their beginning; inputs and outputs on this side,
-	 * NULL where a value is neither. */
-	size_t mirror_bytes, *mirror_offset;
-	char *mirror;
-	struct phiz_tensor *staged;
-	struct phiz_recording *recording;
+	/* On a device: */
+	char *mirror;                    /* its copies of parameters and buffers, but for those of options.parameters_of */
+	void **mirror_at;                /* by value: where its copy is */
+	bool *on_host;                   /* by node: the device has no kernel for it, so the host does its steps */
+	/* What the host has of the device's tensors: inputs, outputs, and what its own steps read and write; data NULL
+	 * elsewhere. */
+	struct phiz_tensor *staged, *staged_gradient; /* by value */
+	void *(*staged_saved)[PHIZ_MAX_SAVED];        /* by node */
+	void *host_workspace;
+	struct phiz_segment *segment;
+	size_t n_segments, n_forward_segments;
+	int64_t recorded_batch; /* of the recordings of batches that are not the planned one; 0: none */
+};
+
+/* Steps that run in one go: on the device, or one of the host. Recordings of the planned batch and of another, without
+ * and with adding to the parameters' gradients. */
+struct phiz_segment {
+	size_t first, end;
+	bool on_host;
+	struct phiz_recording *recording[2][2];
 };
 
 /* device.c: what a plan needs where the kernels' memory is not the host's. */
 enum phiz_status phiz_plan_place_on_device(struct phiz_plan *p);
 void phiz_plan_stage(struct phiz_plan *p);
-enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, enum phiz_status (*steps)(struct phiz_plan *p));
+enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, bool backward, bool add, float scale);
 void phiz_plan_leave_device(struct phiz_plan *p);
+/* plan.c: steps first to end - 1. */
+enum phiz_status phiz_plan_run_steps(struct phiz_plan *p, size_t first, size_t end, bool add);
 
 /* autograd.c: live, live_node, gradient, want. */
 void phiz_plan_mark(struct phiz_plan *p);

@@ -5,6 +5,7 @@
 
 #include <phiz/graph.h>
 #include <phiz/op.h>
+#include <phiz/update.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -49,11 +50,16 @@ struct phiz_device_calls {
 	enum phiz_status (*download)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
 	                             size_t bytes);
 	enum phiz_status (*sync)(struct phiz_ctx *ctx, const struct phiz_backend *backend);
-	/* Does `steps` and waits until it is done. *recording, NULL at first, lets the device do the same steps (same
-	 * memory, same sizes) again without the host's part; `forget` frees it. */
+	/* Does `steps`, without waiting for them. *recording, NULL at first, lets the device do the same steps (same memory,
+	 * same sizes) again without the host's part; `forget` frees it. recording NULL: they are not recorded. */
 	enum phiz_status (*run)(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording,
 	                        enum phiz_status (*steps)(void *arg), void *arg);
 	void (*forget)(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording);
+	/* update.h. Neither waits. */
+	enum phiz_status (*update)(struct phiz_ctx *ctx, const struct phiz_backend *backend,
+	                           const struct phiz_update *update);
+	enum phiz_status (*average)(struct phiz_ctx *ctx, const struct phiz_backend *backend,
+	                            const struct phiz_average *average);
 };
 
 /* The CPU (core/cpu). Which instruction sets it uses is decided at the first call from the processor and from the
@@ -81,6 +87,8 @@ struct phiz_plan_options {
 	                          keep what they make of them */
 	bool consume;          /* fixed: and what was made into something else is given up (phiz_tensor_release), so that it
 	                          is in memory once. The graph's parameters then serve this plan alone */
+	const struct phiz_plan *parameters_of; /* on a device: its copies of the tensors that both graphs have serve this
+	                                          plan too, and must outlive it; NULL: copies of its own */
 	const struct phiz_tuning *tuning; /* INFER: kernels as these choices have it, where they fit; NULL: as the backend
 	                                     has it. Looked at while the plan is made */
 };
@@ -115,12 +123,21 @@ PHIZ_API void phiz_plan_set_step(struct phiz_plan *plan, uint64_t step);
  * write them before a run. Outputs: valid until the next run. Both are plain and of the graph's dtype; what lies
  * between may be of the plan's precision, and lie otherwise. */
 PHIZ_API struct phiz_tensor *phiz_plan_tensor(struct phiz_plan *plan, int value);
-/* The gradient of a trainable parameter (or of an input, with input_gradient), or NULL. Owned by the plan. */
+/* The gradient of a trainable parameter (or of an input, with input_gradient), or NULL. Owned by the plan, in the
+ * backend's memory. */
 PHIZ_API struct phiz_tensor *phiz_plan_gradient(struct phiz_plan *plan, int value);
+
+/* A device works on its own copies of parameters and buffers: the tensor of such a value there (on the CPU the model's
+ * own), or NULL. push: the model's tensors to the device, after they were changed. pull: back, what training changes.
+ * On the CPU both do nothing. */
+PHIZ_API struct phiz_tensor *phiz_plan_parameter(struct phiz_plan *plan, int value);
+PHIZ_API enum phiz_status phiz_plan_push(struct phiz_plan *plan);
+PHIZ_API enum phiz_status phiz_plan_pull(struct phiz_plan *plan);
 
 PHIZ_API enum phiz_status phiz_plan_forward(struct phiz_plan *plan);
 /* After forward. add: add to the parameters' gradients (accumulation) instead of writing them. scale: the gradient of
- * the loss itself, 1 for the plain mean. */
+ * the loss itself, 1 for the plain mean. A device may still be at it when this returns: what it does next comes
+ * after. */
 PHIZ_API enum phiz_status phiz_plan_backward(struct phiz_plan *plan, bool add, double scale);
 
 PHIZ_API void phiz_plan_describe(const struct phiz_plan *plan, struct phiz_plan_info *out);
