@@ -211,23 +211,34 @@ static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, 
 }
 
 #ifdef PHIZ_HAVE_TRAIN
-/* What the trainer does with a batch once it is loaded: trunk, head, loss, gradients, SGD with momentum. */
-static enum phiz_status train_step(struct work *w)
+/* Puts the photos where the net reads them, through the trunk if there is one. */
+static enum phiz_status load_batch(struct work *w)
 {
 	float *features[PHIZ_MAX_FEATURES];
-	const float *logits;
-	double loss;
 	enum phiz_status status = phiz_trainnet_begin(w->net, false, w->batch, features);
 
-	if (!status)
-		status = phiz_trainnet_features(w->net, w->images, w->batch, features);
+	return status ? status : phiz_trainnet_features(w->net, w->images, w->batch, features);
+}
+
+/* What the trainer does with a batch once it is loaded: trunk, head, loss, gradients, SGD with momentum. While a device
+ * is at the step, the next batch is brought. */
+static enum phiz_status train_step(struct work *w)
+{
+	const float *logits;
+	double loss, norm, begin;
+	enum phiz_status status = w->n == 0 || !w->device.made ? load_batch(w) : PHIZ_OK;
+
 	if (!status)
 		status = phiz_trainnet_forward(w->net, w->batch, w->labels, NULL, 0, w->n++, &loss, &logits);
 	if (!status)
 		status = phiz_trainnet_backward(w->net, false, 1);
-	double begin = phiz_time(), norm;
+	begin = phiz_time();
 	if (!status && w->device.made) {
 		status = phiz_optimizer_update(w->optimizer, 1, 0);
+		if (!status)
+			status = load_batch(w);
+		if (!status)
+			status = phiz_trainnet_send(w->net);
 		if (!status)
 			status = phiz_optimizer_wait(w->optimizer, &norm);
 	} else if (!status) {
@@ -301,6 +312,8 @@ static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, c
 	int64_t classes = phiz_model_classes(m), floats;
 	enum phiz_status status = apply_freeze(w->ctx, m, s->freeze);
 
+	if (w->device.made)
+		w->device.backend->device->choose_by_clock(w->device.backend, true);
 	if (!status)
 		status = phiz_trainnet_create(m, &o, &w->net);
 	if (!status)

@@ -61,6 +61,7 @@ struct phiz_recipe {
 		char *teacher; /* "none" or a model */
 		double label_smoothing;
 		int precision; /* enum phiz_train_precision */
+		bool deterministic;
 		int class_weights; /* enum phiz_class_weights */
 		double clip_norm;
 		double ema;

@@ -139,6 +139,15 @@ static double margin_share(const struct phiz_session *s, int64_t index)
 	return done < s->recipe->loss.margin_epochs ? done / s->recipe->loss.margin_epochs : 1;
 }
 
+static enum phiz_status load_now(struct phiz_session *s, int64_t index, struct phiz_batch *out)
+{
+	enum phiz_status status = phiz_side_load(s, &s->train, (uint32_t)s->state.epoch, index, out);
+
+	if (!status)
+		set_teacher(s, out);
+	return status;
+}
+
 /* The head's input of batch `index`, which may have been loaded ahead. */
 static enum phiz_status load(struct phiz_session *s, int64_t index, struct phiz_batch *out)
 {
@@ -146,7 +155,7 @@ static enum phiz_status load(struct phiz_session *s, int64_t index, struct phiz_
 
 	s->has_ahead = false;
 	if (!ahead)
-		return phiz_side_load(s, &s->train, (uint32_t)s->state.epoch, index, out);
+		return load_now(s, index, out);
 	*out = s->ahead;
 	return PHIZ_OK;
 }
@@ -157,7 +166,9 @@ static enum phiz_status load_ahead(struct phiz_session *s, int64_t next)
 	if (!s->backend->device || next >= s->train.batches ||
 	    phiz_side_count(s, &s->train, next) != phiz_side_count(s, &s->train, next - 1))
 		return PHIZ_OK;
-	enum phiz_status status = phiz_side_load(s, &s->train, (uint32_t)s->state.epoch, next, &s->ahead);
+	enum phiz_status status = load_now(s, next, &s->ahead);
+	if (!status)
+		status = phiz_trainnet_send(s->net);
 	s->has_ahead = !status;
 	return status;
 }
@@ -175,7 +186,6 @@ static enum phiz_status run_batch(struct phiz_session *s, struct group *g, int64
 		return status;
 	memcpy(s->step_samples + s->n_step_samples, batch.samples, (size_t)batch.n * sizeof *batch.samples);
 	s->n_step_samples += (size_t)batch.n;
-	set_teacher(s, &batch);
 	phiz_trainnet_set_margin(s->net, margin_share(s, index));
 	status = phiz_trainnet_forward(s->net, batch.n, batch.labels, batch.labels_b, batch.lambda, draw, &loss, &logits);
 	if (status)

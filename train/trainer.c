@@ -517,6 +517,8 @@ enum phiz_status phiz_train(struct phiz_ctx *ctx, const struct phiz_train_option
 	phiz_train_state_init(&s->state, ctx);
 	recipe.ctx = ctx;
 	status = phiz_recipe_check(&recipe);
+	if (s->backend->device)
+		s->backend->device->choose_by_clock(s->backend, !options->recipe->train.deterministic);
 	if (!status && options->recipe->train.precision == PHIZ_TRAIN_FP16 && !s->backend->device)
 		status = phiz_fail(ctx, PHIZ_E_ARG, "train.precision = fp16 is for GPUs (--device cuda); the CPU has bf16");
 	if (!status)

@@ -5,6 +5,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/base/thread.h"
 #include "core/graph/graph.h"
 #include "core/ops/ops.h"
 #include "train/recipe.h"
@@ -537,6 +538,27 @@ enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n,
 	return status;
 }
 
+struct copy_job {
+	char *to;
+	const char *from;
+};
+
+static void copy_piece(void *arg, int64_t begin, int64_t end, int worker)
+{
+	const struct copy_job *j = arg;
+
+	(void)worker;
+	memcpy(j->to + begin, j->from + begin, (size_t)(end - begin));
+}
+
+/* By all threads: one alone takes longer over a large batch than a GPU over its step. */
+static void copy_floats(struct phiz_trainnet *net, float *to, const float *from, size_t n)
+{
+	struct copy_job job = {(char *)to, (const char *)from};
+
+	phiz_parallel_for(net->ctx, (int64_t)(n * sizeof *to), (int64_t)1 << 20, copy_piece, &job);
+}
+
 enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features)
 {
 	size_t photo = 3 * (size_t)net->options.size * (size_t)net->options.size;
@@ -544,19 +566,24 @@ enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *
 	int k, image;
 
 	if (!net->trunk) {
-		memcpy(features[0], images, (size_t)n * photo * sizeof *images);
+		copy_floats(net, features[0], images, (size_t)n * photo);
 		return PHIZ_OK;
 	}
 	status = phiz_plan_set_batch(net->trunk_plan, n);
 	if (status)
 		return status;
 	image = phiz_graph_find_value(net->trunk->graph, "image");
-	memcpy(phiz_plan_tensor(net->trunk_plan, image)->data, images, (size_t)n * photo * sizeof *images);
+	copy_floats(net, phiz_plan_tensor(net->trunk_plan, image)->data, images, (size_t)n * photo);
 	status = phiz_plan_forward(net->trunk_plan);
 	for (k = 0; k < net->n_features && !status; k++)
 		memcpy(features[k], phiz_plan_tensor(net->trunk_plan, net->trunk_output[k])->data,
 		       (size_t)n * net->feature_count[k] * sizeof(float));
 	return status;
+}
+
+enum phiz_status phiz_trainnet_send(struct phiz_trainnet *net)
+{
+	return phiz_plan_send_inputs(net->train_plan);
 }
 
 void phiz_trainnet_set_margin(struct phiz_trainnet *net, double share)

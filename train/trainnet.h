@@ -71,6 +71,9 @@ enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n,
 /* Computes the features of n photos [n, 3, size, size] (n up to the larger batch) into features[k]. */
 enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features);
 
+/* After the features were written by begin(net, false, ...): a device is sent them while it is at an earlier step. */
+enum phiz_status phiz_trainnet_send(struct phiz_trainnet *net);
+
 /* arcface, cosface: how much of the margin there is from the next pass on, 0 to 1. At first: 1. */
 void phiz_trainnet_set_margin(struct phiz_trainnet *net, double share);
 /* Where the teacher's embeddings of n photos [n, D] are written after begin(net, false, ...), or NULL: no teacher. */

@@ -135,6 +135,28 @@ static enum phiz_status sync(struct phiz_ctx *ctx, const struct phiz_backend *ba
 	return phiz_cuda_check(ctx, cudaStreamSynchronize(c->stream), "waiting for the device");
 }
 
+static enum phiz_status upload_ahead(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to,
+                                     const void *from, size_t bytes)
+{
+	struct phiz_cuda *c = backend->state;
+	enum phiz_status status =
+		phiz_cuda_check(ctx, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, c->ahead), "copying ahead");
+	return status ? status : phiz_cuda_check(ctx, cudaEventRecord(c->landed, c->ahead), "an event");
+}
+
+static enum phiz_status land(struct phiz_ctx *ctx, const struct phiz_backend *backend)
+{
+	struct phiz_cuda *c = backend->state;
+	return phiz_cuda_check(ctx, cudaStreamWaitEvent(c->stream, c->landed, 0), "waiting for a copy");
+}
+
+static enum phiz_status copy(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
+                             size_t bytes)
+{
+	struct phiz_cuda *c = backend->state;
+	return phiz_cuda_check(ctx, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, c->stream), "copying");
+}
+
 /* --- Runs --- */
 
 /* The first run goes call by call, so that libraries load what they need; the second is recorded; all others replay
@@ -200,6 +222,12 @@ static void forget(struct phiz_ctx *ctx, const struct phiz_backend *backend, str
 	*recording = NULL;
 }
 
+static void choose_by_clock(const struct phiz_backend *backend, bool on)
+{
+	struct phiz_cuda *c = backend->state;
+	c->by_clock = on;
+}
+
 /* --- The kernel table --- */
 
 static const struct phiz_kernel *const table[] = {
@@ -241,6 +269,10 @@ static enum phiz_status open_libraries(struct phiz_ctx *ctx, struct phiz_cuda *c
 	c->bf16 = properties.major >= 8;
 	status = phiz_cuda_check(ctx, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "making a stream");
 	if (!status)
+		status = phiz_cuda_check(ctx, cudaStreamCreateWithFlags(&c->ahead, cudaStreamNonBlocking), "making a stream");
+	if (!status)
+		status = phiz_cuda_check(ctx, cudaEventCreateWithFlags(&c->landed, cudaEventDisableTiming), "making an event");
+	if (!status)
 		status = phiz_cudnn_check(ctx, cudnnCreate(&c->cudnn), "starting");
 	if (!status)
 		status = phiz_cudnn_check(ctx, cudnnSetStream(c->cudnn, c->stream), "choosing the stream");
@@ -270,6 +302,10 @@ static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
 		cudnnDestroy(c->cudnn);
 	if (c->cublas_workspace)
 		cudaFree(c->cublas_workspace);
+	if (c->landed)
+		cudaEventDestroy(c->landed);
+	if (c->ahead)
+		cudaStreamDestroy(c->ahead);
 	if (c->stream)
 		cudaStreamDestroy(c->stream);
 	phiz_free(ctx, c);
@@ -280,7 +316,8 @@ static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
 static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
 {
 	static const struct phiz_device_calls calls = {
-		alloc_staging, free_staging, upload, download, sync, run, forget, phiz_cuda_update, phiz_cuda_average_weights,
+		alloc_staging, free_staging, upload, download, sync, upload_ahead, land, copy, run, forget, choose_by_clock, phiz_cuda_update,
+		phiz_cuda_average_weights,
 	};
 	enum phiz_status status = check_device(ctx, device);
 

@@ -10,18 +10,21 @@
 
 #include "core/cuda/kernels_train.h"
 
-/* What a convolution or matrix product may take beside its data. */
+/* What a convolution may take beside its data, where a model runs and where it is trained. */
 #define PHIZ_CUDA_WORKSPACE ((size_t)64 << 20)
+#define PHIZ_CUDA_TRAIN_WORKSPACE ((size_t)512 << 20)
 
 struct phiz_cuda {
 	struct phiz_ctx *ctx; /* which made it */
 	int device;
-	cudaStream_t stream;
+	cudaStream_t stream, ahead; /* of the kernels; of copies beside them */
+	cudaEvent_t landed;         /* the last of those copies is there */
 	cudnnHandle_t cudnn;
 	cublasHandle_t cublas;
 	void *cublas_workspace;
 	bool tensor_cores; /* compute capability 7.0 and later */
 	bool bf16;         /* 8.0 and later */
+	bool by_clock;     /* training takes the fastest algorithms, not the same in each run */
 	struct phiz_cuda_choice *choices; /* of algorithms, made so far; the newest first */
 	struct phiz_cuda_tables *tables;  /* of updates; NULL: none yet */
 };

@@ -129,6 +129,7 @@ struct key {
 	enum phiz_dtype dtype;
 	enum phiz_layout layout;
 	enum pass pass;
+	bool training, by_clock; /* and what may be chosen */
 };
 
 struct phiz_cuda_choice {
@@ -156,6 +157,8 @@ static struct key key_of(const struct conv *v, enum pass pass)
 	k.dtype = v->dtype;
 	k.layout = v->layout;
 	k.pass = pass;
+	k.training = v->call->training;
+	k.by_clock = v->c->by_clock;
 	return k;
 }
 
@@ -177,6 +180,11 @@ static float time_one(struct conv *v, enum pass pass, const struct algorithm *a,
 	return best;
 }
 
+static size_t most_workspace(const struct phiz_call *call)
+{
+	return call->training ? PHIZ_CUDA_TRAIN_WORKSPACE : PHIZ_CUDA_WORKSPACE;
+}
+
 /* Puts the algorithm that is fastest by the clock first, where it is clearly faster than the one that cuDNN's table
  * names first. */
 static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
@@ -187,7 +195,7 @@ static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
 	char *memory = NULL;
 	float first = -1, least = -1;
 	int best = 0;
-	if (!cudaMalloc((void **)&memory, x + y + w + PHIZ_CUDA_WORKSPACE) && !cudaMemset(memory, 0, x + y + w) &&
+	if (!cudaMalloc((void **)&memory, x + y + w + most_workspace(v->call)) && !cudaMemset(memory, 0, x + y + w) &&
 	    !cudaEventCreate(&event[0]) && !cudaEventCreate(&event[1]))
 		for (int i = 0; i < c->n; i++) {
 			float ms = time_one(v, c->key.pass, &c->algorithm[i], memory, memory + x + y, memory + x,
@@ -214,11 +222,22 @@ static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
 	(void)cudaGetLastError(); /* a failed measurement is no failed run */
 }
 
-/* What cuDNN's table has for the pass, best first: what works, gives the same bits each time and gets along with the
- * workspace. */
-#define LIST(perf_, get_, from_, with_, to_) 	do { 		perf_ found[MOST_ALGORITHMS]; 		int n = 0; 		if (get_(v->c->cudnn, from_, with_, v->conv, to_, MOST_ALGORITHMS, &n, found)) 			n = 0; 		for (int i = 0; i < n; i++) 			if (!found[i].status && found[i].determinism == CUDNN_DETERMINISTIC && 			    found[i].memory <= PHIZ_CUDA_WORKSPACE) 				c->algorithm[c->n++] = 					(struct algorithm){(int)found[i].algo, found[i].mathType, found[i].memory}; 	} while (0)
+/* What cuDNN's table has for the pass, best first: what works and gets along with the workspace; first what gives the
+ * same bits each time. */
+#define LIST(perf_, get_, from_, with_, to_) \
+	do { \
+		perf_ found[MOST_ALGORITHMS]; \
+		int n = 0; \
+		if (get_(v->c->cudnn, from_, with_, v->conv, to_, MOST_ALGORITHMS, &n, found)) \
+			n = 0; \
+		for (int i = 0; i < n; i++) \
+			if (!found[i].status && (found[i].determinism == CUDNN_DETERMINISTIC) == deterministic && \
+			    found[i].memory <= most_workspace(v->call)) \
+				c->algorithm[c->n++] = \
+					(struct algorithm){(int)found[i].algo, found[i].mathType, found[i].memory}; \
+	} while (0)
 
-static void list_algorithms(struct conv *v, struct phiz_cuda_choice *c)
+static void list_algorithms(struct conv *v, struct phiz_cuda_choice *c, bool deterministic)
 {
 	if (c->key.pass == FORWARD)
 		LIST(cudnnConvolutionFwdAlgoPerf_t, cudnnGetConvolutionForwardAlgorithm_v7, v->x, v->w, v->y);
@@ -238,10 +257,13 @@ static const struct phiz_cuda_choice *choice_of(struct conv *v, enum pass pass)
 	if (!c)
 		return NULL;
 	c->key = key;
-	list_algorithms(v, c);
+	const bool by_clock = v->call->training && v->c->by_clock;
+	list_algorithms(v, c, true);
+	if (by_clock || c->n == 0)
+		list_algorithms(v, c, false);
 	/* In float32 the table is often wrong; on tensor cores its first was as fast, or faster with what is fused into it.
-	 * Training follows the table alone, so that the same seed gives the same weights. */
-	if (v->dtype == PHIZ_F32 && !v->call->training)
+	 * Training follows the table alone unless it is told otherwise, so that the same seed gives the same weights. */
+	if (by_clock || (v->dtype == PHIZ_F32 && !v->call->training))
 		time_algorithms(v, c);
 	c->next = v->c->choices;
 	v->c->choices = c;
@@ -304,9 +326,9 @@ static bool supports(const struct phiz_call *call, enum phiz_dtype dtype)
 	    a[PHIZ_CONV2D_PAD_LEFT].i != a[PHIZ_CONV2D_PAD_RIGHT].i)
 		return false;
 	struct conv v;
-	bool found = !open_conv(call, dtype, &v) && !choose(&v, FORWARD, PHIZ_CUDA_WORKSPACE);
+	bool found = !open_conv(call, dtype, &v) && !choose(&v, FORWARD, most_workspace(call));
 	if (call->training) /* a backward step may follow */
-		found = found && !choose(&v, DATA, PHIZ_CUDA_WORKSPACE) && !choose(&v, FILTER, PHIZ_CUDA_WORKSPACE);
+		found = found && !choose(&v, DATA, most_workspace(call)) && !choose(&v, FILTER, most_workspace(call));
 	close_conv(&v);
 	return found;
 }
@@ -428,7 +450,7 @@ static size_t workspace(const struct phiz_call *call, enum phiz_dtype dtype, boo
 	if (!open_conv(call, dtype, &v)) {
 		bytes = backward ? back_places(&v, NULL).bytes : places(&v, NULL, &x, &y, &w);
 		for (int pass = backward ? DATA : FORWARD; pass <= (backward ? FILTER : FORWARD); pass++)
-			if (!choose(&v, (enum pass)pass, PHIZ_CUDA_WORKSPACE))
+			if (!choose(&v, (enum pass)pass, most_workspace(call)))
 				most = most_bytes(&v) > most ? most_bytes(&v) : most;
 		if (backward) {
 			struct phiz_cuda_lines l = phiz_cuda_lines_of(&call->out[0]);

@@ -479,54 +479,83 @@ int phiz_cuda_prelu_backward(const struct phiz_cuda_prelu *p, void *stream)
 
 /* --- Pools --- */
 
-template <typename T> static __global__ void max_pool_forward(struct phiz_cuda_pool p, int32_t *choice)
+/* N channels at a time, where they lie side by side. */
+template <typename T, int N> static __global__ void max_pool_forward(struct phiz_cuda_pool p, int32_t *choice)
 {
-	EACH(i, p.out.dim[0] * p.out.dim[1] * p.out.dim[2] * p.out.dim[3]) {
-		struct place at = place_of(&p.out, i);
-		int64_t h0 = at.h * p.stride_h - p.pad_h, w0 = at.w * p.stride_w - p.pad_w;
-		int64_t h1 = min(h0 + p.kernel_h, p.in.dim[2]), w1 = min(w0 + p.kernel_w, p.in.dim[3]);
-		int64_t best = -1;
-		float most = 0;
-		for (int64_t h = max(h0, (int64_t)0); h < h1; h++)
-			for (int64_t w = max(w0, (int64_t)0); w < w1; w++) {
-				float v = number<T>(p.in.data, offset(&p.in, at.n, at.c, h, w));
-				if (best < 0 || v > most || v != v) {
-					best = h * p.in.dim[3] + w;
-					most = v;
+	typedef pack<T, N> vector;
+	const int in_h = (int)p.in.dim[2], in_w = (int)p.in.dim[3];
+	EACH(i, p.out.dim[0] * p.out.dim[1] * p.out.dim[2] * p.out.dim[3] / N) {
+		struct place at = place_of(&p.out, i * N);
+		int h0 = (int)at.h * p.stride_h - p.pad_h, w0 = (int)at.w * p.stride_w - p.pad_w;
+		int h1 = min(h0 + p.kernel_h, in_h), w1 = min(w0 + p.kernel_w, in_w);
+		pack<int32_t, N> best;
+		float most[N];
+		for (int k = 0; k < N; k++) {
+			best.v[k] = -1;
+			most[k] = 0;
+		}
+		for (int h = max(h0, 0); h < h1; h++)
+			for (int w = max(w0, 0); w < w1; w++) {
+				vector x = packed<T, N>(p.in.data, offset(&p.in, at.n, at.c, h, w));
+				for (int k = 0; k < N; k++) {
+					float v = wide<T>(x.v[k]);
+					if (best.v[k] < 0 || v > most[k] || v != v) {
+						best.v[k] = h * in_w + w;
+						most[k] = v;
+					}
 				}
 			}
-		put<T>(p.out.data, i, most);
-		choice[i] = (int32_t)best;
+		vector y;
+		for (int k = 0; k < N; k++)
+			y.v[k] = narrow<T>(most[k]);
+		((vector *)p.out.data)[i] = y;
+		((pack<int32_t, N> *)choice)[i] = best;
 	}
 }
 
 /* Input (h, w) gets dout of the outputs whose windows hold it and that chose it. */
-template <typename T>
+template <typename T, int N>
 static __global__ void max_pool_backward(struct phiz_cuda_pool p, const int32_t *choice, bool add)
 {
-	EACH(i, p.in.dim[0] * p.in.dim[1] * p.in.dim[2] * p.in.dim[3]) {
-		struct place at = place_of(&p.in, i);
-		int64_t top = at.h + p.pad_h - p.kernel_h, left = at.w + p.pad_w - p.kernel_w; /* the last that is too early */
-		int64_t h0 = top < 0 ? 0 : top / p.stride_h + 1, w0 = left < 0 ? 0 : left / p.stride_w + 1;
-		int64_t h1 = min((at.h + p.pad_h) / p.stride_h + 1, p.out.dim[2]);
-		int64_t w1 = min((at.w + p.pad_w) / p.stride_w + 1, p.out.dim[3]);
+	typedef pack<T, N> vector;
+	EACH(i, p.in.dim[0] * p.in.dim[1] * p.in.dim[2] * p.in.dim[3] / N) {
+		struct place at = place_of(&p.in, i * N);
+		int top = (int)at.h + p.pad_h - p.kernel_h, left = (int)at.w + p.pad_w - p.kernel_w; /* the last too early */
+		int h0 = top < 0 ? 0 : top / p.stride_h + 1, w0 = left < 0 ? 0 : left / p.stride_w + 1;
+		int h1 = min(((int)at.h + p.pad_h) / p.stride_h + 1, (int)p.out.dim[2]);
+		int w1 = min(((int)at.w + p.pad_w) / p.stride_w + 1, (int)p.out.dim[3]);
 		int32_t me = (int32_t)(at.h * p.in.dim[3] + at.w);
-		float g = add ? number<T>(p.in.data, i) : 0.0f;
-		for (int64_t h = h0; h < h1; h++)
-			for (int64_t w = w0; w < w1; w++) {
+		vector dx = ((const vector *)p.in.data)[i];
+		float g[N];
+		for (int k = 0; k < N; k++)
+			g[k] = add ? wide<T>(dx.v[k]) : 0.0f;
+		for (int h = h0; h < h1; h++)
+			for (int w = w0; w < w1; w++) {
 				int64_t o = offset(&p.out, at.n, at.c, h, w);
-				if (choice[o] == me)
-					g += number<T>(p.out.data, o);
+				pack<int32_t, N> chosen = packed<int32_t, N>(choice, o);
+				vector dy = packed<T, N>(p.out.data, o);
+				for (int k = 0; k < N; k++)
+					g[k] += chosen.v[k] == me ? wide<T>(dy.v[k]) : 0.0f;
 			}
-		put<T>(p.in.data, i, g);
+		for (int k = 0; k < N; k++)
+			dx.v[k] = narrow<T>(g[k]);
+		((vector *)p.in.data)[i] = dx;
 	}
 }
 
 static int64_t elements(const struct phiz_cuda_picture *p) { return p->dim[0] * p->dim[1] * p->dim[2] * p->dim[3]; }
 
+/* Four channels at a time: their choices are 16 bytes. */
+enum { POOLED = 4 };
+static bool packs_channels(const struct phiz_cuda_picture *p) { return p->stride[1] == 1 && p->dim[1] % POOLED == 0; }
+
 template <typename T> static void run_max_pool(const struct phiz_cuda_pool *p, int32_t *choice, void *stream)
 {
-	LAUNCH((max_pool_forward<T>), blocks_for(elements(&p->out)), THREADS, stream)(*p, choice);
+	int64_t count = elements(&p->out);
+	if (packs_channels(&p->out))
+		LAUNCH((max_pool_forward<T, POOLED>), blocks_for(count / POOLED), THREADS, stream)(*p, choice);
+	else
+		LAUNCH((max_pool_forward<T, 1>), blocks_for(count), THREADS, stream)(*p, choice);
 }
 
 int phiz_cuda_max_pool_forward(const struct phiz_cuda_pool *p, int32_t *choice, void *stream)
@@ -538,7 +567,11 @@ int phiz_cuda_max_pool_forward(const struct phiz_cuda_pool *p, int32_t *choice, 
 template <typename T>
 static void run_max_pool_back(const struct phiz_cuda_pool *p, const int32_t *choice, bool add, void *stream)
 {
-	LAUNCH((max_pool_backward<T>), blocks_for(elements(&p->in)), THREADS, stream)(*p, choice, add);
+	int64_t count = elements(&p->in);
+	if (packs_channels(&p->in))
+		LAUNCH((max_pool_backward<T, POOLED>), blocks_for(count / POOLED), THREADS, stream)(*p, choice, add);
+	else
+		LAUNCH((max_pool_backward<T, 1>), blocks_for(count), THREADS, stream)(*p, choice, add);
 }
 
 int phiz_cuda_max_pool_backward(const struct phiz_cuda_pool *p, const int32_t *choice, bool add, void *stream)

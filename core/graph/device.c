@@ -156,6 +156,31 @@ static enum phiz_status place_staging(struct phiz_plan *p)
 	return status;
 }
 
+static bool is_input(const struct phiz_plan *p, size_t value)
+{
+	return p->graph->value[value].kind == PHIZ_VALUE_INPUT && p->staged[value].data;
+}
+
+/* Pictures and features are sent ahead; what is one number a sample goes with the run. */
+static bool is_sent(const struct phiz_plan *p, size_t value)
+{
+	return is_input(p, value) && p->type[value].shape.ndim > 1;
+}
+
+static enum phiz_status place_landing(struct phiz_plan *p)
+{
+	const struct phiz_backend *backend = p->options.backend;
+
+	for (size_t i = 0; i < p->graph->n_values && p->options.mode == PHIZ_PLAN_TRAIN; i++) {
+		if (!is_sent(p, i))
+			continue;
+		p->landing[i] = backend->alloc(p->ctx, backend, bytes_of(&p->type[i]) + 64);
+		if (!p->landing[i])
+			return PHIZ_E_NOMEM;
+	}
+	return PHIZ_OK;
+}
+
 /* --- Segments. --- */
 
 static bool is_on_host(const struct phiz_plan *p, size_t step)
@@ -204,6 +229,8 @@ enum phiz_status phiz_plan_place_on_device(struct phiz_plan *p)
 
 	if (!status)
 		status = place_staging(p);
+	if (!status)
+		status = place_landing(p);
 	return status ? status : cut_segments(p);
 }
 
@@ -242,8 +269,40 @@ static enum phiz_status take_inputs(struct phiz_plan *p)
 	enum phiz_status status = PHIZ_OK;
 
 	for (size_t i = 0; i < p->graph->n_values && !status; i++)
-		if (p->graph->value[i].kind == PHIZ_VALUE_INPUT && p->staged[i].data)
+		if (is_input(p, i))
 			status = take(p, &p->staged[i], &p->tensor[i]);
+	return status;
+}
+
+enum phiz_status phiz_plan_send_inputs(struct phiz_plan *p)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	enum phiz_status status = PHIZ_OK;
+
+	if (!backend->device || p->options.mode != PHIZ_PLAN_TRAIN)
+		return PHIZ_OK;
+	for (size_t i = 0; i < p->graph->n_values && !status; i++)
+		if (is_sent(p, i))
+			status = backend->device->upload_ahead(p->ctx, backend, p->landing[i], p->staged[i].data,
+			                                       phiz_tensor_bytes(&p->staged[i]));
+	p->sent = !status;
+	return status;
+}
+
+/* What was sent ahead, and the rest as ever. */
+static enum phiz_status land_inputs(struct phiz_plan *p)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	enum phiz_status status = backend->device->land(p->ctx, backend);
+
+	for (size_t i = 0; i < p->graph->n_values && !status; i++) {
+		if (!is_input(p, i))
+			continue;
+		status = is_sent(p, i) ? backend->device->copy(p->ctx, backend, p->tensor[i].data, p->landing[i],
+		                                               phiz_tensor_bytes(&p->staged[i]))
+		                       : take(p, &p->staged[i], &p->tensor[i]);
+	}
+	p->sent = false;
 	return status;
 }
 
@@ -312,7 +371,7 @@ static enum phiz_status run_host_segment(struct phiz_plan *p, const struct phiz_
 struct segment_run {
 	struct phiz_plan *plan;
 	const struct phiz_segment *segment;
-	bool add, inputs, outputs, loss; /* the loss's gradient goes in */
+	bool add, inputs, outputs, loss; /* inputs and the loss's gradient go in, outputs come out */
 };
 
 static enum phiz_status run_segment(void *arg)
@@ -337,11 +396,15 @@ enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, bool backward, boo
 	size_t first = backward ? p->n_forward_segments : 0, end = backward ? p->n_segments : p->n_forward_segments;
 	enum phiz_status status = PHIZ_OK;
 
+	const bool trains = p->options.mode == PHIZ_PLAN_TRAIN; /* its inputs go before what is recorded */
+
 	if (backward)
 		*(float *)p->staged_gradient[p->options.loss].data = scale;
+	else if (trains)
+		status = p->sent ? land_inputs(p) : take_inputs(p);
 	for (size_t s = first; s < end && !status; s++) {
 		struct phiz_segment *segment = &p->segment[s];
-		struct segment_run run = {p, segment, add, !backward && s == first, !backward && s + 1 == end,
+		struct segment_run run = {p, segment, add, !trains && s == first, !backward && s + 1 == end,
 		                          backward && s == first};
 		bool records = !segment->on_host && !p->timed;
 		struct phiz_recording **recording = &segment->recording[p->batch != p->options.batch][add];
@@ -367,6 +430,9 @@ void phiz_plan_leave_device(struct phiz_plan *p)
 		for (int s = 0; s < PHIZ_MAX_SAVED; s++)
 			if (p->staged_saved[n][s])
 				backend->device->free_staging(p->ctx, backend, p->staged_saved[n][s]);
+	for (size_t i = 0; p->landing && i < p->graph->n_values; i++)
+		if (p->landing[i])
+			backend->free(p->ctx, backend, p->landing[i]);
 	if (p->host_workspace)
 		backend->device->free_staging(p->ctx, backend, p->host_workspace);
 	if (p->mirror)

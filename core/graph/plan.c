@@ -33,10 +33,11 @@ static enum phiz_status allocate_tables(struct phiz_plan *p)
 	p->staged = phiz_calloc(ctx, values, sizeof *p->staged);
 	p->staged_gradient = phiz_calloc(ctx, values, sizeof *p->staged_gradient);
 	p->staged_saved = phiz_calloc(ctx, nodes, sizeof *p->staged_saved);
+	p->landing = phiz_calloc(ctx, values, sizeof *p->landing);
 	if (!p->type || !p->value_slot || !p->gradient_slot || !p->live || !p->low || !p->layout || !p->gradient ||
 	    !p->param_offset || !p->tensor || !p->gradient_tensor || !p->live_node || !p->want || !p->saved_slot ||
 	    !p->alias_gradient || !p->step || !p->mirror_at || !p->on_host || !p->staged || !p->staged_gradient ||
-	    !p->staged_saved)
+	    !p->staged_saved || !p->landing)
 		return PHIZ_E_NOMEM;
 	return PHIZ_OK;
 }
@@ -548,6 +549,7 @@ void phiz_plan_free(struct phiz_plan **plan)
 	phiz_free(ctx, p->staged);
 	phiz_free(ctx, p->staged_gradient);
 	phiz_free(ctx, p->staged_saved);
+	phiz_free(ctx, p->landing);
 	phiz_free(ctx, p);
 	*plan = NULL;
 }
@@ -567,6 +569,7 @@ enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 	if (n < 1 || n > plan->options.batch)
 		return phiz_fail(plan->ctx, PHIZ_E_ARG, "want a batch of 1 to %lld, got %lld", (long long)plan->options.batch,
 		                 (long long)n);
+	plan->sent = false;
 	if (n == plan->batch)
 		return PHIZ_OK;
 	enum phiz_status status = phiz_plan_retype(plan, n);

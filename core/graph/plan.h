@@ -65,6 +65,8 @@ struct phiz_plan {
 	struct phiz_tensor *staged, *staged_gradient; /* by value */
 	void *(*staged_saved)[PHIZ_MAX_SAVED];        /* by node */
 	void *host_workspace;
+	void **landing; /* by value: where an input of a plan that trains is sent ahead */
+	bool sent;      /* they were */
 	struct phiz_segment *segment;
 	size_t n_segments, n_forward_segments;
 	int64_t recorded_batch; /* of the recordings of batches that are not the planned one; 0: none */

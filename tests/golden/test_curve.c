@@ -7,6 +7,7 @@
 #include <phiz/model.h>
 
 #include "core/io/tensors.h"
+#include "support/device.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/trainnet.h"
@@ -43,7 +44,7 @@ static void set(struct phiz_recipe *recipe, const char *assignment)
 
 static void setup(struct fixture *f, enum phiz_optimizer_kind kind, int threads)
 {
-	struct phiz_trainnet_options o = {.batch = BATCH, .size = SIZE};
+	struct phiz_trainnet_options o = {.batch = BATCH, .size = SIZE, .backend = test_backend()};
 	struct phiz_optimizer_options settings = {.kind = kind, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
 	struct phiz_recipe recipe;
 	char path[1024], name[128];
@@ -58,12 +59,14 @@ static void setup(struct fixture *f, enum phiz_optimizer_kind kind, int threads)
 	}
 	assert_ok(f->ctx, phiz_trainnet_create(f->model, &o, &f->net));
 	assert_ok(f->ctx, phiz_optimizer_create(f->ctx, &settings, &f->optimizer));
+	assert_ok(f->ctx, phiz_optimizer_place(f->optimizer, test_backend()));
 	for (size_t i = 0; i < f->model->n_entries; i++) {
 		struct phiz_entry *e = &f->model->entry[i];
 		if (!e->trainable)
 			continue;
 		assert_ok(f->ctx, phiz_optimizer_add(f->optimizer, e->name, e->tensor, 1, 1e-4));
 		f->optimizer->param[f->optimizer->count - 1].gradient = phiz_trainnet_gradient(f->net, e->name);
+		f->optimizer->param[f->optimizer->count - 1].at = phiz_trainnet_parameter(f->net, e->name)->data;
 	}
 	assert_ok(f->ctx, phiz_recipe_init(f->ctx, &recipe));
 	set(&recipe, "schedule.name=step");
@@ -88,6 +91,7 @@ static void step(struct fixture *f, int n, double lr, double *loss)
 	const float *logits, *images = golden(f, "images")->data;
 	const int32_t *labels = golden(f, "labels")->data;
 	size_t pixels = (size_t)BATCH * 3 * SIZE * SIZE;
+	double norm;
 
 	assert_ok(f->ctx, phiz_trainnet_begin(f->net, false, BATCH, features));
 	assert_ok(f->ctx, phiz_trainnet_features(f->net, images + (size_t)(n % 2) * pixels, BATCH, features));
@@ -96,7 +100,8 @@ static void step(struct fixture *f, int n, double lr, double *loss)
 	assert_ok(f->ctx, phiz_trainnet_backward(f->net, false, 1));
 	for (size_t i = 0; i < f->optimizer->count; i++)
 		f->optimizer->param[i].lr = phiz_schedule_lr(&f->schedule, NULL, lr, n, 0);
-	phiz_optimizer_step(f->optimizer, 1);
+	assert_ok(f->ctx, phiz_optimizer_update(f->optimizer, 1, 0));
+	assert_ok(f->ctx, phiz_optimizer_wait(f->optimizer, &norm));
 }
 
 static void check(enum phiz_optimizer_kind kind, double lr, const char *loss_name, const char *var_name, int threads)
@@ -108,6 +113,7 @@ static void check(enum phiz_optimizer_kind kind, double lr, const char *loss_nam
 	for (int n = 0; n < STEPS; n++)
 		step(&f, n, lr, &got[n]);
 	test_close_f64(loss_name, got, golden(&f, loss_name)->data, STEPS, 0, 1e-5);
+	assert_ok(f.ctx, phiz_trainnet_pull(f.net));
 	const float *running = phiz_model_find(f.model, "bn1.running_var")->tensor->data;
 	for (int c = 0; c < 8; c++)
 		var[c] = (double)running[c];

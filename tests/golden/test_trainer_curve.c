@@ -7,6 +7,7 @@
 #include "core/base/alloc.h"
 #include "core/base/file.h"
 #include "core/io/tensors.h"
+#include "support/device.h"
 #include "train/trainer.h"
 
 #define PHOTOS 12
@@ -110,6 +111,7 @@ static void check(struct world *w, const char *name, const char *const *settings
 	o.dataset = w->dataset;
 	o.model = first_model(w);
 	o.run_dir = run;
+	o.backend = test_backend();
 	o.callbacks.user = &curve;
 	o.callbacks.epoch = note_epoch;
 	assert_ok(w->ctx, phiz_train(w->ctx, &o, &result));
@@ -201,5 +203,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_curves)};
 
+	(void)test_backend(); /* before there is anything to leave behind */
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

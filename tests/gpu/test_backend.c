@@ -128,25 +128,11 @@ static void recorded_runs_read_their_input(void **state)
 	test_ctx_done(&ctx);
 }
 
-static void training_is_refused(void **state)
-{
-	(void)state;
-	struct phiz_ctx *ctx = test_ctx(1);
-	struct phiz_model *m = make_model(ctx, "tiny");
-	struct phiz_plan_options o = {.backend = device, .mode = PHIZ_PLAN_TRAIN, .batch = 2, .loss = PHIZ_NONE};
-	struct phiz_plan *plan;
-
-	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_plan_create(ctx, m->graph, &o, &plan));
-	phiz_model_free(&m);
-	test_ctx_done(&ctx);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(networks_agree),
 		cmocka_unit_test(recorded_runs_read_their_input),
-		cmocka_unit_test(training_is_refused),
 	};
 	struct phiz_ctx *ctx = test_ctx(1);
 	const char *why;

@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "core/base/rng.h"
+#include "support/device.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 
@@ -124,6 +125,7 @@ static enum phiz_status train(struct world *w, const struct phiz_recipe *r, cons
 	o->dataset = w->dataset;
 	o->faces = &w->faces;
 	o->run_dir = run;
+	o->backend = test_backend();
 	return phiz_train(w->ctx, o, result);
 }
 
@@ -467,5 +469,6 @@ int main(void)
 		cmocka_unit_test(test_refuses),
 	};
 
+	(void)test_backend(); /* before there is anything to leave behind */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

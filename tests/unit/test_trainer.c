@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/rng.h"
 #include "core/io/json.h"
+#include "support/device.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 
@@ -109,6 +110,7 @@ static enum phiz_status train(struct world *w, const struct phiz_recipe *r, cons
 	o->recipe = r;
 	o->dataset = w->dataset;
 	o->run_dir = run;
+	o->backend = test_backend();
 	return phiz_train(w->ctx, o, result);
 }
 
@@ -778,5 +780,6 @@ int main(void)
 		cmocka_unit_test(test_disk_full),
 	};
 
+	(void)test_backend(); /* before there is anything to leave behind */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
