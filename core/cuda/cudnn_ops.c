@@ -95,8 +95,7 @@ static cudnnStatus_t describe(struct conv *v)
 	                                         (int)a[PHIZ_CONV2D_STRIDE_H].i, (int)a[PHIZ_CONV2D_STRIDE_W].i,
 	                                         (int)a[PHIZ_CONV2D_DILATION_H].i, (int)a[PHIZ_CONV2D_DILATION_W].i,
 	                                         CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT)) ||
-	    (s = cudnnSetConvolutionGroupCount(v->conv, (int)a[PHIZ_CONV2D_GROUPS].i)) ||
-	    (s = cudnnSetConvolutionMathType(v->conv, v->dtype == PHIZ_F32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH)))
+	    (s = cudnnSetConvolutionGroupCount(v->conv, (int)a[PHIZ_CONV2D_GROUPS].i)))
 		return s;
 	return cudnnSetActivationDescriptor(v->act, act, CUDNN_NOT_PROPAGATE_NAN, 0);
 }
@@ -222,8 +221,8 @@ static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
 	(void)cudaGetLastError(); /* a failed measurement is no failed run */
 }
 
-/* What cuDNN's table has for the pass, best first: what works and gets along with the workspace; first what gives the
- * same bits each time. */
+/* Adds what cuDNN's table has for the pass, best first, and gets along with the workspace: what gives the same bits each
+ * time, or the rest. */
 #define LIST(perf_, get_, from_, with_, to_) \
 	do { \
 		perf_ found[MOST_ALGORITHMS]; \
@@ -231,7 +230,7 @@ static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
 		if (get_(v->c->cudnn, from_, with_, v->conv, to_, MOST_ALGORITHMS, &n, found)) \
 			n = 0; \
 		for (int i = 0; i < n; i++) \
-			if (!found[i].status && (found[i].determinism == CUDNN_DETERMINISTIC) == deterministic && \
+			if (c->n < MOST_ALGORITHMS && !found[i].status && (found[i].determinism == CUDNN_DETERMINISTIC) == deterministic && \
 			    found[i].memory <= most_workspace(v->call)) \
 				c->algorithm[c->n++] = \
 					(struct algorithm){(int)found[i].algo, found[i].mathType, found[i].memory}; \
@@ -239,6 +238,9 @@ static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
 
 static void list_algorithms(struct conv *v, struct phiz_cuda_choice *c, bool deterministic)
 {
+	/* The table has the algorithms for the descriptor's math, which running one may have changed. */
+	if (cudnnSetConvolutionMathType(v->conv, v->dtype == PHIZ_F32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH))
+		return;
 	if (c->key.pass == FORWARD)
 		LIST(cudnnConvolutionFwdAlgoPerf_t, cudnnGetConvolutionForwardAlgorithm_v7, v->x, v->w, v->y);
 	else if (c->key.pass == DATA)
@@ -259,8 +261,7 @@ static const struct phiz_cuda_choice *choice_of(struct conv *v, enum pass pass)
 	c->key = key;
 	const bool by_clock = v->call->training && v->c->by_clock;
 	list_algorithms(v, c, true);
-	if (by_clock || c->n == 0)
-		list_algorithms(v, c, false);
+	list_algorithms(v, c, false);
 	/* In float32 the table is often wrong; on tensor cores its first was as fast, or faster with what is fused into it.
 	 * Training follows the table alone unless it is told otherwise, so that the same seed gives the same weights. */
 	if (by_clock || (v->dtype == PHIZ_F32 && !v->call->training))

@@ -15,17 +15,46 @@ static __global__ void copy(struct phiz_cuda_picture from, struct phiz_cuda_pict
 	}
 }
 
+/* Few channels, from planes to side by side: a thread a pixel, so that reads and writes are whole lines. */
+template <typename From, typename To>
+static __global__ void copy_pixels(struct phiz_cuda_picture from, struct phiz_cuda_picture to, bool add)
+{
+	const int64_t area = to.dim[2] * to.dim[3];
+	EACH(i, to.dim[0] * area) {
+		int64_t n = i / area;
+		for (int64_t c = 0; c < to.dim[1]; c++) {
+			float v = number<From>(from.data, (n * to.dim[1] + c) * area + i - n * area);
+			int64_t o = i * to.dim[1] + c;
+			put<To>(to.data, o, add ? number<To>(to.data, o) + v : v);
+		}
+	}
+}
+
+enum { FEW_CHANNELS = 8 };
+
+template <typename From, typename To>
+static void copy_between(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, bool add,
+                         cudaStream_t stream)
+{
+	const int64_t count = to->dim[0] * to->dim[1] * to->dim[2] * to->dim[3];
+	const bool few = to->dim[1] > 1 && to->dim[1] <= FEW_CHANNELS && to->stride[1] == 1 && from->stride[3] == 1 &&
+	                 to->dim[2] * to->dim[3] > 1;
+	if (few)
+		LAUNCH((copy_pixels<From, To>), blocks_for(count / to->dim[1]), THREADS, stream)(*from, *to, add);
+	else
+		LAUNCH((copy<From, To>), blocks_for(count), THREADS, stream)(*from, *to, add);
+}
+
 template <typename From>
 static void copy_to(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, bool add,
                     cudaStream_t stream)
 {
-	unsigned blocks = blocks_for(to->dim[0] * to->dim[1] * to->dim[2] * to->dim[3]);
 	if (to->dtype == F32)
-		LAUNCH((copy<From, float>), blocks, THREADS, stream)(*from, *to, add);
+		copy_between<From, float>(from, to, add, stream);
 	else if (to->dtype == F16)
-		LAUNCH((copy<From, __half>), blocks, THREADS, stream)(*from, *to, add);
+		copy_between<From, __half>(from, to, add, stream);
 	else
-		LAUNCH((copy<From, __nv_bfloat16>), blocks, THREADS, stream)(*from, *to, add);
+		copy_between<From, __nv_bfloat16>(from, to, add, stream);
 }
 
 int phiz_cuda_copy(const struct phiz_cuda_picture *from, const struct phiz_cuda_picture *to, bool add, void *stream)
