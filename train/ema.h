@@ -31,8 +31,8 @@ void phiz_ema_free(struct phiz_ema **ema);
 /* Takes in a tensor of the model; the average begins as its value now. f32 only (ARG). A name that is there already is
  * left as it is. */
 enum phiz_status phiz_ema_add(struct phiz_ema *ema, const char *name, struct phiz_tensor *live);
-/* From now on the average is taken where the backend's memory is; the shadows are copied there. The caller then sets each
- * entry's live_at to where a plan of that backend has it (NULL: it rests, as it does not move). */
+/* From now on the average is taken where the backend's memory is; the shadows are copied there. The caller then sets
+ * each entry's live_at to where a plan of that backend has it (NULL: it rests, as it does not move). */
 enum phiz_status phiz_ema_place(struct phiz_ema *ema, const struct phiz_backend *backend);
 /* The shadows brought to the host, and back to the backend after they were changed. NULL is fine. */
 enum phiz_status phiz_ema_pull(struct phiz_ema *ema);

@@ -184,8 +184,8 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	       "bf16: activations and their gradients in 16 bits, weights and sums in 32; faster where the processor has "
 	       "AMX or AVX512-BF16, and on GPUs. fp16: the same for GPUs without bf16, with a loss scale that adapts"),
 	BOOL(train, deterministic, "yes",
-	     "on a GPU: the same seed gives the same weights; no: the kernels that are fastest by the clock. The CPU always "
-	     "gives the same"),
+	     "on a GPU: the same seed gives the same weights; no: the kernels that are fastest by the clock. The CPU "
+	     "always gives the same"),
 	CHOICE(train, class_weights, class_weights, "none",
 	       "balanced: people with few photos weigh more in the loss, so that all weigh alike"),
 	FLOAT(train, clip_norm, 0, 1e9, "0", "the gradients' common norm is cut to this; 0: off"),

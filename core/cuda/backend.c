@@ -316,8 +316,8 @@ static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
 static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
 {
 	static const struct phiz_device_calls calls = {
-		alloc_staging, free_staging, upload, download, sync, upload_ahead, land, copy, run, forget, choose_by_clock, phiz_cuda_update,
-		phiz_cuda_average_weights,
+		alloc_staging, free_staging, upload, download, sync, upload_ahead, land, copy, run, forget, choose_by_clock,
+		phiz_cuda_update, phiz_cuda_average_weights,
 	};
 	enum phiz_status status = check_device(ctx, device);
 

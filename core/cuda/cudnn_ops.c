@@ -221,8 +221,8 @@ static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
 	(void)cudaGetLastError(); /* a failed measurement is no failed run */
 }
 
-/* Adds what cuDNN's table has for the pass, best first, and gets along with the workspace: what gives the same bits each
- * time, or the rest. */
+/* Adds what cuDNN's table has for the pass, best first, and gets along with the workspace: what gives the same bits
+ * each time, or the rest. */
 #define LIST(perf_, get_, from_, with_, to_) \
 	do { \
 		perf_ found[MOST_ALGORITHMS]; \
@@ -230,8 +230,8 @@ static void time_algorithms(struct conv *v, struct phiz_cuda_choice *c)
 		if (get_(v->c->cudnn, from_, with_, v->conv, to_, MOST_ALGORITHMS, &n, found)) \
 			n = 0; \
 		for (int i = 0; i < n; i++) \
-			if (c->n < MOST_ALGORITHMS && !found[i].status && (found[i].determinism == CUDNN_DETERMINISTIC) == deterministic && \
-			    found[i].memory <= most_workspace(v->call)) \
+			if (c->n < MOST_ALGORITHMS && !found[i].status && found[i].memory <= most_workspace(v->call) && \
+			    (found[i].determinism == CUDNN_DETERMINISTIC) == deterministic) \
 				c->algorithm[c->n++] = \
 					(struct algorithm){(int)found[i].algo, found[i].mathType, found[i].memory}; \
 	} while (0)
@@ -543,9 +543,9 @@ static enum phiz_status forward(struct phiz_call *call, enum phiz_dtype dtype)
 static enum phiz_status run_back(struct conv *v, enum pass pass, const struct back *b, void *work, bool add)
 {
 	cudnnStatus_t error = choose(v, pass, v->call->workspace_bytes - b->bytes);
+	char *x = pass == DATA ? b->dx : b->x, *w = pass == DATA ? b->w : b->dw;
 	for (int i = 0; i < v->n_algorithms; i++) {
-		error = run_pass(v, pass, &v->algorithm[i], pass == DATA ? b->dx : b->x, pass == DATA ? b->w : b->dw, b->dy, work,
-		                 add);
+		error = run_pass(v, pass, &v->algorithm[i], x, w, b->dy, work, add);
 		if (!error)
 			break;
 	}
@@ -554,8 +554,8 @@ static enum phiz_status run_back(struct conv *v, enum pass pass, const struct ba
 }
 
 /* A gradient from where cuDNN left it to where the call wants it. */
-static enum phiz_status bring_home(struct conv *v, const struct phiz_tensor *like, void *at, const struct phiz_tensor *to,
-                                   bool add)
+static enum phiz_status bring_home(struct conv *v, const struct phiz_tensor *like, void *at,
+                                   const struct phiz_tensor *to, bool add)
 {
 	struct phiz_cuda_picture source = phiz_cuda_picture_like(like, v->dtype, v->layout, at);
 	struct phiz_cuda_picture target = phiz_cuda_picture_of(to);
@@ -583,7 +583,8 @@ static enum phiz_status backward_filter(struct conv *v, const struct back *b, vo
 	const bool add = call->accumulate >> PHIZ_CONV2D_WEIGHT & 1u, home = b->dw == (char *)dw->data;
 	enum phiz_status status = PHIZ_OK;
 	if (b->x != (char *)call->in[0].data)
-		status = phiz_cuda_check(call->ctx, copy_as(v->c, &call->in[0], v->dtype, v->layout, b->x), "starting a kernel");
+		status = phiz_cuda_check(call->ctx, copy_as(v->c, &call->in[0], v->dtype, v->layout, b->x),
+		                         "starting a kernel");
 	if (!status)
 		status = run_back(v, FILTER, b, work, add && home);
 	return status ? status : bring_home(v, &call->in[PHIZ_CONV2D_WEIGHT], b->dw, dw, add);
@@ -633,5 +634,6 @@ ROW(bf16, PHIZ_BF16)
 
 #define KERNEL(name_, dtype_) \
 	{.op = "conv2d", .name = "cudnn", .dtype = dtype_, .supports = supports_##name_, .workspace = workspace_##name_, \
-	 .forward = forward_##name_, .backward = backward_##name_, .blocked = true, .constants = constants_##name_, .prepare = prepare_##name_}
+	 .forward = forward_##name_, .backward = backward_##name_, .blocked = true, .constants = constants_##name_, \
+	 .prepare = prepare_##name_}
 const struct phiz_kernel phiz_cuda_conv2d[3] = {KERNEL(f32, PHIZ_F32), KERNEL(f16, PHIZ_F16), KERNEL(bf16, PHIZ_BF16)};

@@ -88,8 +88,8 @@ static bool two_supports(const struct phiz_call *call) { return is_uniform(call,
 static enum phiz_status act_forward(const struct phiz_call *call, const void *other, int act, double slope)
 {
 	const struct phiz_tensor *y = &call->out[0];
-	return started(call, phiz_cuda_act_forward(call->in[0].data, other, y->data, (int)y->dtype, phiz_tensor_count(y), act,
-	                                           (float)slope, phiz_cuda_of(call)->stream));
+	return started(call, phiz_cuda_act_forward(call->in[0].data, other, y->data, (int)y->dtype, phiz_tensor_count(y),
+	                                           act, (float)slope, phiz_cuda_of(call)->stream));
 }
 
 static enum phiz_status act_backward(const struct phiz_call *call, int act, double slope)
@@ -263,7 +263,8 @@ static enum phiz_status max_pool2d_back(struct phiz_call *call)
 		return PHIZ_OK;
 	p.in = phiz_cuda_picture_of(&call->din[0]);
 	p.out = phiz_cuda_picture_of(&call->dout[0]);
-	return started(call, phiz_cuda_max_pool_backward(&p, call->saved[0].data, adds(call, 0), phiz_cuda_of(call)->stream));
+	return started(call, phiz_cuda_max_pool_backward(&p, call->saved[0].data, adds(call, 0),
+	                                                 phiz_cuda_of(call)->stream));
 }
 
 static enum phiz_status avg_pool2d(struct phiz_call *call)
@@ -355,9 +356,10 @@ static enum phiz_status multiply(const struct phiz_call *call, cublasOperation_t
 #else
 	const cudaDataType compute = CUDA_R_32F;
 #endif
-	return phiz_cublas_check(call->ctx, cublasGemmEx(phiz_cuda_of(call)->cublas, ta, tb, m, n, k, &one, a, data_type(in),
-	                                                 lda, b, data_type(in), ldb, &beta, c, data_type(out), m, compute,
-	                                                 CUBLAS_GEMM_DEFAULT),
+	return phiz_cublas_check(call->ctx,
+	                         cublasGemmEx(phiz_cuda_of(call)->cublas, ta, tb, m, n, k, &one, a, data_type(in), lda, b,
+	                                      data_type(in), ldb, &beta, c, data_type(out), m, compute,
+	                                      CUBLAS_GEMM_DEFAULT),
 	                         "a linear layer");
 }
 
@@ -402,8 +404,8 @@ static enum phiz_status linear_back(struct phiz_call *call)
 	if (!status && w) /* dx^T [F,N] = w^T [F,G] dy^T [G,N] */
 		status = multiply(call, CUBLAS_OP_N, CUBLAS_OP_N, f, n, g, w, f, dy, g, dtype, dx->data, dtype, adds(call, 0));
 	if (!status && dw->data) /* dw^T [F,G] = x^T [F,N] dy [N,G] */
-		status = multiply(call, CUBLAS_OP_N, CUBLAS_OP_T, f, g, n, call->in[0].data, f, dy, g, dtype, dw->data, PHIZ_F32,
-		                  adds(call, PHIZ_LINEAR_WEIGHT));
+		status = multiply(call, CUBLAS_OP_N, CUBLAS_OP_T, f, g, n, call->in[0].data, f, dy, g, dtype, dw->data,
+		                  PHIZ_F32, adds(call, PHIZ_LINEAR_WEIGHT));
 	return status;
 }
 

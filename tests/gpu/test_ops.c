@@ -1,7 +1,6 @@
-/* label: gpu
- * Every operator of the CUDA backend that trains, forward and backward, in each precision, against the reference
- * kernels: x -> convolution or linear layer -> operator -> the same again -> cross entropy, so that what goes in and out
- * of the operator is of the plan's precision and in its layout. Skipped where no device can be used. */
+/* label: gpu Every operator of the CUDA backend that trains, forward and backward, in each precision, against the
+ * reference kernels: x -> convolution or linear layer -> operator -> the same again -> cross entropy, so that what goes
+ * in and out of the operator is of the plan's precision and in its layout. Skipped where no device can be used. */
 #include "support/support.h"
 
 #include <math.h>
@@ -92,7 +91,8 @@ static int add_input(struct net *n, const struct op_case *c, int i, struct phiz_
 	snprintf(name, sizeof name, "p%d", i);
 	bool positive = !strcmp(op->name, "batch_norm") && i != PHIZ_BATCH_NORM_MEAN;
 	struct phiz_tensor *t = new_tensor(n, &c->in[i].shape, rng, positive ? 0.5 : -0.4, positive ? 1.5 : 0.4);
-	assert_ok(n->ctx, state ? phiz_graph_buffer(n->graph, name, t, &value) : phiz_graph_param(n->graph, name, t, &value));
+	assert_ok(n->ctx, state ? phiz_graph_buffer(n->graph, name, t, &value)
+	                        : phiz_graph_param(n->graph, name, t, &value));
 	return value;
 }
 
@@ -134,8 +134,9 @@ static void build(struct net *n, const char *text)
 	}
 	x = add_node(n, c.node.op->name, "op", input, c.node.n_inputs, attr, c.node.op->n_attrs);
 	x = add_layer(n, "after", x, &rng);
-	ce[0] = n->output = phiz_graph_value(n->graph, x)->type.shape.ndim > 2 ? add_node(n, "flatten", "flat", &x, 1, NULL, 0)
-	                                                                      : x;
+	if (phiz_graph_value(n->graph, x)->type.shape.ndim > 2)
+		x = add_node(n, "flatten", "flat", &x, 1, NULL, 0);
+	ce[0] = n->output = x;
 	assert_ok(n->ctx, phiz_graph_output(n->graph, n->output));
 	assert_ok(n->ctx, phiz_graph_input(n->graph, "labels", PHIZ_I32, &labels, &ce[1]));
 	n->loss = add_node(n, "softmax_cross_entropy", "loss", ce, 2, NULL, 0);

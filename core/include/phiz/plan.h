@@ -50,20 +50,20 @@ struct phiz_device_calls {
 	enum phiz_status (*download)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
 	                             size_t bytes);
 	enum phiz_status (*sync)(struct phiz_ctx *ctx, const struct phiz_backend *backend);
-	/* Copies beside the kernels, which go on; what comes after `land` in the kernels' order comes after these copies too.
-	 * copy: from one place on the device to another, in the kernels' order. */
-	enum phiz_status (*upload_ahead)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
-	                                 size_t bytes);
+	/* Copies beside the kernels, which go on; what comes after `land` in the kernels' order comes after these copies
+	 * too. copy: from one place on the device to another, in the kernels' order. */
+	enum phiz_status (*upload_ahead)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to,
+	                                 const void *from, size_t bytes);
 	enum phiz_status (*land)(struct phiz_ctx *ctx, const struct phiz_backend *backend);
 	enum phiz_status (*copy)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
 	                         size_t bytes);
-	/* Does `steps`, without waiting for them. *recording, NULL at first, lets the device do the same steps (same memory,
-	 * same sizes) again without the host's part; `forget` frees it. recording NULL: they are not recorded. */
+	/* Does `steps`, without waiting for them. *recording, NULL at first, lets the device do the same steps (same
+	 * memory, same sizes) again without the host's part; `forget` frees it. recording NULL: they are not recorded. */
 	enum phiz_status (*run)(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording,
 	                        enum phiz_status (*steps)(void *arg), void *arg);
 	void (*forget)(struct phiz_ctx *ctx, const struct phiz_backend *backend, struct phiz_recording **recording);
-	/* From now on plans that train take the kernels that are fastest by the clock (true), or those that give the same bits
-	 * in each run on this device (false, as it is at first). */
+	/* From now on plans that train take the kernels that are fastest by the clock (true), or those that give the same
+	 * bits in each run on this device (false, as it is at first). */
 	void (*choose_by_clock)(const struct phiz_backend *backend, bool on);
 	/* update.h. Neither waits. */
 	enum phiz_status (*update)(struct phiz_ctx *ctx, const struct phiz_backend *backend,
@@ -144,9 +144,9 @@ PHIZ_API struct phiz_tensor *phiz_plan_parameter(struct phiz_plan *plan, int val
 PHIZ_API enum phiz_status phiz_plan_push(struct phiz_plan *plan);
 PHIZ_API enum phiz_status phiz_plan_pull(struct phiz_plan *plan);
 
-/* A device that is at an earlier run is sent the inputs of the next forward run while it is, once they are written: those
- * of two dims and more, which must then stay as they are until that run is over. Without a device, or in a plan that does not train, it does
- * nothing. */
+/* A device that is at an earlier run is sent the inputs of the next forward run while it is, once they are written:
+ * those of two dims and more, which must then stay as they are until that run is over. Without a device, or in a plan
+ * that does not train, it does nothing. */
 PHIZ_API enum phiz_status phiz_plan_send_inputs(struct phiz_plan *plan);
 PHIZ_API enum phiz_status phiz_plan_forward(struct phiz_plan *plan);
 /* After forward. add: add to the parameters' gradients (accumulation) instead of writing them. scale: the gradient of
