@@ -72,7 +72,9 @@ static enum phiz_status open_model(struct phiz_recognizer *r, const char *path, 
 	bool names = options && options->names;
 	struct phiz_session_options o = {.batch = batch, .embed = !names, .sole = true,
 	                                 .flip = options && options->flip,
-	                                 .precision = options ? options->precision : PHIZ_F32};
+	                                 .precision = options ? options->precision : PHIZ_F32,
+	                                 .backend = options ? options->backend : NULL,
+	                                 .fallback = options ? options->fallback : NULL};
 	struct phiz_model *model;
 	enum phiz_status status = phiz_model_read(r->ctx, path, &model);
 

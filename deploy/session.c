@@ -1,6 +1,5 @@
 /* Runtime and session: a model that is read by many threads, and what each of them needs. */
 #include <math.h>
-#include <phiz/plan.h>
 #include <phiz/session.h>
 #include <string.h>
 
@@ -126,12 +125,18 @@ static enum phiz_status check_signature(struct phiz_session *s, bool embed)
 static enum phiz_status make_plan(struct phiz_session *s, const struct phiz_session_options *options)
 {
 	int size = s->model->preproc.size;
+	const struct phiz_backend *cpu = phiz_backend_cpu();
 	struct phiz_plan_options plan = {
-		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = s->planned, .height = size, .width = size,
+		.backend = options && options->backend ? options->backend : cpu,
+		.fallback = options ? options->fallback : NULL, .mode = PHIZ_PLAN_INFER, .batch = s->planned,
+		.height = size, .width = size,
 		.loss = PHIZ_NONE, .memory_limit = options ? options->memory_limit : 0, .fixed = true,
 		.consume = options && options->sole, .tuning = s->model->tuning,
 		.precision = options ? options->precision : PHIZ_F32,
 	};
+
+	if (plan.precision == PHIZ_F16 && (plan.backend == cpu || plan.fallback == cpu))
+		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "the CPU has no kernels for f16: bf16 is near it");
 	s->input_floats = (int64_t)3 * size * size;
 	return phiz_plan_create(s->ctx, s->graph, &plan, &s->plan);
 }
@@ -186,6 +191,11 @@ void phiz_session_free(struct phiz_session **session)
 	phiz_free(ctx, s->embedding);
 	phiz_free(ctx, s);
 	*session = NULL;
+}
+
+const struct phiz_backend *phiz_session_backend(const struct phiz_session *session)
+{
+	return phiz_plan_backend(session->plan);
 }
 
 float *phiz_session_input(struct phiz_session *session)

@@ -43,7 +43,8 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
 	            "fp32; bf16: activations of 16 bits, where there are kernels for it; int8: on bytes (infer); "
 	            "fp16: on a GPU"),
-	PHIZ_OPTION(struct settings, "--device", TEXT, device, "D", 0, 0, "cpu (default), cuda or cuda:N (infer)"),
+	PHIZ_OPTION(struct settings, "--device", TEXT, device, "D", 0, 0,
+	            "cpu (default), cuda or cuda:N, or auto: a GPU if there is one"),
 	PHIZ_OPTION(struct settings, "--freeze", TEXT, freeze, "LIST", 0, 0,
 	            "with train: layers that do not train, as train.freeze of a recipe (\"all\", \"layer1, layer2\")"),
 	PHIZ_OPTION(struct settings, "--runs", INT, runs, "N", 1, MAX_RUNS, "timed runs at most (default 50)"),
@@ -404,12 +405,12 @@ static void print_on_device(const struct work *w, const struct settings *s, cons
 		phiz_print_json(w->ctx, model);
 		printf(",\"device\":\"%s\",\"mode\":\"%s\",\"batch\":%lld,\"precision\":\"%s\",\"ms_median\":%.4f,"
 		       "\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,\"peak_rss_mib\":%.1f}\n",
-		       s->device, s->mode, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3, t->slowest * 1e3,
-		       rate, gflops, rss);
+		       w->device.name, s->mode, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3,
+		       t->slowest * 1e3, rate, gflops, rss);
 		return;
 	}
 	printf("%s %s on %s, batch %lld, %s: median %.3f ms (%.3f to %.3f), %.1f images/s, %.1f GFLOP/s, peak %.0f MiB\n",
-	       model, s->mode, s->device, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3,
+	       model, s->mode, w->device.name, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3,
 	       t->slowest * 1e3, rate, gflops, rss);
 	if (s->per_layer) {
 		const struct phiz_peak none = {0};
@@ -473,6 +474,18 @@ static int print_peaks(struct phiz_ctx *ctx, bool json)
 	}
 }
 
+/* 0, or what phiz_usage gives. */
+static int check_device(const struct settings *s, const struct phiz_device_choice *device)
+{
+	if (device->made && !strcmp(s->precision, "int8"))
+		return phiz_usage(&phiz_verb_bench, "--device %s: fp32, fp16 or bf16; int8 is for --device cpu", device->name);
+	if (device->made && s->tune)
+		return phiz_usage(&phiz_verb_bench, "--tune is for inference on the CPU");
+	if (!device->made && !strcmp(s->precision, "fp16"))
+		return phiz_usage(&phiz_verb_bench, "--precision fp16: the CPU has no kernels for it; bf16 is near");
+	return 0;
+}
+
 static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *name)
 {
 	bool train = !strcmp(s->mode, "train");
@@ -480,11 +493,16 @@ static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *nam
 	struct work w = {.ctx = ctx};
 	struct times times = {0, 0, 0};
 	struct phiz_peak peak = {0};
-	enum phiz_status status = phiz_device_open(ctx, s->device, &w.device);
 	double rss = 0;
 
-	if (!status)
-		status = phiz_open_model(ctx, name, s->classes, (int)s->size, &m);
+	if (phiz_device_open(ctx, s->device, &w.device))
+		return phiz_report(ctx);
+	int usage = check_device(s, &w.device);
+	if (usage) {
+		phiz_device_close(ctx, &w.device);
+		return usage;
+	}
+	enum phiz_status status = phiz_open_model(ctx, name, s->classes, (int)s->size, &m);
 #ifdef PHIZ_HAVE_TRAIN
 	if (!status && train)
 		status = prepare_training(&w, m, s);
@@ -513,19 +531,14 @@ static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *nam
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	const struct settings *s = settings;
-	const bool on_gpu = s->device && strcmp(s->device, "cpu") != 0;
 
 	if (strcmp(s->mode, "train") != 0 && strcmp(s->mode, "infer") != 0)
 		return phiz_usage(&phiz_verb_bench, "--mode: want infer or train, got '%s'", s->mode);
 	if (strcmp(s->precision, "fp32") != 0 && strcmp(s->precision, "bf16") != 0 && strcmp(s->precision, "int8") != 0 &&
 	    strcmp(s->precision, "fp16") != 0)
 		return phiz_usage(&phiz_verb_bench, "--precision: want fp32, bf16, fp16 or int8, got '%s'", s->precision);
-	if (on_gpu && !strcmp(s->precision, "int8"))
-		return phiz_usage(&phiz_verb_bench, "--device %s: fp32, fp16 or bf16", s->device);
-	if (s->tune && (on_gpu || !strcmp(s->mode, "train")))
+	if (s->tune && !strcmp(s->mode, "train"))
 		return phiz_usage(&phiz_verb_bench, "--tune is for inference on the CPU");
-	if (!on_gpu && !strcmp(s->precision, "fp16"))
-		return phiz_usage(&phiz_verb_bench, "--precision fp16: the CPU has no kernels for it; bf16 is near");
 	if (!strcmp(s->precision, "int8") && !strcmp(s->mode, "train"))
 		return phiz_usage(&phiz_verb_bench, "--precision int8 is for --mode infer");
 	if (s->peak == (n_args > 0))
@@ -537,7 +550,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	return s->peak ? print_peaks(ctx, s->json) : bench(ctx, s, args[0]);
 }
 
-static const struct settings defaults = {.mode = "infer", .precision = "fp32", .runs = 50, .seconds = 10};
+static const struct settings defaults = {.mode = "infer", .precision = "fp32", .device = "cpu", .runs = 50,
+                                         .seconds = 10};
 
 const struct phiz_verb phiz_verb_bench = {
 	"bench", "how fast a network runs or trains here",

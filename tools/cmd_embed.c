@@ -13,7 +13,7 @@
 #include "tools/tools.h"
 
 struct settings {
-	const char *detector, *box, *npy, *names, *precision;
+	const char *detector, *box, *npy, *names, *device, *precision;
 	bool aligned, detect, flip, json;
 };
 
@@ -26,8 +26,8 @@ static const struct phiz_option options[] = {
 	            "as --detect, by this detector (a name or a file)"),
 	PHIZ_OPTION(struct settings, "--box", TEXT, box, "X,Y,W,H", 0, 0, "take this box of each picture, in pixels"),
 	PHIZ_OPTION(struct settings, "--flip", FLAG, flip, NULL, 0, 0, "add the embedding of the mirror image"),
-	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
-	            "fp32 (default), or bf16: activations of 16 bits, faster where the processor knows them"),
+	PHIZ_DEVICE_OPTION(struct settings),
+	PHIZ_PRECISION_OPTION(struct settings),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object an embedding on standard output"),
 	PHIZ_OPTION(struct settings, "--npy", TEXT, npy, "FILE", 0, 0,
 	            "write all embeddings as a NumPy array, float32 [N, D]"),
@@ -39,6 +39,7 @@ struct run {
 	struct phiz_ctx *ctx;
 	const struct settings *settings;
 	struct phiz_names files;
+	struct phiz_device_choice device;
 	struct phiz_embedder *embedder;
 	float *rows; /* with --npy: [embedded][dim] */
 	size_t rows_capacity;
@@ -161,8 +162,9 @@ static enum phiz_status open_embedder(struct run *r, const char *model)
 	bool detect = s->detect || s->detector;
 	struct phiz_embedder_options o = {.what = detect ? PHIZ_EMBED_FACES : PHIZ_EMBED_WHOLE, .flip = s->flip};
 	char *path = NULL, *detector = NULL;
-	enum phiz_status status = phiz_activations_parse(r->ctx, s->precision, &o.precision);
+	enum phiz_status status = phiz_device_open_in(r->ctx, s->device, s->precision, &r->device);
 
+	o.device = &r->device;
 	if (!status)
 		status = phiz_find_model_file(r->ctx, model, &path);
 	if (!status && detect)
@@ -248,6 +250,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	phiz_bytes_free(&r.names);
 	phiz_bytes_free(&r.text);
 	phiz_embedder_free(&r.embedder);
+	phiz_device_close(ctx, &r.device);
 	phiz_names_free(ctx, &r.files);
 	return status || r.failed ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
 }

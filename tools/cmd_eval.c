@@ -25,7 +25,7 @@ struct settings {
 	int64_t splits, per_person;
 	bool aligned, decision;
 	const char *data, *split, *part, *strangers, *report, *against;
-	const char *pairs, *root, *box, *detector, *precision;
+	const char *pairs, *root, *box, *detector, *device, *precision;
 	double far;
 	bool json, write_threshold, strict, flip, detect;
 };
@@ -56,8 +56,8 @@ static const struct phiz_option options[] = {
 	            "is, with --pairs the box, or the middle"),
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
 	            "as --detect, by this detector (a name or a file; default: the best there is)"),
-	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
-	            "fp32 (default), or bf16: activations of 16 bits, faster where the processor knows them"),
+	PHIZ_DEVICE_OPTION(struct settings),
+	PHIZ_PRECISION_OPTION(struct settings),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
 	PHIZ_OPTION(struct settings, "--classifier", TEXT, classifier, "NAME", 0, 0,
 	            "judge classifiers on the model's embeddings: nearest, knn, means, svm or all"),
@@ -102,6 +102,7 @@ static enum phiz_status open_photos(struct phiz_ctx *ctx, const struct settings 
 struct judged {
 	const struct settings *settings;
 	enum phiz_part part;
+	struct phiz_device_choice device;
 	struct phiz_dataset *dataset;
 	char *detector;              /* path; NULL: landmarks.csv, where there is one */
 	struct phiz_landmarks found; /* by the detector, once for all models */
@@ -128,12 +129,11 @@ static enum phiz_status evaluate(struct phiz_ctx *ctx, struct judged *j, const c
 	char *path = NULL;
 	struct phiz_eval_options o = {
 		.dataset = j->dataset, .part = j->part, .far = j->settings->far, .strict = j->settings->strict,
-		.cancel = &phiz_interrupted, .progress = show_progress, .user = &bar,
+		.cancel = &phiz_interrupted, .progress = show_progress, .user = &bar, .precision = j->device.precision,
+		.backend = j->device.backend, .fallback = j->device.fallback,
 	};
-	enum phiz_status status = phiz_activations_parse(ctx, j->settings->precision, &o.precision);
+	enum phiz_status status = phiz_find_model_file(ctx, what, &path);
 
-	if (!status)
-		status = phiz_find_model_file(ctx, what, &path);
 	if (!status)
 		status = phiz_model_read(ctx, path, &model);
 	if (!status && phiz_model_task(model) != PHIZ_TASK_CLASSIFY)
@@ -271,7 +271,7 @@ static int run_pairs(struct phiz_ctx *ctx, const struct settings *s, const char 
 	struct phiz_eval_pairs p = {
 		.model = model, .pairs = s->pairs, .root = s->root, .detector = s->detector, .report = s->report, .far = s->far,
 		.flip = s->flip, .detect = s->detect || s->detector, .json = s->json, .strict = s->strict,
-		.write_threshold = s->write_threshold, .precision = s->precision,
+		.write_threshold = s->write_threshold, .device = s->device, .precision = s->precision,
 	};
 	int usage = check_pairs(s, p.box);
 
@@ -304,6 +304,8 @@ static enum phiz_status judge(struct phiz_ctx *ctx, const struct settings *s, st
 	struct phiz_comparison comparison = {0};
 	enum phiz_status status = open_photos(ctx, s, &j->dataset);
 
+	if (!status)
+		status = phiz_device_open_in(ctx, s->device, s->precision, &j->device);
 	if (!status && (s->detect || s->detector))
 		status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, s->detector, &j->detector);
 	if (!status)
@@ -326,6 +328,7 @@ static enum phiz_status judge(struct phiz_ctx *ctx, const struct settings *s, st
 	phiz_landmarks_free(ctx, &j->found);
 	phiz_dataset_free(ctx, &j->dataset);
 	phiz_free(ctx, j->detector);
+	phiz_device_close(ctx, &j->device);
 	return status;
 }
 

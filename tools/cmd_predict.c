@@ -11,7 +11,7 @@
 #include "tools/tools.h"
 
 struct settings {
-	const char *detector, *precision;
+	const char *detector, *device, *precision;
 	bool detect, json, logits;
 	int64_t topk;
 };
@@ -23,14 +23,15 @@ static const struct phiz_option options[] = {
 	            "as --detect, by this detector (a name or a file; default: the best there is)"),
 	PHIZ_OPTION(struct settings, "--topk", INT, topk, "K", 1, PHIZ_MAX_CANDIDATES, "classes to list (default 5)"),
 	PHIZ_OPTION(struct settings, "--logits", FLAG, logits, NULL, 0, 0, "with --json: the network's raw output too"),
-	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
-	            "fp32 (default), or bf16: activations of 16 bits, faster where the processor knows them"),
+	PHIZ_DEVICE_OPTION(struct settings),
+	PHIZ_PRECISION_OPTION(struct settings),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object a picture on standard output"),
 };
 
 /* What the verb works with. */
 struct work {
 	const struct settings *settings;
+	struct phiz_device_choice device;
 	struct phiz_recognizer *recognizer;
 	bool detect;
 	struct phiz_bytes text;
@@ -134,8 +135,11 @@ static enum phiz_status open_all(struct phiz_ctx *ctx, struct work *w, const cha
 	const struct settings *s = w->settings;
 	struct phiz_recognizer_options o = {.names = true};
 	char *path = NULL, *detector = NULL;
-	enum phiz_status status = phiz_activations_parse(ctx, s->precision, &o.precision);
+	enum phiz_status status = phiz_device_open_in(ctx, s->device, s->precision, &w->device);
 
+	o.precision = w->device.precision;
+	o.backend = w->device.backend;
+	o.fallback = w->device.fallback;
 	if (!status)
 		status = phiz_find_model_file(ctx, model, &path);
 	if (!status && w->detect)
@@ -165,6 +169,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (failed && n_args > 2)
 		fprintf(stderr, "phiz: %d of %d pictures could not be used\n", failed, n_args - 1);
 	phiz_recognizer_free(&w.recognizer);
+	phiz_device_close(ctx, &w.device);
 	phiz_bytes_free(&w.text);
 	return status || failed || phiz_interrupted ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
 }

@@ -38,7 +38,7 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--resume", FLAG, resume, NULL, 0, 0,
 	            "go on where the run in --run was broken off; begin where there is none"),
 	PHIZ_OPTION(struct settings, "--device", TEXT, device, "DEVICE", 0, 0,
-	            "where to train: cpu, cuda or cuda:N (default: cpu)"),
+	            "where to train: cpu (default), cuda or cuda:N, or auto: a GPU if there is one"),
 	PHIZ_OPTION(struct settings, "--set", LIST, set, "SECTION.KEY=VALUE", 0, 0, "change the recipe"),
 	PHIZ_OPTION(struct settings, "--keys", FLAG, describe, NULL, 0, 0, "list all keys of a recipe and end"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output at the end"),
@@ -250,7 +250,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	struct phiz_landmarks faces = {0};
 	struct phiz_model *model = NULL;
 	struct phiz_train_result result = {0};
-	struct phiz_device_choice device = {NULL, NULL};
+	struct phiz_device_choice device = {0};
 	struct phiz_progress bar;
 
 	if (s->describe)
@@ -266,7 +266,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status)
 		status = read_recipe(s, args[0], &recipe);
 	if (!status)
-		status = phiz_device_open(ctx, s->device, &device);
+		status = phiz_device_open(ctx, s->device ? s->device : "cpu", &device);
 	if (!status)
 		status = open_data(ctx, s, &recipe, &dataset, &faces);
 	if (!status)

@@ -1,5 +1,6 @@
 #include "tools/device_args.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <phiz/cuda.h>
@@ -7,34 +8,86 @@
 #include "core/base/error.h"
 #include "core/base/parse.h"
 
+static enum phiz_status open_gpu(struct phiz_ctx *ctx, int number, struct phiz_device_choice *out)
+{
+	enum phiz_status status = phiz_backend_cuda_create(ctx, number, &out->made);
+
+	if (status)
+		return status;
+	out->backend = out->made;
+	snprintf(out->name, sizeof out->name, "cuda:%d", number);
+	return PHIZ_OK;
+}
+
+/* A GPU that is there and does not open is worth a line; that there is none is not. */
+static enum phiz_status open_best(struct phiz_ctx *ctx, struct phiz_device_choice *out)
+{
+	const char *why;
+
+	if (phiz_cuda_count(&why) == 0) {
+		phiz_log(ctx, PHIZ_LOG_DEBUG, "no GPU: %s", why);
+		return PHIZ_OK;
+	}
+	enum phiz_status status = open_gpu(ctx, 0, out);
+	if (!status) {
+		out->fallback = phiz_backend_cpu();
+		return PHIZ_OK;
+	}
+	phiz_log(ctx, PHIZ_LOG_WARN, "%s; the CPU is taken", phiz_ctx_message(ctx));
+	phiz_ctx_clear(ctx);
+	return PHIZ_OK;
+}
+
 enum phiz_status phiz_device_open(struct phiz_ctx *ctx, const char *text, struct phiz_device_choice *out)
 {
 	int64_t number = 0;
+	enum phiz_status status = PHIZ_OK;
 
-	*out = (struct phiz_device_choice){phiz_backend_cpu(), NULL};
-	if (!text || !strcmp(text, "cpu"))
-		return PHIZ_OK;
-	if (strncmp(text, "cuda", 4) || (text[4] && text[4] != ':'))
-		return phiz_fail(ctx, PHIZ_E_ARG, "--device: want cpu, cuda or cuda:N, got '%s'", text);
-	enum phiz_status status = text[4] ? phiz_parse_i64(ctx, text + 5, 0, 1023, &number) : PHIZ_OK;
-	if (status)
-		return phiz_fail_in(ctx, "--device %s", text);
-	status = phiz_backend_cuda_create(ctx, (int)number, &out->made);
+	*out = (struct phiz_device_choice){.backend = phiz_backend_cpu(), .name = "cpu"};
+	if (!strcmp(text, "auto")) {
+		status = open_best(ctx, out);
+	} else if (!strcmp(text, "cuda") || !strncmp(text, "cuda:", 5)) {
+		status = text[4] ? phiz_parse_i64(ctx, text + 5, 0, 1023, &number) : PHIZ_OK;
+		if (!status)
+			status = open_gpu(ctx, (int)number, out);
+		if (status)
+			return phiz_fail_in(ctx, "--device %s", text);
+	} else if (strcmp(text, "cpu") != 0) {
+		return phiz_fail(ctx, PHIZ_E_ARG, "--device: want auto, cpu, cuda or cuda:N, got '%s'", text);
+	}
 	if (!status)
-		out->backend = out->made;
+		phiz_log(ctx, PHIZ_LOG_DEBUG, "device: %s", out->name);
 	return status;
 }
 
-enum phiz_status phiz_activations_parse(struct phiz_ctx *ctx, const char *text, enum phiz_dtype *out)
+static enum phiz_status choose_precision(struct phiz_ctx *ctx, const char *text, struct phiz_device_choice *out)
 {
-	*out = PHIZ_F32;
-	if (!text || !strcmp(text, "fp32"))
+	if (!strcmp(text, "fp32"))
 		return PHIZ_OK;
-	if (strcmp(text, "bf16"))
-		return phiz_fail(ctx, PHIZ_E_ARG, "--precision: want fp32 or bf16, got '%s'%s", text,
+	if (!strcmp(text, "bf16")) {
+		out->precision = PHIZ_BF16;
+		return PHIZ_OK;
+	}
+	if (strcmp(text, "fp16") != 0)
+		return phiz_fail(ctx, PHIZ_E_ARG, "--precision: want fp32, fp16 or bf16, got '%s'%s", text,
 		                 strcmp(text, "int8") ? "" : ": 'phiz export --precision int8' makes a model of bytes");
-	*out = PHIZ_BF16;
+	if (!out->made)
+		return phiz_fail(ctx, PHIZ_E_ARG, "--precision fp16: the CPU has no kernels for it; bf16 is near");
+	out->precision = PHIZ_F16;
+	out->fallback = NULL;
 	return PHIZ_OK;
+}
+
+enum phiz_status phiz_device_open_in(struct phiz_ctx *ctx, const char *text, const char *precision,
+                                     struct phiz_device_choice *out)
+{
+	enum phiz_status status = phiz_device_open(ctx, text ? text : "auto", out);
+
+	if (!status)
+		status = choose_precision(ctx, precision ? precision : "fp32", out);
+	if (status)
+		phiz_device_close(ctx, out);
+	return status;
 }
 
 void phiz_device_close(struct phiz_ctx *ctx, struct phiz_device_choice *choice)

@@ -1,5 +1,6 @@
 #include "tools/embedder.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,10 +17,18 @@ enum { FILES_PER_THREAD = 8 };
 /* What a thread needs; made when it gets its first file. */
 struct worker {
 	struct phiz_ctx *ctx; /* a fork */
-	struct phiz_session *session;
+	struct phiz_session *session; /* NULL: the shared one is for all */
+	float *input;                 /* for that one: a picture as the network reads it */
 	struct phiz_detector *detector;
 	struct phiz_refiner *refiner; /* as in a recognizer; NULL: landmarks are the detector's */
 	struct phiz_faces faces;
+};
+
+/* A device's session, for one thread at a time. */
+struct shared {
+	struct phiz_ctx *ctx; /* a fork */
+	struct phiz_session *session; /* NULL: each worker has its own, on the CPU */
+	pthread_mutex_t lock;
 };
 
 /* A file of the chunk that is being done. */
@@ -40,21 +49,59 @@ struct phiz_embedder {
 	struct phiz_runtime *runtime;
 	struct phiz_align align;
 	int dim;
+	struct shared shared;
 	struct worker *worker;
 	int n_workers;
 	struct slot *slot;
 	size_t n_slots;
 };
 
+/* backend NULL: the CPU. */
+static enum phiz_status create_session(struct phiz_embedder *e, struct phiz_ctx *ctx,
+                                       const struct phiz_backend *backend, struct phiz_session **out)
+{
+	const struct phiz_device_choice *d = e->options.device;
+	struct phiz_session_options o = {.embed = true, .flip = e->options.flip, .precision = d ? d->precision : PHIZ_F32,
+	                                 .backend = backend, .fallback = backend ? d->fallback : NULL};
+
+	return phiz_session_create(e->runtime, ctx, &o, out);
+}
+
+/* None is kept where it is the CPU that runs the model after all. */
+static enum phiz_status open_shared(struct phiz_embedder *e)
+{
+	struct shared *s = &e->shared;
+	enum phiz_status status = phiz_ctx_fork(e->ctx, &s->ctx);
+
+	if (!status) {
+		status = create_session(e, s->ctx, e->options.device->made, &s->session);
+		if (status)
+			phiz_fail_copy(e->ctx, s->ctx);
+	}
+	if (!status && phiz_session_backend(s->session) == phiz_backend_cpu())
+		phiz_session_free(&s->session);
+	return status;
+}
+
+static size_t input_floats(const struct phiz_embedder *e)
+{
+	size_t size = (size_t)phiz_runtime_model(e->runtime)->preproc.size;
+
+	return 3 * size * size;
+}
+
 static enum phiz_status open_worker(struct phiz_embedder *e, struct worker *w)
 {
-	struct phiz_session_options o = {.embed = true, .flip = e->options.flip, .precision = e->options.precision};
 	enum phiz_status status = PHIZ_OK;
 
 	if (!w->ctx)
 		status = phiz_ctx_fork(e->ctx, &w->ctx);
-	if (!status && !w->session)
-		status = phiz_session_create(e->runtime, w->ctx, &o, &w->session);
+	if (!status && e->shared.session && !w->input) {
+		w->input = phiz_alloc(w->ctx, input_floats(e), sizeof *w->input);
+		status = w->input ? PHIZ_OK : PHIZ_E_NOMEM;
+	}
+	if (!status && !e->shared.session && !w->session)
+		status = create_session(e, w->ctx, NULL, &w->session);
 	if (!status && e->detector && !w->detector)
 		status = phiz_detector_open(w->ctx, e->detector, &e->options.detect, &w->detector);
 	if (!status && w->detector && !w->refiner && phiz_refine_helps(w->detector) &&
@@ -73,6 +120,7 @@ enum phiz_status phiz_embedder_open(struct phiz_ctx *ctx, const char *model,
 	if (!e)
 		return status;
 	e->ctx = ctx;
+	pthread_mutex_init(&e->shared.lock, NULL);
 	e->options = *options;
 	e->n_workers = phiz_ctx_threads(ctx);
 	e->n_slots = (size_t)e->n_workers * FILES_PER_THREAD;
@@ -82,9 +130,14 @@ enum phiz_status phiz_embedder_open(struct phiz_ctx *ctx, const char *model,
 		e->detector = phiz_strdup(ctx, options->detector);
 	if (e->worker && e->slot && (e->detector || options->what == PHIZ_EMBED_WHOLE))
 		status = phiz_runtime_open(ctx, model, &e->runtime);
+	if (!status && options->device && options->device->made) {
+		status = open_shared(e);
+		if (status)
+			phiz_fail_in(ctx, "%s", model);
+	}
 	if (!status && open_worker(e, &e->worker[0])) { /* what is wrong with the files shows here */
 		status = e->worker[0].ctx ? phiz_fail_copy(ctx, e->worker[0].ctx) : PHIZ_E_NOMEM;
-		if (!e->worker[0].session)
+		if (!e->worker[0].session && !e->shared.session)
 			phiz_fail_in(ctx, "%s", model);
 	}
 	if (status) {
@@ -92,7 +145,7 @@ enum phiz_status phiz_embedder_open(struct phiz_ctx *ctx, const char *model,
 		return status;
 	}
 	e->align = phiz_recognizer_align(phiz_runtime_model(e->runtime));
-	e->dim = phiz_session_dim(e->worker[0].session);
+	e->dim = phiz_session_dim(e->shared.session ? e->shared.session : e->worker[0].session);
 	*out = e;
 	return PHIZ_OK;
 }
@@ -119,10 +172,14 @@ void phiz_embedder_free(struct phiz_embedder **embedder)
 		phiz_detector_free(&w->detector);
 		phiz_refiner_free(&w->refiner);
 		phiz_session_free(&w->session);
+		phiz_free(w->ctx, w->input);
 		phiz_ctx_free(&w->ctx);
 	}
 	for (size_t i = 0; e->slot && i < e->n_slots; i++)
 		clear_slot(e->ctx, &e->slot[i]);
+	phiz_session_free(&e->shared.session);
+	phiz_ctx_free(&e->shared.ctx);
+	pthread_mutex_destroy(&e->shared.lock);
 	phiz_runtime_close(&e->runtime);
 	phiz_free(e->ctx, e->worker);
 	phiz_free(e->ctx, e->slot);
@@ -151,16 +208,43 @@ static enum phiz_status make_room(struct phiz_embedder *e, struct worker *w, str
 	return s->face && s->embedding ? PHIZ_OK : PHIZ_E_NOMEM;
 }
 
+/* By the session that all share; of a picture only what the network does waits for other threads. */
+static enum phiz_status run_shared(struct phiz_embedder *e, struct worker *w, const struct phiz_image *crop, float *out)
+{
+	struct shared *s = &e->shared;
+	enum phiz_status status = phiz_preproc_run(w->ctx, &phiz_runtime_model(e->runtime)->preproc, crop, w->input);
+
+	if (status)
+		return status;
+	pthread_mutex_lock(&s->lock);
+	memcpy(phiz_session_input(s->session), w->input, input_floats(e) * sizeof *w->input);
+	status = phiz_session_run_input(s->session, 1);
+	if (!status)
+		memcpy(out, phiz_session_embedding_at(s->session, 0), (size_t)e->dim * sizeof *out);
+	else
+		phiz_fail_copy(w->ctx, s->ctx);
+	pthread_mutex_unlock(&s->lock);
+	return status;
+}
+
+static enum phiz_status run_own(struct phiz_embedder *e, struct worker *w, const struct phiz_image *crop, float *out)
+{
+	enum phiz_status status = phiz_session_run_images(w->session, crop, 1);
+
+	if (!status)
+		memcpy(out, phiz_session_embedding_at(w->session, 0), (size_t)e->dim * sizeof *out);
+	return status;
+}
+
 /* Embeds a crop as the slot's next face. */
 static enum phiz_status embed(struct phiz_embedder *e, struct worker *w, struct slot *s,
                               const struct phiz_image *crop, const struct phiz_face *face)
 {
-	enum phiz_status status = phiz_session_run_images(w->session, crop, 1);
+	float *to = s->embedding + (size_t)s->n * (size_t)e->dim;
+	enum phiz_status status = e->shared.session ? run_shared(e, w, crop, to) : run_own(e, w, crop, to);
 
 	if (status)
 		return status;
-	memcpy(s->embedding + (size_t)s->n * (size_t)e->dim, phiz_session_embedding_at(w->session, 0),
-	       (size_t)e->dim * sizeof *s->embedding);
 	s->face[s->n++] = *face;
 	return PHIZ_OK;
 }

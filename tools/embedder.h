@@ -1,10 +1,13 @@
 /* Embeddings of many pictures on all cores: each thread reads a file, cuts the face or the faces out and embeds them,
- * one by one, so that what is said of a picture does not depend on those beside it. */
+ * one by one, so that what is said of a picture does not depend on those beside it. A GPU embeds for all threads in
+ * turn. */
 #ifndef PHIZ_TOOLS_EMBEDDER_H
 #define PHIZ_TOOLS_EMBEDDER_H
 
 #include <phiz/detector.h>
 #include <phiz/session.h>
+
+#include "tools/device_args.h"
 
 enum phiz_embed_what {
 	PHIZ_EMBED_WHOLE, /* the picture, or a box of it, as it is: it is a crop already */
@@ -19,7 +22,7 @@ struct phiz_embedder_options {
 	const char *detector; /* path; for FACE and FACES */
 	struct phiz_detector_options detect;
 	bool flip;
-	enum phiz_dtype precision; /* of activations: F32 (0) or BF16 */
+	const struct phiz_device_choice *device; /* outlives the embedder; NULL: the CPU, in fp32 */
 	int box[4]; /* x, y, width, height of every picture that WHOLE takes, pixels; width 0: all of it */
 };
 

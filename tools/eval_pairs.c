@@ -17,6 +17,7 @@ struct run {
 	const struct phiz_eval_pairs *settings;
 	char *model, *root, *detector; /* paths */
 	struct phiz_pair_list pairs;
+	struct phiz_device_choice device;
 	struct phiz_embedder *embedder;
 	float *embedding; /* [files][dim] */
 	bool *done;       /* files */
@@ -64,8 +65,9 @@ static enum phiz_status open_embedder(struct run *r)
 {
 	const struct phiz_eval_pairs *s = r->settings;
 	struct phiz_embedder_options o = {.flip = s->flip};
-	enum phiz_status status = phiz_activations_parse(r->ctx, s->precision, &o.precision);
+	enum phiz_status status = phiz_device_open_in(r->ctx, s->device, s->precision, &r->device);
 
+	o.device = &r->device;
 	if (!status)
 		status = phiz_find_model_file(r->ctx, s->model, &r->model);
 	if (!status && s->detect)
@@ -265,6 +267,7 @@ int phiz_eval_pairs(struct phiz_ctx *ctx, const struct phiz_eval_pairs *settings
 	if (status)
 		phiz_report(ctx);
 	phiz_embedder_free(&r.embedder);
+	phiz_device_close(ctx, &r.device);
 	phiz_pair_list_free(ctx, &r.pairs);
 	phiz_free(ctx, r.embedding);
 	phiz_free(ctx, r.done);

@@ -11,7 +11,7 @@ struct phiz_eval_pairs {
 	const char *root;     /* of the pictures; NULL: the folder of the list */
 	const char *detector; /* a name or a path; NULL: the default */
 	const char *report;   /* a folder, or NULL */
-	const char *precision; /* as --precision has it, or NULL */
+	const char *device, *precision; /* as the options have them, or NULL */
 	int box[4];           /* width 0: none */
 	double far;           /* for write_threshold */
 	bool flip, detect, json, strict, write_threshold;

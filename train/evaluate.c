@@ -167,7 +167,8 @@ static enum phiz_status make_plan(struct runner *r)
 {
 	int size = r->model->preproc.size;
 	struct phiz_plan_options o = {
-		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .height = size, .width = size, .loss = PHIZ_NONE,
+		.backend = r->options->backend ? r->options->backend : phiz_backend_cpu(), .fallback = r->options->fallback,
+		.mode = PHIZ_PLAN_INFER, .height = size, .width = size, .loss = PHIZ_NONE,
 		.tuning = r->model->tuning, .precision = r->options->precision, .fixed = true,
 	};
 	enum phiz_status status = phiz_model_optimize(r->model);

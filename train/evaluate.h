@@ -51,7 +51,8 @@ struct phiz_eval_options {
 	enum phiz_part part;         /* of the known people; strangers are always taken */
 	double far;                  /* the false-accept rate that the threshold is to keep */
 	int batch;                   /* 0: 16 */
-	enum phiz_dtype precision;   /* of activations: F32 (0) or BF16 */
+	enum phiz_dtype precision;   /* of activations: F32 (0), BF16, or F16 where the backend is not the CPU */
+	const struct phiz_backend *backend, *fallback; /* as in phiz_plan_options; NULL: the CPU, none */
 	/* Where the faces are that `align` cuts out of the photos (score -1: the photo is taken as it is); NULL: the photos
 	 * are crops. how says in a word who found them, for reports. */
 	const struct phiz_landmarks *faces;

@@ -19,22 +19,37 @@ bool phiz_cuda_built(void)
 #endif
 }
 
+/* *why: the linker's own words, which name the module or what it misses. */
+static void *open_named(const char *name, const char **why)
+{
+	void *file = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+
+	if (!file)
+		*why = dlerror();
+	return file;
+}
+
+/* Is there a driver with a GPU? Programs are carried to machines that have the one without the other. */
+static bool has_gpu(const char **why)
+{
+	void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+	void *symbol = driver ? dlsym(driver, "cuInit") : NULL;
+	int (*init)(unsigned flags);
+
+	*why = driver ? "NVIDIA's driver finds no GPU that it can use (cuInit)"
+	              : "NVIDIA's driver is missing (libcuda.so.1)";
+	memcpy(&init, &symbol, sizeof init); /* ISO C has no cast from data to functions */
+	return symbol && init(0) == 0;
+}
+
 /* A named module is taken at its word; the usual one is left alone where it could not run, as it is large. */
 static void *open_file(const char **why)
 {
 	const char *named = getenv("PHIZ_CUDA_MODULE");
-	void *file = NULL;
 
-	if (named && *named) {
-		file = dlopen(named, RTLD_NOW | RTLD_LOCAL);
-		*why = "the module that PHIZ_CUDA_MODULE names does not open";
-	} else if (!dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL)) {
-		*why = "NVIDIA's driver is missing (libcuda.so.1)";
-	} else {
-		file = dlopen(PHIZ_CUDA_MODULE_FILE, RTLD_NOW | RTLD_LOCAL);
-		*why = "the module " PHIZ_CUDA_MODULE_FILE " is missing, or cuDNN or cuBLAS, which it needs";
-	}
-	return file;
+	if (named && *named)
+		return open_named(named, why);
+	return has_gpu(why) ? open_named(PHIZ_CUDA_MODULE_FILE, why) : NULL;
 }
 
 static const struct phiz_cuda_module *open_module(const char **why)
@@ -45,7 +60,7 @@ static const struct phiz_cuda_module *open_module(const char **why)
 	if (!file)
 		return NULL;
 	void *symbol = dlsym(file, PHIZ_CUDA_MODULE_ENTRY);
-	memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from data to functions */
+	memcpy(&entry, &symbol, sizeof entry);
 	const struct phiz_cuda_module *module = entry ? entry() : NULL;
 	if (!module)
 		*why = "the CUDA module is none of phiz's";

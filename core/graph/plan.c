@@ -256,9 +256,12 @@ static void bind(struct phiz_plan *p)
 static enum phiz_status no_kernel(struct phiz_plan *p, const struct phiz_step *step)
 {
 	const struct phiz_node *node = step->call.node;
-	return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s", node->op->name,
+	const enum phiz_dtype in = step->call.in[0].dtype, out = step->call.out[0].dtype;
+	bool bytes = p->options.backend->device && (in == PHIZ_U8 || out == PHIZ_U8);
+
+	return phiz_fail(p->ctx, PHIZ_E_UNSUPPORTED, "%s %s: the %s backend has no %s kernel for %s%s", node->op->name,
 	                 node->name, p->options.backend->name, step->backward ? "backward" : "forward",
-	                 phiz_dtype_name(step->call.in[0].dtype));
+	                 phiz_dtype_name(in), bytes ? "; int8 models run on the CPU (--device cpu)" : "");
 }
 
 /* A device's plan has the host do what the device has no kernel for, where it is on vectors (a loss): pictures would
@@ -465,7 +468,7 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 	return PHIZ_OK;
 }
 
-enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph *graph,
+static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct phiz_graph *graph,
                                   const struct phiz_plan_options *options, struct phiz_plan **out)
 {
 	*out = NULL;
@@ -510,6 +513,22 @@ fail:
 	phiz_plan_free(&p);
 	return status;
 }
+
+enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph *graph,
+                                  const struct phiz_plan_options *options, struct phiz_plan **out)
+{
+	enum phiz_status status = make_plan(ctx, graph, options, out);
+	struct phiz_plan_options o = *options;
+
+	if (status != PHIZ_E_UNSUPPORTED || !options->fallback || options->fallback == options->backend)
+		return status;
+	phiz_log(ctx, PHIZ_LOG_INFO, "%s: the %s backend runs it instead", phiz_ctx_message(ctx), options->fallback->name);
+	phiz_ctx_clear(ctx);
+	o.backend = options->fallback;
+	return make_plan(ctx, graph, &o, out);
+}
+
+const struct phiz_backend *phiz_plan_backend(const struct phiz_plan *plan) { return plan->options.backend; }
 
 void phiz_plan_free(struct phiz_plan **plan)
 {

@@ -157,7 +157,8 @@ def check_refusals(model, data, strangers, top):
     assert "--report" in phiz("eval", model, "--data", data, want=2).stderr
     assert "--data" in phiz("eval", model, "--json", want=2).stderr
     phiz("eval", model, "--data", data, "--json", "--far", "1.5", want=2)
-    assert "want fp32 or bf16" in phiz("eval", model, "--data", data, "--json", "--precision", "fp8", want=1).stderr
+    wrong = phiz("eval", model, "--data", data, "--json", "--precision", "fp8", want=1).stderr
+    assert "want fp32, fp16 or bf16" in wrong
     phiz("eval", model, "--data", data, "--json", "--part", "val", want=2)
     assert "stranger" in phiz("eval", model, "--data", data, "--json", "--write-threshold", want=1).stderr
     os.makedirs(f"{top}/other/annna")

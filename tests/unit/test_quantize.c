@@ -1,4 +1,5 @@
 /* Models on bytes: what the pass makes of a graph, what calibration measures, and that the result says the same. */
+#include "support/fake_device.h"
 #include "support/support.h"
 
 #include <math.h>
@@ -136,6 +137,26 @@ static void networks_on_bytes(void **state)
 	(void)state;
 	check_network(ctx, "tiny");
 	check_network(ctx, "mobilefacenet"); /* depthwise, prelu, residuals without ReLU */
+	test_ctx_done(&ctx);
+}
+
+/* The error says which node, and what to do. */
+static void devices_leave_bytes_to_the_cpu(void **state)
+{
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_model *trained = make_model(ctx, "tiny"), *m = quantized(ctx, trained, PHIZ_CLIP_MSE, NULL, 0);
+	struct fake_device device;
+	struct phiz_plan_options o = {.backend = &device.backend, .loss = PHIZ_NONE, .fixed = true};
+	struct phiz_plan *plan;
+
+	(void)state;
+	fake_device_init(&device);
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_plan_create(ctx, m->graph, &o, &plan));
+	assert_null(plan);
+	assert_message(ctx, "the fake backend has no forward kernel");
+	assert_message(ctx, "int8 models run on the CPU (--device cpu)");
+	phiz_model_free(&m);
+	phiz_model_free(&trained);
 	test_ctx_done(&ctx);
 }
 
@@ -342,6 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pass_by_hand),
 		cmocka_unit_test(networks_on_bytes),
+		cmocka_unit_test(devices_leave_bytes_to_the_cpu),
 		cmocka_unit_test(files_hold_bytes),
 		cmocka_unit_test(keeps_layers),
 		cmocka_unit_test(clipping),

@@ -1,4 +1,5 @@
 /* Sessions: the same answers as the plan of the unfused network, strangers, threads, no allocation, hostile models. */
+#include "support/fake_device.h"
 #include "support/support.h"
 
 #include <pthread.h>
@@ -129,6 +130,67 @@ static void answers_are_the_networks(void **state)
 	}
 	phiz_session_free(&session);
 	phiz_runtime_close(&runtime);
+	phiz_model_free(&m);
+	test_ctx_done(&ctx);
+}
+
+/* Of a session's answers to a picture, the logits; fails as making the session does. */
+static enum phiz_status logits_of(struct phiz_ctx *ctx, const struct phiz_model *m, const struct phiz_image *image,
+                                  const struct phiz_session_options *o, const struct phiz_backend **ran, float out[10])
+{
+	struct phiz_model *copy;
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+
+	assert_ok(ctx, phiz_model_clone(m, &copy));
+	assert_ok(ctx, phiz_runtime_adopt(ctx, copy, &runtime));
+	enum phiz_status status = phiz_session_create(runtime, ctx, o, &session);
+	for (int again = 0; again < 2 && !status; again++)
+		assert_ok(ctx, phiz_session_run(session, image->data, image->width, image->height, 3 * (size_t)image->width));
+	if (!status) {
+		memcpy(out, phiz_session_result(session)->logits, 10 * sizeof *out);
+		*ran = phiz_session_backend(session);
+	}
+	phiz_session_free(&session);
+	phiz_runtime_close(&runtime);
+	return status;
+}
+
+static void a_device_runs_it_or_the_cpu_does(void **state)
+{
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_model *m = make_model(ctx);
+	struct fake_device device;
+	struct phiz_image image;
+	struct phiz_session_options o = {.backend = &device.backend, .precision = PHIZ_F16}, cpu = {0};
+	const struct phiz_backend *ran;
+	float want[10], got[10];
+
+	fake_device_init(&device);
+	make_picture(ctx, 80, 64, 5, &image);
+	assert_ok(ctx, logits_of(ctx, m, &image, &cpu, &ran, want));
+	assert_ptr_equal(ran, phiz_backend_cpu());
+	assert_int_equal(device.runs, 0);
+	assert_ok(ctx, logits_of(ctx, m, &image, &o, &ran, got));
+	assert_ptr_equal(ran, &device.backend);
+	assert_int_equal(device.runs, 2);
+	test_close_f32("logits", got, want, 10, 1e-5, 1e-4);
+
+	device.lacks = "conv2d";
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, logits_of(ctx, m, &image, &o, &ran, got));
+	assert_message(ctx, "conv2d conv1: the fake backend has no forward kernel for f32");
+	o.fallback = phiz_backend_cpu();
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, logits_of(ctx, m, &image, &o, &ran, got));
+	assert_message(ctx, "bf16");
+	o.precision = PHIZ_F32;
+	assert_ok(ctx, logits_of(ctx, m, &image, &o, &ran, got));
+	assert_ptr_equal(ran, phiz_backend_cpu());
+	assert_memory_equal(got, want, sizeof got);
+	assert_int_equal(device.runs, 2);
+	cpu.precision = PHIZ_F16;
+	assert_fails(ctx, PHIZ_E_UNSUPPORTED, logits_of(ctx, m, &image, &cpu, &ran, got));
+	phiz_image_free(ctx, &image);
 	phiz_model_free(&m);
 	test_ctx_done(&ctx);
 }
@@ -462,6 +524,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sole_session_consumes),
+		cmocka_unit_test(a_device_runs_it_or_the_cpu_does),
 		cmocka_unit_test(answers_are_the_networks), cmocka_unit_test(below_the_threshold_is_unknown),
 		cmocka_unit_test(runs_allocate_nothing),    cmocka_unit_test(threads_share_a_model),
 		cmocka_unit_test(exports_are_proved),       cmocka_unit_test(embedders_are_proved),

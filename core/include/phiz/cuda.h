@@ -22,8 +22,8 @@ struct phiz_cuda_device {
 
 /* Was the module built with phiz? It may be missing all the same. */
 PHIZ_API bool phiz_cuda_built(void);
-/* How many devices can be used; 0 where there are none, with *why (may be NULL) a text that lives as long as the
- * program. */
+/* How many devices can be used; 0 where there are none, with *why (may be NULL) a text that lives until the
+ * thread's next call of a function of this header. */
 PHIZ_API int phiz_cuda_count(const char **why);
 /* Errors: ARG (no such device), UNSUPPORTED (no module, or the driver or cuDNN does not
  * answer). */

@@ -82,6 +82,8 @@ enum phiz_plan_mode { PHIZ_PLAN_INFER, PHIZ_PLAN_TRAIN };
 
 struct phiz_plan_options {
 	const struct phiz_backend *backend; /* required: phiz_backend_cpu() for instance */
+	const struct phiz_backend *fallback; /* plans what `backend` cannot (UNSUPPORTED), which the log says in a line;
+	                                        NULL: that is an error */
 	enum phiz_plan_mode mode;
 	int64_t batch;         /* 0: 1 */
 	int64_t height, width; /* of 4-d inputs; 0: as in the graph */
@@ -123,6 +125,8 @@ struct phiz_plan_info {
 PHIZ_API enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph *graph,
                                            const struct phiz_plan_options *options, struct phiz_plan **out);
 PHIZ_API void phiz_plan_free(struct phiz_plan **plan);
+/* The one of the two backends that it runs on. */
+PHIZ_API const struct phiz_backend *phiz_plan_backend(const struct phiz_plan *plan);
 
 /* From now on runs work on n samples, 1 <= n <= the planned batch. Moves no memory, allocates nothing. */
 PHIZ_API enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n);

@@ -11,6 +11,7 @@
 
 #include <phiz/image.h>
 #include <phiz/model.h>
+#include <phiz/plan.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,7 +30,9 @@ struct phiz_session_options {
 	bool sole;           /* the runtime's only session: weights that it keeps in another form are given up, which saves
 	                        about half of the memory. No further session can be made of the runtime then (ARG) */
 	bool flip;           /* embed: the sum of the embeddings of the picture and of its mirror image */
-	enum phiz_dtype precision; /* of activations: F32 (0) or BF16 */
+	enum phiz_dtype precision; /* of activations: F32 (0), BF16, or F16 where the backend is not the CPU */
+	const struct phiz_backend *backend;  /* outlives the session; NULL: the CPU */
+	const struct phiz_backend *fallback; /* as in phiz_plan_options; NULL: none */
 };
 
 struct phiz_candidate {
@@ -59,10 +62,13 @@ PHIZ_API enum phiz_status phiz_runtime_adopt(struct phiz_ctx *ctx, struct phiz_m
 PHIZ_API void phiz_runtime_close(struct phiz_runtime **runtime);
 PHIZ_API const struct phiz_model *phiz_runtime_model(const struct phiz_runtime *runtime);
 
-/* ctx: the calling thread's own (phiz_ctx_fork for a further thread). options may be NULL. */
+/* ctx: the calling thread's own (phiz_ctx_fork for a further thread). options may be NULL. Errors: UNSUPPORTED (names
+ * the node for which the backend has no kernel; F16 on the CPU), ARG, SHAPE, FORMAT, LIMIT, NOMEM. */
 PHIZ_API enum phiz_status phiz_session_create(const struct phiz_runtime *runtime, struct phiz_ctx *ctx,
                                               const struct phiz_session_options *options, struct phiz_session **out);
 PHIZ_API void phiz_session_free(struct phiz_session **session);
+/* What it runs on: options.backend, or the fallback. */
+PHIZ_API const struct phiz_backend *phiz_session_backend(const struct phiz_session *session);
 
 /* One RGB picture: height rows of width * 3 bytes, each `stride` bytes after the one before. Preprocesses as the model
  * says and runs. Allocates nothing once a picture of these dimensions or larger was run. */
