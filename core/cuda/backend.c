@@ -222,6 +222,17 @@ static void forget(struct phiz_ctx *ctx, const struct phiz_backend *backend, str
 	*recording = NULL;
 }
 
+static void hold(const struct phiz_backend *backend, bool on)
+{
+	struct phiz_cuda *c = backend->state;
+	if (!on) {
+		pthread_mutex_unlock(&c->mutex);
+		return;
+	}
+	pthread_mutex_lock(&c->mutex);
+	(void)cudaSetDevice(c->device); /* of this thread; what fails here fails again with what follows */
+}
+
 static void choose_by_clock(const struct phiz_backend *backend, bool on)
 {
 	struct phiz_cuda *c = backend->state;
@@ -266,7 +277,7 @@ static enum phiz_status open_libraries(struct phiz_ctx *ctx, struct phiz_cuda *c
 	if (status)
 		return status;
 	c->tensor_cores = properties.major >= 7;
-	c->bf16 = properties.major >= 8;
+	c->bf16 = properties.major >= 8 && CUDART_VERSION >= 11000;
 	status = phiz_cuda_check(ctx, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "making a stream");
 	if (!status)
 		status = phiz_cuda_check(ctx, cudaStreamCreateWithFlags(&c->ahead, cudaStreamNonBlocking), "making a stream");
@@ -308,16 +319,27 @@ static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
 		cudaStreamDestroy(c->ahead);
 	if (c->stream)
 		cudaStreamDestroy(c->stream);
+	pthread_mutex_destroy(&c->mutex);
 	phiz_free(ctx, c);
 	phiz_free(ctx, *backend);
 	*backend = NULL;
 }
 
+/* Neither call fails with these arguments. */
+static void make_mutex(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t nested;
+	pthread_mutexattr_init(&nested);
+	pthread_mutexattr_settype(&nested, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(mutex, &nested);
+	pthread_mutexattr_destroy(&nested);
+}
+
 static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
 {
 	static const struct phiz_device_calls calls = {
-		alloc_staging, free_staging, upload, download, sync, upload_ahead, land, copy, run, forget, choose_by_clock,
-		phiz_cuda_update, phiz_cuda_average_weights,
+		alloc_staging, free_staging, hold, upload, download, sync, upload_ahead, land, copy, run, forget,
+		choose_by_clock, phiz_cuda_update, phiz_cuda_average_weights,
 	};
 	enum phiz_status status = check_device(ctx, device);
 
@@ -332,6 +354,7 @@ static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_bac
 	}
 	c->ctx = ctx;
 	c->device = device;
+	make_mutex(&c->mutex);
 	*b = (struct phiz_backend){
 		.name = "cuda", .find = find, .alloc = alloc, .free = release, .device = &calls, .state = c,
 	};

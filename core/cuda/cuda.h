@@ -2,6 +2,8 @@
 #ifndef PHIZ_CUDA_BACKEND_H
 #define PHIZ_CUDA_BACKEND_H
 
+#include <pthread.h>
+
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 #include <cudnn.h>
@@ -16,6 +18,7 @@
 
 struct phiz_cuda {
 	struct phiz_ctx *ctx; /* which made it */
+	pthread_mutex_t mutex; /* who holds it works with the device */
 	int device;
 	cudaStream_t stream, ahead; /* of the kernels; of copies beside them */
 	cudaEvent_t landed;         /* the last of those copies is there */

@@ -6,17 +6,28 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
-#include <cuda_bf16.h>
-
 #include "core/cuda/kernels.h"
+
+#if CUDART_VERSION >= 11000
+#include <cuda_bf16.h>
+#else /* the devices of older toolkits have no use for it, but templates do not know */
+struct __nv_bfloat16 {
+	uint16_t bits;
+};
+static __device__ float __bfloat162float(__nv_bfloat16) { return 0; }
+static __device__ __nv_bfloat16 __float2bfloat16(float) { return __nv_bfloat16(); }
+#endif
 
 enum { F32 = 0, F16 = 2, BF16 = 3 }; /* enum phiz_dtype, which no CUDA compiler needs to know more of */
 enum { ACT_NONE = 0, ACT_RELU = 1 };
-enum { THREADS = 256, MOST_BLOCKS = 65535 };
+#ifndef PHIZ_CUDA_THREADS /* of a block: a power of two, 32 or more */
+#define PHIZ_CUDA_THREADS 256
+#endif
+enum { THREADS = PHIZ_CUDA_THREADS, MOST_BLOCKS = 65535 };
 
-/* LAUNCH((kernel<T, U>), blocks, threads, stream)(arguments): threads of a block know nothing of each other.
- * LAUNCH_BLOCK: they share memory and wait for each other (__syncthreads, __shfl_down_sync). Elsewhere than on CUDA,
- * where the kernels are tested, these two are all that has to be given. */
+/* LAUNCH((kernel<T, U>), blocks, threads, stream)(arguments): the kernel counts by EACH, so that any number of threads
+ * does. LAUNCH_BLOCK: blocks and threads have parts of their own, may share memory and wait for each other. Elsewhere
+ * than on CUDA, where the kernels are tested, these two are all that has to be given. */
 #ifndef LAUNCH
 #define LAUNCH(kernel, blocks, threads, stream) (kernel)<<<(blocks), (threads), 0, (cudaStream_t)(stream)>>>
 #define LAUNCH_BLOCK LAUNCH
@@ -44,7 +55,7 @@ template <> __device__ void put<__nv_bfloat16>(void *data, int64_t i, float v)
 static inline unsigned blocks_for(int64_t count)
 {
 	int64_t blocks = (count + THREADS - 1) / THREADS;
-	return (unsigned)(blocks < 1 ? 1 : blocks > MOST_BLOCKS ? MOST_BLOCKS : blocks);
+	return blocks < 1 ? 1u : blocks > MOST_BLOCKS ? (unsigned)MOST_BLOCKS : (unsigned)blocks;
 }
 
 #define EACH(i, count) \

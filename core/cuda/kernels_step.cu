@@ -75,8 +75,6 @@ static __global__ void cross_entropy_samples(struct phiz_cuda_cross_entropy p)
 static __global__ void cross_entropy_loss(struct phiz_cuda_cross_entropy p)
 {
 	double loss = 0, sum = 0;
-	if (threadIdx.x || blockIdx.x)
-		return;
 	for (int64_t n = 0; n < p.n; n++) {
 		loss += p.sample[2 * n];
 		sum += p.sample[2 * n + 1];
@@ -89,7 +87,7 @@ static __global__ void cross_entropy_loss(struct phiz_cuda_cross_entropy p)
 int phiz_cuda_cross_entropy_forward(const struct phiz_cuda_cross_entropy *p, void *stream)
 {
 	LAUNCH_BLOCK((cross_entropy_samples), (unsigned)p->n, THREADS, stream)(*p);
-	LAUNCH((cross_entropy_loss), 1u, 1, stream)(*p);
+	LAUNCH_BLOCK((cross_entropy_loss), 1u, 1, stream)(*p);
 	return (int)cudaPeekAtLastError();
 }
 
@@ -205,11 +203,11 @@ static __global__ void step_pieces(struct phiz_cuda_step s)
 	}
 }
 
-int phiz_cuda_step(const struct phiz_cuda_step *s, void *stream)
+int phiz_cuda_run_step(const struct phiz_cuda_step *s, void *stream)
 {
 	LAUNCH_BLOCK((norm_pieces), (unsigned)s->pieces, THREADS, stream)(*s);
 	LAUNCH_BLOCK((add_norm), 1u, THREADS, stream)(*s);
-	LAUNCH((step_pieces), (unsigned)s->pieces, THREADS, stream)(*s);
+	LAUNCH_BLOCK((step_pieces), (unsigned)s->pieces, THREADS, stream)(*s);
 	return (int)cudaPeekAtLastError();
 }
 
@@ -225,6 +223,6 @@ static __global__ void average_pieces(const struct phiz_average_pair *pairs, con
 int phiz_cuda_average(const struct phiz_average_pair *pair, const struct phiz_cuda_piece *piece, int64_t pieces,
                       float keep, float take, void *stream)
 {
-	LAUNCH((average_pieces), (unsigned)pieces, THREADS, stream)(pair, piece, keep, take);
+	LAUNCH_BLOCK((average_pieces), (unsigned)pieces, THREADS, stream)(pair, piece, keep, take);
 	return (int)cudaPeekAtLastError();
 }

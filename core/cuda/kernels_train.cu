@@ -51,7 +51,7 @@ enum { MOST_PIECES = 128, LANES = 32, ROWS = THREADS / LANES };
 static int64_t pieces_of(const struct phiz_cuda_lines *l)
 {
 	int64_t work = l->inner == 1 ? l->outer / 64 : l->outer * l->inner / 1024;
-	return work < 1 ? 1 : work > MOST_PIECES ? MOST_PIECES : work;
+	return work < 1 ? 1 : work > MOST_PIECES ? (int64_t)MOST_PIECES : work;
 }
 
 size_t phiz_cuda_sum_workspace(const struct phiz_cuda_lines *l)

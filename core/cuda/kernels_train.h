@@ -107,7 +107,7 @@ struct phiz_cuda_step {
 	int64_t pieces;
 	double *partial, *norm;
 };
-int phiz_cuda_step(const struct phiz_cuda_step *s, void *stream);
+int phiz_cuda_run_step(const struct phiz_cuda_step *s, void *stream);
 int phiz_cuda_average(const struct phiz_average_pair *pair, const struct phiz_cuda_piece *piece, int64_t pieces,
                       float keep, float take, void *stream);
 

@@ -295,7 +295,11 @@ static enum phiz_status global_avg_pool_back(struct phiz_call *call)
 
 static cudaDataType data_type(enum phiz_dtype dtype)
 {
-	return dtype == PHIZ_F16 ? CUDA_R_16F : dtype == PHIZ_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+#if CUDART_VERSION >= 11000
+	if (dtype == PHIZ_BF16)
+		return CUDA_R_16BF;
+#endif
+	return dtype == PHIZ_F16 ? CUDA_R_16F : CUDA_R_32F;
 }
 
 static bool linear_supports(const struct phiz_call *call)

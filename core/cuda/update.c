@@ -138,7 +138,7 @@ enum phiz_status phiz_cuda_update(struct phiz_ctx *ctx, const struct phiz_backen
 		.norm = c->tables->sums,
 	};
 	s.update.param = c->tables->param.there;
-	status = phiz_cuda_check(ctx, phiz_cuda_step(&s, c->stream), "starting an optimiser's step");
+	status = phiz_cuda_check(ctx, phiz_cuda_run_step(&s, c->stream), "starting an optimiser's step");
 	return status ? status
 	              : phiz_cuda_check(ctx, cudaMemcpyAsync(update->norm, s.norm, sizeof *s.norm, cudaMemcpyDeviceToHost,
 	                                                     c->stream),

@@ -390,7 +390,7 @@ static enum phiz_status run_segment(void *arg)
 	return status || !run->outputs ? status : bring_outputs(p);
 }
 
-enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, bool backward, bool add, float scale)
+static enum phiz_status run(struct phiz_plan *p, bool backward, bool add, float scale)
 {
 	const struct phiz_backend *backend = p->options.backend;
 	size_t first = backward ? p->n_forward_segments : 0, end = backward ? p->n_segments : p->n_forward_segments;
@@ -411,6 +411,18 @@ enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, bool backward, boo
 		status = backend->device->run(p->ctx, backend, records ? recording : NULL, run_segment, &run);
 	}
 	return status || backward ? status : backend->device->sync(p->ctx, backend);
+}
+
+enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, bool backward, bool add, float scale)
+{
+	const struct phiz_backend *backend = p->options.backend;
+
+	if (backend->device->hold)
+		backend->device->hold(backend, true);
+	enum phiz_status status = run(p, backward, add, scale);
+	if (backend->device->hold)
+		backend->device->hold(backend, false);
+	return status;
 }
 
 void phiz_plan_leave_device(struct phiz_plan *p)

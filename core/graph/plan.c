@@ -458,6 +458,9 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 		return phiz_fail(ctx, PHIZ_E_ARG, "the loss is not a value of the graph");
 	if (o->loss != PHIZ_NONE && phiz_shape_count(&g->value[o->loss].type.shape) != 1)
 		return phiz_fail(ctx, PHIZ_E_SHAPE, "the loss '%s' is not a scalar", g->value[o->loss].name);
+	if (o->precision == PHIZ_F16 && !o->backend->device)
+		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "the CPU has no kernels for fp16 activations: bf16 is near, and fp16 "
+		                 "is for GPUs");
 	if (o->consume && !o->fixed)
 		return phiz_fail(ctx, PHIZ_E_ARG, "a plan consumes parameters only where they are fixed");
 	for (size_t i = 0; i < g->n_values; i++)
@@ -468,13 +471,16 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 	return PHIZ_OK;
 }
 
-static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct phiz_graph *graph,
-                                  const struct phiz_plan_options *options, struct phiz_plan **out)
+/* A device is one thread's at a time. */
+static void hold(const struct phiz_backend *backend, bool on)
 {
-	*out = NULL;
-	enum phiz_status status = check_options(ctx, graph, options);
-	if (status)
-		return status;
+	if (backend->device && backend->device->hold)
+		backend->device->hold(backend, on);
+}
+
+static enum phiz_status build_plan(struct phiz_ctx *ctx, const struct phiz_graph *graph,
+                                   const struct phiz_plan_options *options, struct phiz_plan **out)
+{
 	struct phiz_plan *p = phiz_calloc(ctx, 1, sizeof *p);
 	if (!p)
 		return PHIZ_E_NOMEM;
@@ -483,7 +489,7 @@ static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct phiz_graph 
 	p->options = *options;
 	p->batch = p->options.batch = options->batch ? options->batch : 1;
 	p->end = 2 * (int)graph->n_nodes + 1;
-	status = allocate_tables(p);
+	enum phiz_status status = allocate_tables(p);
 	if (!status)
 		status = phiz_graph_infer(ctx, graph, p->batch, options->height, options->width, p->type);
 	if (status)
@@ -514,6 +520,19 @@ fail:
 	return status;
 }
 
+static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct phiz_graph *graph,
+                                  const struct phiz_plan_options *options, struct phiz_plan **out)
+{
+	*out = NULL;
+	enum phiz_status status = check_options(ctx, graph, options);
+	if (status)
+		return status;
+	hold(options->backend, true);
+	status = build_plan(ctx, graph, options, out);
+	hold(options->backend, false);
+	return status;
+}
+
 enum phiz_status phiz_plan_create(struct phiz_ctx *ctx, const struct phiz_graph *graph,
                                   const struct phiz_plan_options *options, struct phiz_plan **out)
 {
@@ -537,6 +556,7 @@ void phiz_plan_free(struct phiz_plan **plan)
 	struct phiz_plan *p = *plan;
 	struct phiz_ctx *ctx = p->ctx;
 	const struct phiz_backend *backend = p->options.backend;
+	hold(backend, true);
 	if (backend->device)
 		phiz_plan_leave_device(p);
 	if (p->arena)
@@ -547,6 +567,7 @@ void phiz_plan_free(struct phiz_plan **plan)
 		backend->free(ctx, backend, p->constants);
 	if (p->workspace)
 		backend->free(ctx, backend, p->workspace);
+	hold(backend, false);
 	phiz_free(ctx, p->type);
 	phiz_free(ctx, p->value_slot);
 	phiz_free(ctx, p->gradient_slot);
@@ -591,9 +612,11 @@ enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 	plan->sent = false;
 	if (n == plan->batch)
 		return PHIZ_OK;
+	hold(plan->options.backend, true);
 	enum phiz_status status = phiz_plan_retype(plan, n);
 	if (plan->options.backend->device)
 		phiz_plan_stage(plan);
+	hold(plan->options.backend, false);
 	return status;
 }
 

@@ -44,6 +44,8 @@ struct phiz_device_calls {
 	/* Memory of the host that the device reads and writes fast. NULL on failure, error set. */
 	void *(*alloc_staging)(struct phiz_ctx *ctx, const struct phiz_backend *backend, size_t bytes);
 	void (*free_staging)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *memory);
+	/* One thread at a time makes plans and runs them: from `on` to off, which may be nested. NULL: no matter. */
+	void (*hold)(const struct phiz_backend *backend, bool on);
 	/* Copies in the order of the kernels; what is read must stay until sync or the end of a run. */
 	enum phiz_status (*upload)(struct phiz_ctx *ctx, const struct phiz_backend *backend, void *to, const void *from,
 	                           size_t bytes);
