@@ -121,6 +121,7 @@ static enum phiz_status embed(struct job *j)
 	struct phiz_embedder_options o = {.flip = s->flip};
 	struct phiz_embedder_report report = {take_face, take_empty, take_failed, show_embedding, j};
 	struct phiz_embedder *embedder = NULL;
+	struct phiz_device_choice device = {0};
 	char *model = NULL, *detector = NULL;
 	enum phiz_status status = phiz_choose_model(j->ctx, PHIZ_MODEL_EMBEDDER, s->face.model, &model);
 
@@ -128,6 +129,9 @@ static enum phiz_status embed(struct job *j)
 	if (!status && !s->face.aligned)
 		status = phiz_choose_model(j->ctx, PHIZ_MODEL_DETECTOR, s->face.detector, &detector);
 	o.detector = detector;
+	o.device = &device;
+	if (!status)
+		status = phiz_device_open_in(j->ctx, s->face.device, NULL, &device);
 	if (!status)
 		status = phiz_embedder_open(j->ctx, model, &o, &embedder);
 	if (!status) {
@@ -137,6 +141,7 @@ static enum phiz_status embed(struct job *j)
 		phiz_progress_clear(&j->progress);
 	}
 	phiz_embedder_free(&embedder);
+	phiz_device_close(j->ctx, &device);
 	phiz_free(j->ctx, model);
 	phiz_free(j->ctx, detector);
 	return status;

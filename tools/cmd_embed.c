@@ -26,7 +26,7 @@ static const struct phiz_option options[] = {
 	            "as --detect, by this detector (a name or a file)"),
 	PHIZ_OPTION(struct settings, "--box", TEXT, box, "X,Y,W,H", 0, 0, "take this box of each picture, in pixels"),
 	PHIZ_OPTION(struct settings, "--flip", FLAG, flip, NULL, 0, 0, "add the embedding of the mirror image"),
-	PHIZ_DEVICE_OPTION(struct settings),
+	PHIZ_DEVICE_OPTION(struct settings, device),
 	PHIZ_PRECISION_OPTION(struct settings),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object an embedding on standard output"),
 	PHIZ_OPTION(struct settings, "--npy", TEXT, npy, "FILE", 0, 0,

@@ -41,7 +41,7 @@ struct enroll {
 	struct phiz_ctx *ctx;
 	const struct settings *s;
 	struct phiz_gallery *gallery;
-	struct phiz_recognizer *recognizer;
+	struct phiz_face_nets nets;
 	double threshold;
 	int unreadable, empty; /* empty: people of whom no photo could be taken */
 };
@@ -121,7 +121,7 @@ static enum phiz_status read_photo(struct enroll *e, struct take *t, const char 
 {
 	struct phiz_portrait portrait;
 	char reason[400];
-	enum phiz_status status = phiz_portrait_read(e->ctx, e->recognizer, file, &portrait);
+	enum phiz_status status = phiz_portrait_read(e->ctx, e->nets.recognizer, file, &portrait);
 
 	if (status == PHIZ_E_NOMEM)
 		return status;
@@ -352,15 +352,15 @@ static enum phiz_status open_all(struct enroll *e)
 	enum phiz_status status = PHIZ_OK;
 
 	if (!phiz_path_is_file(phiz_gallery_place(&s->gallery))) {
-		status = phiz_face_args_open(e->ctx, &s->face, NULL, &e->recognizer);
-		phiz_recognizer_free(&e->recognizer);
+		status = phiz_face_args_open(e->ctx, &s->face, NULL, &e->nets);
+		phiz_face_nets_close(e->ctx, &e->nets);
 	}
 	if (!status)
 		status = phiz_gallery_args_open(e->ctx, &s->gallery, true, &e->gallery);
 	if (!status)
-		status = phiz_face_args_open(e->ctx, &s->face, e->gallery, &e->recognizer);
-	return status ? status : phiz_similarity_threshold(s->threshold, e->gallery, phiz_recognizer_model(e->recognizer),
-	                                                   &e->threshold);
+		status = phiz_face_args_open(e->ctx, &s->face, e->gallery, &e->nets);
+	return status ? status : phiz_similarity_threshold(s->threshold, e->gallery,
+	                                                   phiz_recognizer_model(e->nets.recognizer), &e->threshold);
 }
 
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
@@ -379,7 +379,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		status = s->people ? enroll_folders(&e, args[0]) : enroll_one(&e, n_args, args);
 	if (status)
 		phiz_report(ctx);
-	phiz_recognizer_free(&e.recognizer);
+	phiz_face_nets_close(ctx, &e.nets);
 	phiz_gallery_free(&e.gallery);
 	return status || e.unreadable || e.empty ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
 }

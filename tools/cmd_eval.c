@@ -56,7 +56,7 @@ static const struct phiz_option options[] = {
 	            "is, with --pairs the box, or the middle"),
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
 	            "as --detect, by this detector (a name or a file; default: the best there is)"),
-	PHIZ_DEVICE_OPTION(struct settings),
+	PHIZ_DEVICE_OPTION(struct settings, device),
 	PHIZ_PRECISION_OPTION(struct settings),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
 	PHIZ_OPTION(struct settings, "--classifier", TEXT, classifier, "NAME", 0, 0,
@@ -346,7 +346,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (s->classifier) {
 		struct phiz_eval_faces e = {
 			.model = args[0], .data = s->data, .split = s->split, .strangers = s->strangers,
-			.classifier = s->classifier, .detector = s->detector, .far = s->far, .val = s->val, .splits = s->splits,
+			.classifier = s->classifier, .detector = s->detector, .device = s->device,
+			.far = s->far, .val = s->val, .splits = s->splits,
 			.per_person = s->per_person, .aligned = s->aligned, .decision = s->decision, .json = s->json,
 		};
 		return phiz_eval_faces_run(ctx, &e);

@@ -256,13 +256,13 @@ static int run_remove(struct phiz_ctx *ctx, void *settings, int n_args, char **a
 static enum phiz_status reject(struct phiz_ctx *ctx, const struct settings *s, struct phiz_gallery *g, const char *file,
                                const char *name)
 {
-	struct phiz_recognizer *r = NULL;
+	struct phiz_face_nets nets;
 	struct phiz_portrait p = {.embedding = NULL};
 	double before = 0, after = 0;
-	enum phiz_status status = phiz_face_args_open(ctx, &s->face, g, &r);
+	enum phiz_status status = phiz_face_args_open(ctx, &s->face, g, &nets);
 
 	if (!status)
-		status = phiz_portrait_read(ctx, r, file, &p);
+		status = phiz_portrait_read(ctx, nets.recognizer, file, &p);
 	if (!status && p.kind == PHIZ_PORTRAIT_NONE)
 		status = phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: no face found", file);
 	else if (!status && p.kind == PHIZ_PORTRAIT_SEVERAL && !s->largest)
@@ -280,7 +280,7 @@ static enum phiz_status reject(struct phiz_ctx *ctx, const struct settings *s, s
 		printf("%s is not %s: similarity %.2f before, %.2f now; other faces are judged as before unless they lie "
 		       "nearer to this one\n", file, name, before, after);
 	phiz_portrait_free(ctx, &p);
-	phiz_recognizer_free(&r);
+	phiz_face_nets_close(ctx, &nets);
 	return status;
 }
 

@@ -46,17 +46,17 @@ static enum phiz_status add_stranger(struct strangers *t, const float *embedding
 
 static enum phiz_status embed_strangers(struct strangers *t, const struct settings *s)
 {
-	struct phiz_recognizer *r = NULL;
+	struct phiz_face_nets nets;
 	struct phiz_progress progress;
 	struct phiz_names files = {0};
-	enum phiz_status status = phiz_face_args_open(t->ctx, &s->face, t->gallery, &r);
+	enum phiz_status status = phiz_face_args_open(t->ctx, &s->face, t->gallery, &nets);
 
 	if (!status)
 		status = phiz_photo_paths_add_list(t->ctx, s->strangers, 1, &files);
 	phiz_progress_start(&progress);
 	for (size_t i = 0; i < files.count && !status; i++) {
 		struct phiz_portrait p;
-		enum phiz_status read = phiz_portrait_read(t->ctx, r, files.name[i], &p);
+		enum phiz_status read = phiz_portrait_read(t->ctx, nets.recognizer, files.name[i], &p);
 		if (read == PHIZ_E_NOMEM || phiz_interrupted) {
 			status = read ? read : phiz_fail(t->ctx, PHIZ_E_CANCELLED, "broken off: the threshold is as it was");
 		} else if (read) {
@@ -74,7 +74,7 @@ static enum phiz_status embed_strangers(struct strangers *t, const struct settin
 	}
 	phiz_progress_clear(&progress);
 	phiz_names_free(t->ctx, &files);
-	phiz_recognizer_free(&r);
+	phiz_face_nets_close(t->ctx, &nets);
 	return status;
 }
 

@@ -43,14 +43,14 @@ struct work {
 	struct phiz_ctx *ctx;
 	const struct settings *s;
 	struct phiz_gallery *gallery;
-	struct phiz_recognizer *recognizer;
+	struct phiz_face_nets nets;
 	struct phiz_drawings drawings;
 	double threshold;
 };
 
 static void close_all(struct work *w)
 {
-	phiz_recognizer_free(&w->recognizer);
+	phiz_face_nets_close(w->ctx, &w->nets);
 	phiz_gallery_free(&w->gallery);
 }
 
@@ -126,7 +126,7 @@ static enum phiz_status identify(struct work *w, const char *file, struct phiz_b
 
 	if (status)
 		return status;
-	status = phiz_recognizer_run(w->recognizer, &image, &found, &faces);
+	status = phiz_recognizer_run(w->nets.recognizer, &image, &found, &faces);
 	if (status)
 		phiz_fail_in(w->ctx, "%s", file);
 	phiz_bytes_clear(b);
@@ -160,9 +160,9 @@ static enum phiz_status open_all(struct work *w)
 	enum phiz_status status = phiz_gallery_args_open(w->ctx, &w->s->gallery, false, &w->gallery);
 
 	if (!status)
-		status = phiz_face_args_open(w->ctx, &w->s->face, w->gallery, &w->recognizer);
+		status = phiz_face_args_open(w->ctx, &w->s->face, w->gallery, &w->nets);
 	return status ? status : phiz_similarity_threshold(w->s->threshold, w->gallery,
-	                                                   phiz_recognizer_model(w->recognizer), &w->threshold);
+	                                                   phiz_recognizer_model(w->nets.recognizer), &w->threshold);
 }
 
 static int run_identify(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
@@ -208,7 +208,7 @@ const struct phiz_verb phiz_verb_identify = {
 
 static enum phiz_status read_face(struct work *w, const char *file, struct phiz_portrait *p)
 {
-	enum phiz_status status = phiz_portrait_read(w->ctx, w->recognizer, file, p);
+	enum phiz_status status = phiz_portrait_read(w->ctx, w->nets.recognizer, file, p);
 
 	if (!status && p->kind == PHIZ_PORTRAIT_NONE)
 		return phiz_fail(w->ctx, PHIZ_E_NOTFOUND, "%s: no face found", file);
@@ -227,7 +227,7 @@ static enum phiz_status compare(struct work *w, const char *a, const char *b, do
 		status = read_face(w, b, &second);
 	if (!status && photo) {
 		*similarity = 0;
-		for (int d = 0; d < phiz_recognizer_dim(w->recognizer); d++)
+		for (int d = 0; d < phiz_recognizer_dim(w->nets.recognizer); d++)
 			*similarity += (double)first.embedding[d] * (double)second.embedding[d];
 	} else if (!status) {
 		status = phiz_gallery_similarity(w->gallery, first.embedding, b, similarity);
@@ -250,16 +250,16 @@ static enum phiz_status open_for_verify(struct work *w, const char *b)
 		                 phiz_gallery_place(g));
 	if (!photos)
 		return open_all(w);
-	status = phiz_face_args_open(w->ctx, &w->s->face, NULL, &w->recognizer);
+	status = phiz_face_args_open(w->ctx, &w->s->face, NULL, &w->nets);
 	if (!status && there && w->s->threshold <= PHIZ_NO_THRESHOLD) {
 		status = phiz_gallery_args_open(w->ctx, g, false, &w->gallery);
 		if (!status)
 			status = phiz_gallery_describe(w->gallery, &info);
-		if (!status && strcmp(info.model, phiz_recognizer_hash(w->recognizer)))
+		if (!status && strcmp(info.model, phiz_recognizer_hash(w->nets.recognizer)))
 			phiz_gallery_free(&w->gallery);
 	}
 	return status ? status : phiz_similarity_threshold(w->s->threshold, w->gallery,
-	                                                   phiz_recognizer_model(w->recognizer), &w->threshold);
+	                                                   phiz_recognizer_model(w->nets.recognizer), &w->threshold);
 }
 
 static int run_verify(struct phiz_ctx *ctx, void *settings, int n_args, char **args)

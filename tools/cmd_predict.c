@@ -23,7 +23,7 @@ static const struct phiz_option options[] = {
 	            "as --detect, by this detector (a name or a file; default: the best there is)"),
 	PHIZ_OPTION(struct settings, "--topk", INT, topk, "K", 1, PHIZ_MAX_CANDIDATES, "classes to list (default 5)"),
 	PHIZ_OPTION(struct settings, "--logits", FLAG, logits, NULL, 0, 0, "with --json: the network's raw output too"),
-	PHIZ_DEVICE_OPTION(struct settings),
+	PHIZ_DEVICE_OPTION(struct settings, device),
 	PHIZ_PRECISION_OPTION(struct settings),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object a picture on standard output"),
 };

@@ -12,8 +12,8 @@ struct phiz_device_choice {
 	char name[16]; /* "cpu" or "cuda:N" */
 };
 
-#define PHIZ_DEVICE_OPTION(settings) \
-	PHIZ_OPTION(settings, "--device", TEXT, device, "D", 0, 0, \
+#define PHIZ_DEVICE_OPTION(settings, field) \
+	PHIZ_OPTION(settings, "--device", TEXT, field, "D", 0, 0, \
 	            "cpu, cuda or cuda:N; auto (default): a GPU if there is one, else the CPU")
 #define PHIZ_PRECISION_OPTION(settings) \
 	PHIZ_OPTION(settings, "--precision", TEXT, precision, "P", 0, 0, \

@@ -27,7 +27,7 @@ struct work {
 	const struct phiz_eval_faces *e;
 	struct phiz_dataset *data;
 	struct phiz_names strangers; /* files */
-	struct phiz_recognizer *recognizer;
+	struct phiz_face_nets nets;
 	int dim;
 	float *embedding; /* of the samples, then of the strangers */
 	bool *has;        /* a face was found */
@@ -46,7 +46,7 @@ struct work {
 static enum phiz_status embed_one(struct work *w, size_t i, const char *path)
 {
 	struct phiz_portrait p;
-	enum phiz_status status = phiz_portrait_read(w->ctx, w->recognizer, path, &p);
+	enum phiz_status status = phiz_portrait_read(w->ctx, w->nets.recognizer, path, &p);
 
 	if (status == PHIZ_E_NOMEM)
 		return status;
@@ -70,7 +70,7 @@ static enum phiz_status embed_all(struct work *w)
 	enum phiz_status status = PHIZ_OK;
 
 	w->n = w->data->count + w->strangers.count;
-	w->dim = phiz_recognizer_dim(w->recognizer);
+	w->dim = phiz_recognizer_dim(w->nets.recognizer);
 	if (!phiz_size_mul(w->n, (size_t)w->dim, &floats))
 		return phiz_fail(w->ctx, PHIZ_E_LIMIT, "too many photos");
 	w->embedding = phiz_calloc(w->ctx, floats, sizeof *w->embedding);
@@ -358,7 +358,8 @@ static enum phiz_status choose_classifiers(struct work *w)
 static enum phiz_status prepare(struct work *w)
 {
 	const struct phiz_eval_faces *e = w->e;
-	struct phiz_face_args face = {.detector = e->detector, .model = e->model, .aligned = e->aligned};
+	struct phiz_face_args face = {.detector = e->detector, .model = e->model, .device = e->device,
+	                              .aligned = e->aligned};
 	struct phiz_scan_options o = {.min_people = 2, .allow_empty = true};
 	enum phiz_status status = e->split ? phiz_split_read(w->ctx, e->split, e->data, &w->data)
 	                                   : phiz_dataset_scan(w->ctx, e->data, &o, &w->data);
@@ -366,7 +367,7 @@ static enum phiz_status prepare(struct work *w)
 	if (!status && e->strangers)
 		status = phiz_photo_paths_add_list(w->ctx, e->strangers, 1, &w->strangers);
 	if (!status)
-		status = phiz_face_args_open(w->ctx, &face, NULL, &w->recognizer);
+		status = phiz_face_args_open(w->ctx, &face, NULL, &w->nets);
 	return status ? status : choose_classifiers(w);
 }
 
@@ -391,7 +392,7 @@ int phiz_eval_faces_run(struct phiz_ctx *ctx, const struct phiz_eval_faces *e)
 	if (status)
 		phiz_report(ctx);
 	if (w) {
-		phiz_recognizer_free(&w->recognizer);
+		phiz_face_nets_close(w->ctx, &w->nets);
 		phiz_dataset_free(ctx, &w->data);
 		phiz_names_free(ctx, &w->strangers);
 		phiz_free(ctx, w->embedding);

@@ -127,28 +127,43 @@ static enum phiz_status find_bound_model(struct phiz_ctx *ctx, struct phiz_galle
 	return status == PHIZ_E_NOMEM ? status : PHIZ_OK;
 }
 
+static enum phiz_status open_recognizer(struct phiz_ctx *ctx, const char *detector, const char *model,
+                                        struct phiz_face_nets *nets)
+{
+	struct phiz_recognizer_options o = {.backend = nets->device.backend, .fallback = nets->device.fallback};
+
+	return phiz_recognizer_open(ctx, detector, model, &o, &nets->recognizer);
+}
+
 enum phiz_status phiz_face_args_open(struct phiz_ctx *ctx, const struct phiz_face_args *args,
-                                     struct phiz_gallery *gallery, struct phiz_recognizer **out)
+                                     struct phiz_gallery *gallery, struct phiz_face_nets *out)
 {
 	char *detector = NULL, *model = NULL;
 	enum phiz_status status = args->model ? PHIZ_OK : find_bound_model(ctx, gallery, &model);
 
+	*out = (struct phiz_face_nets){NULL, {0}};
 	if (!status && !model)
 		status = phiz_choose_model(ctx, PHIZ_MODEL_EMBEDDER, args->model, &model);
-
-	*out = NULL;
+	if (!status)
+		status = phiz_device_open_in(ctx, args->device, NULL, &out->device);
 	if (!status && !args->aligned)
 		status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, args->detector, &detector);
 	if (!status)
-		status = phiz_recognizer_open(ctx, detector, model, NULL, out);
+		status = open_recognizer(ctx, detector, model, out);
 	if (!status && gallery)
-		status = phiz_gallery_bind(gallery, phiz_recognizer_hash(*out), phiz_recognizer_dim(*out),
+		status = phiz_gallery_bind(gallery, phiz_recognizer_hash(out->recognizer), phiz_recognizer_dim(out->recognizer),
 		                           phiz_path_base(model));
 	if (status)
-		phiz_recognizer_free(out);
+		phiz_face_nets_close(ctx, out);
 	phiz_free(ctx, detector);
 	phiz_free(ctx, model);
 	return status;
+}
+
+void phiz_face_nets_close(struct phiz_ctx *ctx, struct phiz_face_nets *nets)
+{
+	phiz_recognizer_free(&nets->recognizer);
+	phiz_device_close(ctx, &nets->device);
 }
 
 enum phiz_status phiz_similarity_threshold(double given, struct phiz_gallery *gallery,

@@ -6,6 +6,7 @@
 #include <phiz/recognizer.h>
 
 #include "core/base/file.h"
+#include "tools/device_args.h"
 #include "tools/tools.h"
 
 struct phiz_gallery_args {
@@ -13,8 +14,13 @@ struct phiz_gallery_args {
 	bool encrypt; /* only verbs that may make a gallery offer it */
 };
 struct phiz_face_args {
-	const char *detector, *model;
+	const char *detector, *model, *device;
 	bool aligned;
+};
+/* The networks that these name; all zero before they are opened. */
+struct phiz_face_nets {
+	struct phiz_recognizer *recognizer;
+	struct phiz_device_choice device;
 };
 
 #define PHIZ_GALLERY_OPTIONS(settings) \
@@ -30,6 +36,7 @@ struct phiz_face_args {
 	            "there is)"), \
 	PHIZ_OPTION(settings, "--detector", TEXT, face.detector, "MODEL", 0, 0, \
 	            "the detector (default: the best there is)"), \
+	PHIZ_DEVICE_OPTION(settings, face.device), \
 	PHIZ_OPTION(settings, "--aligned", FLAG, face.aligned, NULL, 0, 0, "the photos are aligned crops: no detector")
 
 /* Where the gallery is, by option, environment or default. */
@@ -39,7 +46,8 @@ enum phiz_status phiz_gallery_args_open(struct phiz_ctx *ctx, const struct phiz_
                                         struct phiz_gallery **out);
 /* Detector and embedder; if gallery is not NULL it is bound to the embedder, or holds to another one: ARG. */
 enum phiz_status phiz_face_args_open(struct phiz_ctx *ctx, const struct phiz_face_args *args,
-                                     struct phiz_gallery *gallery, struct phiz_recognizer **out);
+                                     struct phiz_gallery *gallery, struct phiz_face_nets *out);
+void phiz_face_nets_close(struct phiz_ctx *ctx, struct phiz_face_nets *nets);
 
 /* The similarity from which on two faces are one person: given (if >= -1), else the gallery's (may be NULL), else the
  * model's, else 0.4 with a note. */

@@ -1,8 +1,12 @@
-/* A module in place of the CUDA backend: with three devices (FAKE_GOOD), of another version (FAKE_OLD), or none of
- * phiz's (FAKE_STRANGE). */
+/* A module in place of the CUDA backend: with three devices that do nothing (FAKE_GOOD), with three that run models
+ * (FAKE_DEVICE), of another version (FAKE_OLD), or none of phiz's (FAKE_STRANGE). */
 #include <string.h>
 
 #include "core/cuda/module.h"
+#ifdef FAKE_DEVICE
+#include "core/base/alloc.h"
+#include "support/fake_device.h"
+#endif
 
 #ifndef FAKE_STRANGE
 static int count(const char **why)
@@ -19,6 +23,26 @@ static enum phiz_status describe(struct phiz_ctx *ctx, int device, struct phiz_c
 	return PHIZ_OK;
 }
 
+#ifdef FAKE_DEVICE
+static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
+{
+	struct fake_device *d = phiz_calloc(ctx, 1, sizeof *d);
+
+	(void)device;
+	*out = NULL;
+	if (!d)
+		return PHIZ_E_NOMEM;
+	fake_device_init(d);
+	*out = &d->backend;
+	return PHIZ_OK;
+}
+
+static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **b)
+{
+	phiz_free(ctx, (*b)->state);
+	*b = NULL;
+}
+#else
 static struct phiz_backend backend = {.name = "fake"};
 
 static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
@@ -34,6 +58,7 @@ static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **b)
 	(void)ctx;
 	*b = NULL;
 }
+#endif
 
 PHIZ_API phiz_cuda_module_fn phiz_cuda_module;
 
