@@ -39,6 +39,7 @@ extern const struct phiz_verb phiz_verb_gallery_bench;
 extern const struct phiz_verb phiz_verb_info;
 extern const struct phiz_verb phiz_verb_bench;
 extern const struct phiz_verb phiz_verb_devices;
+extern const struct phiz_verb phiz_verb_doctor;
 
 const struct phiz_verb *const phiz_verbs[] = {
 #ifdef PHIZ_HAVE_TRAIN
@@ -81,5 +82,6 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_info,
 	&phiz_verb_bench,
 	&phiz_verb_devices,
+	&phiz_verb_doctor,
 };
 const int phiz_n_verbs = PHIZ_COUNT(phiz_verbs);

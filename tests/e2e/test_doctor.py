@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""phiz doctor: on this machine, on the files of a Jetson Nano that is short of everything, and with a model."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+PHIZ = os.path.join(os.environ["PHIZ_BUILD"], "tools", "phiz")
+
+
+def doctor(*args, want=0):
+    done = subprocess.run([PHIZ, "doctor", *args], capture_output=True, text=True, timeout=300)
+    assert done.returncode == want, (args, done.returncode, done.stdout, done.stderr)
+    return done.stdout
+
+
+def findings(*args, want=0):
+    return [json.loads(line) for line in doctor("--json", *args, want=want).splitlines()]
+
+
+def write(root, path, text):
+    path = os.path.join(root, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def by_check(found):
+    return {f["check"]: f for f in found}
+
+
+def main():
+    here = by_check(findings())
+    for check in ("board", "processor", "memory", "disk", "cameras", "video", "GPU"):
+        assert check in here, check
+    total = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
+    assert here["memory"]["value"].startswith(f"{total / 1048576:.1f} GiB"), here["memory"]
+    assert doctor().splitlines()[-1].endswith("0 failed")
+
+    with tempfile.TemporaryDirectory() as root:
+        cpu = "cpu/cpu0/cpufreq/"
+        write(root, "proc/device-tree/model", "NVIDIA Jetson Nano Developer Kit\0")
+        write(root, "proc/cpuinfo", "".join(f"processor\t: {i}\nCPU part\t: 0xd07\n\n" for i in range(4)))
+        write(root, "proc/meminfo", "MemTotal:      4059292 kB\nMemAvailable:   400000 kB\nSwapTotal:           0 kB\n")
+        write(root, "etc/nv_tegra_release", "# R32 (release), REVISION: 4.4, GCID: 1, BOARD: t210ref\n")
+        write(root, "var/lib/nvpmodel/status", "pmode:0001")
+        write(root, "sys/devices/system/" + cpu + "scaling_governor", "schedutil\n")
+        write(root, "sys/devices/system/" + cpu + "scaling_cur_freq", "102000\n")
+        write(root, "sys/devices/system/" + cpu + "cpuinfo_max_freq", "1479000\n")
+        write(root, "sys/class/thermal/thermal_zone1/temp", "84500\n")
+        write(root, "sys/class/video4linux/video0/name", "vi-output, imx219 7-0010\n")
+        write(root, "dev/video0", "")
+        nano = by_check(findings("--root", root))
+        assert nano["board"]["value"] == "NVIDIA Jetson Nano Developer Kit"
+        assert nano["processor"]["value"] == "ARM, part 0xd07, 4 cores"
+        assert nano["clocks"]["value"] == "governor schedutil, 102 of 1479 MHz"
+        assert nano["cameras"]["value"] == "/dev/video0 (vi-output, imx219 7-0010)"
+        for check in ("JetPack", "clocks", "power mode", "temperature", "memory", "swap"):
+            assert nano[check]["state"] == "warning" and nano[check]["cure"], nano[check]
+        assert "32.4" in nano["JetPack"]["value"] and "4.6" in nano["JetPack"]["cure"]
+        assert "jetson_clocks" in nano["clocks"]["cure"]
+        write(root, "proc/meminfo", "MemTotal:      2000000 kB\nMemAvailable:    50000 kB\nSwapTotal:        1000 kB\n")
+        assert by_check(findings("--root", root, want=1))["memory"]["state"] == "failed"
+        write(root, "etc/nv_tegra_release", "nonsense")
+        assert by_check(findings("--root", root, want=1))["JetPack"]["state"] == "warning"
+        empty = by_check(findings("--root", os.path.join(root, "nothing")))
+        assert empty["memory"]["state"] == "warning" and empty["processor"]["state"] == "warning"
+
+    tests = [f for f in findings("tiny") if f["check"] == "self-test"]
+    assert [f["value"].split(":")[0] for f in tests[:2]] == ["cpu, f32", "cpu, bf16"], tests
+    assert all(f["state"] == "ok" for f in tests), tests
+    doctor("no-such-model.phiz", want=1)
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)
