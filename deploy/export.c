@@ -31,6 +31,8 @@ bool phiz_precision_parse(const char *name, enum phiz_precision *out)
 
 const char *phiz_precision_name(enum phiz_precision precision) { return precisions[precision].name; }
 
+bool phiz_precision_on_gpu(enum phiz_precision precision) { return precision != PHIZ_PRECISION_INT8; }
+
 struct phiz_export_bounds phiz_export_bounds_for(enum phiz_precision precision) { return precisions[precision].bounds; }
 
 /* Rounds matrices and filters to the dtype in which they will be stored, so that the model in memory is the one in the

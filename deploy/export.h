@@ -31,6 +31,8 @@ struct phiz_export_proof {
 /* false if no precision has this name ("fp32", "fp16", "bf16", "int8"). */
 bool phiz_precision_parse(const char *name, enum phiz_precision *out);
 const char *phiz_precision_name(enum phiz_precision precision);
+/* Do GPUs run models of it too? If not, they run on the CPU where there is a GPU as well. */
+bool phiz_precision_on_gpu(enum phiz_precision precision);
 struct phiz_export_bounds phiz_export_bounds_for(enum phiz_precision precision);
 
 /* The exported form of `trained` (a checkpoint or a model): batch norm folded in double, activation and residual fused,

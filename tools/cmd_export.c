@@ -194,14 +194,15 @@ static enum phiz_status make(struct phiz_ctx *ctx, const struct settings *s, con
 	return status;
 }
 
-static enum phiz_status print_json(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_export_proof *p)
+static enum phiz_status print_json(struct phiz_ctx *ctx, const struct settings *s, bool on_gpu,
+                                   const struct phiz_export_proof *p)
 {
 	struct phiz_bytes b;
 
 	phiz_bytes_init(&b, ctx);
 	phiz_bytes_text(&b, "{\"file\":");
 	phiz_bytes_json(&b, s->output);
-	phiz_bytes_printf(&b, ",\"precision\":\"%s\",", s->precision);
+	phiz_bytes_printf(&b, ",\"precision\":\"%s\",\"devices\":[\"cpu\"%s],", s->precision, on_gpu ? ",\"cuda\"" : "");
 	phiz_export_proof_json(p, &b);
 	phiz_bytes_text(&b, "}");
 	enum phiz_status status = phiz_bytes_status(&b);
@@ -211,7 +212,7 @@ static enum phiz_status print_json(struct phiz_ctx *ctx, const struct settings *
 	return status;
 }
 
-static void print_text(const struct settings *s, const struct phiz_export_proof *p)
+static void print_text(const struct settings *s, bool on_gpu, const struct phiz_export_proof *p)
 {
 	printf("%s: %s, proved on %lld pictures: ", s->output, s->precision, (long long)p->pictures);
 	if (p->embeds)
@@ -221,6 +222,7 @@ static void print_text(const struct settings *s, const struct phiz_export_proof 
 		printf("logits within %.1e of the trained model's (allowed %.0e), %lld other best classes, "
 		       "%lld other decisions\n", p->logits, p->bounds.logits, (long long)p->other_best,
 		       (long long)p->other_decision);
+	printf(on_gpu ? "for the CPU and for GPUs\n" : "for the CPU, which runs it where there is a GPU too\n");
 }
 
 extern const struct phiz_verb phiz_verb_export;
@@ -254,10 +256,11 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		status = phiz_onnx_write(ctx, trained, s->onnx);
 	if (!status && s->safetensors)
 		status = phiz_export_state_dict(ctx, trained, s->safetensors);
+	bool on_gpu = phiz_precision_on_gpu(precision);
 	if (!status && s->json)
-		status = print_json(ctx, s, &proof);
+		status = print_json(ctx, s, on_gpu, &proof);
 	else if (!status)
-		print_text(s, &proof);
+		print_text(s, on_gpu, &proof);
 	phiz_model_free(&trained);
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }
@@ -279,7 +282,8 @@ const struct phiz_verb phiz_verb_export = {
 	"with a scale for each output channel, activations with one for each layer, measured\n"
 	"on 128 of the photos of --calibrate (the training data, where it is still there).\n"
 	"They should be such as the model will see. The file is a quarter as large, and runs\n"
-	"several times as fast on processors with AVX512-VNNI or AMX.",
+	"several times as fast on processors with AVX512-VNNI or AMX. It is for the CPU, which\n"
+	"runs it where there is a GPU too; files of the other precisions run on both.",
 	options,
 	PHIZ_COUNT(options),
 	sizeof(struct settings),

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # needs: train
 """--device from outside, with a module in place of CUDA's whose device is the host's memory and reference kernels: what
-runs there answers as the CPU does, what cannot goes to the CPU by itself or is refused. Nothing but Python."""
+runs there answers as the CPU does, what cannot goes to the CPU by itself or is refused. Then the CUDA backend itself,
+on the test double of CUDA, where that was built. Nothing but Python."""
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import test_embed
 BUILD = os.environ["PHIZ_BUILD"]
 PHIZ = os.path.join(BUILD, "tools", "phiz")
 MODULE = os.path.join(BUILD, "tests", "libfake_cuda_device.so")
+DOUBLE = os.path.join(BUILD, "tests", "libcuda_double_13000.so")
 ON_FAKE, ON_CPU = "device: cuda:0", "device: cpu"
 
 
@@ -48,9 +50,9 @@ def lines(r):
     return [json.loads(line) for line in r.stdout.splitlines()]
 
 
-def both(*words, drop=()):
+def both(*words, drop=(), module=MODULE):
     """The verb by default, which is the fake GPU, and on the CPU."""
-    there, here = phiz(*words, "--verbose"), phiz(*words, "--verbose", "--device", "cpu")
+    there, here = phiz(*words, "--verbose", module=module), phiz(*words, "--verbose", "--device", "cpu")
     assert ON_FAKE in there.stderr and ON_FAKE not in here.stderr and ON_CPU in here.stderr, there.stderr + here.stderr
     a, b = ([{k: v for k, v in line.items() if k not in drop} for line in lines(r)] for r in (there, here))
     assert a and close(a, b), (a, b)
@@ -97,6 +99,17 @@ def make_embedder(dir):
     return f"{dir}/e8.phiz"
 
 
+def check_double(model, bytes_model, photos):
+    both("predict", model, *photos[:2], "--json", "--logits", module=DOUBLE)
+    both("embed", model, *photos, "--json", "--flip", "--threads", "3", module=DOUBLE)
+    r = phiz("predict", bytes_model, photos[0], "--json", module=DOUBLE)
+    assert "int8 models run on the CPU" in r.stderr and "the cpu backend runs it instead" in r.stderr, r.stderr
+    for precision in ("fp16", "bf16"):
+        half = lines(phiz("predict", model, photos[0], "--json", "--precision", precision, module=DOUBLE))[0]
+        full = lines(phiz("predict", model, photos[0], "--json", "--device", "cpu"))[0]
+        assert 0 < abs(half["confidence"] - full["confidence"]) < 0.01, (half, full)
+
+
 def check_refusals(model, photos):
     missing = phiz("predict", model, photos[0], "--device", "cuda", want=1, module="/nowhere/module.so")
     assert "/nowhere/module.so: cannot open" in missing.stderr and missing.stderr.count("\n") == 1, missing.stderr
@@ -130,12 +143,20 @@ def main():
             photo(path, i // 8, i)
         phiz("train", "tiny", "--data", f"{dir}/data", "--run", f"{dir}/run", "--set", "train.epochs=1")
         phiz("export", f"{dir}/run", "-o", f"{dir}/m.phiz")
-        phiz("export", f"{dir}/run", "-o", f"{dir}/int8.phiz", "--precision", "int8", "--calibrate", f"{dir}/data")
+        for form, devices in (("int8", ["cpu"]), ("fp16", ["cpu", "cuda"]), ("bf16", ["cpu", "cuda"])):
+            words = ["export", f"{dir}/run", "-o", f"{dir}/{form}.phiz", "--calibrate", f"{dir}/data",
+                     "--precision", form]
+            assert json.loads(phiz(*words, "--json").stdout)["devices"] == devices
+            assert ("for the CPU and for GPUs" in phiz(*words).stdout) == (len(devices) == 2)
         check_verbs(f"{dir}/m.phiz", f"{dir}/data", photos[::6])
+        for form in ("fp16", "bf16"):  # of the weights in the file
+            both("predict", f"{dir}/{form}.phiz", *photos[::6], "--json", "--logits")
         check_gallery(f"{dir}/m.phiz", photos[::4], dir)
         check_fallback(f"{dir}/int8.phiz", make_embedder(dir), photos[::6])
         check_refusals(f"{dir}/m.phiz", photos)
         check_bench(f"{dir}/m.phiz")
+        if os.path.exists(DOUBLE):
+            check_double(f"{dir}/m.phiz", f"{dir}/int8.phiz", photos[::6])
 
 
 if __name__ == "__main__":
