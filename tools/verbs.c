@@ -40,6 +40,7 @@ extern const struct phiz_verb phiz_verb_info;
 extern const struct phiz_verb phiz_verb_bench;
 extern const struct phiz_verb phiz_verb_devices;
 extern const struct phiz_verb phiz_verb_doctor;
+extern const struct phiz_verb phiz_verb_deploy;
 
 const struct phiz_verb *const phiz_verbs[] = {
 #ifdef PHIZ_HAVE_TRAIN
@@ -83,5 +84,6 @@ const struct phiz_verb *const phiz_verbs[] = {
 	&phiz_verb_bench,
 	&phiz_verb_devices,
 	&phiz_verb_doctor,
+	&phiz_verb_deploy,
 };
 const int phiz_n_verbs = PHIZ_COUNT(phiz_verbs);

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""phiz deploy to a board that is this machine, over an sshd of our own: all steps, a second run, a copy that was cut or
+damaged, a build that fails, names that are no names. The board's cmake and make are stand-ins that put the phiz that is
+tested where a build would: the real build is tools/check's."""
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+PHIZ = os.path.join(os.environ["PHIZ_BUILD"], "tools", "phiz")
+SOURCE = os.environ["PHIZ_SOURCE"]
+
+
+def write(path, text, mode=0o600):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as f:
+        f.write(text)
+    os.chmod(path, mode)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start_sshd(root):
+    """An sshd of this user's on the loopback; the config that ssh reaches it with as "board"."""
+    sshd = shutil.which("sshd") or "/usr/sbin/sshd"
+    if not os.path.exists(sshd) or not shutil.which("ssh"):
+        print("skipped: sshd or ssh is missing (tools/install_deps check)")
+        sys.exit(77)
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)  # where a root's sshd wants to lock itself in
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{root}/{key}"], check=True)
+    shutil.copy(f"{root}/user.pub", f"{root}/authorized")
+    port = free_port()
+    write(f"{root}/sshd_config", f"Port {port}\nListenAddress 127.0.0.1\nHostKey {root}/host\nPidFile none\nUsePAM no\n"
+          f"AuthorizedKeysFile {root}/authorized\nStrictModes no\nPermitRootLogin yes\n"
+          f"SetEnv PATH={root}/bin:/usr/bin:/bin\n")
+    write(f"{root}/ssh_config", f"Host board\n HostName 127.0.0.1\n Port {port}\n IdentityFile {root}/user\n"
+          f" IdentitiesOnly yes\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n")
+    server = subprocess.Popen([sshd, "-D", "-e", "-f", f"{root}/sshd_config"], stderr=subprocess.PIPE, text=True)
+    for _ in range(100):
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return server
+        assert server.poll() is None, server.stderr.read()
+        time.sleep(0.05)
+    raise AssertionError("sshd does not answer")
+
+
+def main():
+    root = tempfile.mkdtemp(prefix="phiz-deploy-test-")
+    server = start_sshd(root)
+    try:
+        run_all(root)
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(root)
+
+
+def run_all(root):
+    board = f"{root}/it's a board"
+    run = f"{root}/run"
+    write(f"{root}/bin/cmake", "#!/bin/sh\ntest -f ../CMakeLists.txt && test -d ../core && touch Makefile\n", 0o755)
+    make = f"#!/bin/sh\nmkdir -p tools && cp '{PHIZ}' tools/phiz\n"
+    write(f"{root}/bin/make", make, 0o755)
+    subprocess.run([PHIZ, "data", "synth", f"{root}/people", "--people", "2", "--photos", "4"], check=True,
+                   capture_output=True)
+    subprocess.run([PHIZ, "train", "tiny", "--data", f"{root}/people", "--run", run, "--device", "cpu", "--set",
+                    "train.epochs=1"], check=True, capture_output=True)
+    model = f"{root}/team.phiz"
+    subprocess.run([PHIZ, "export", run, "-o", model], check=True, capture_output=True)
+
+    def deploy(*args, want=0, target="board"):
+        done = subprocess.run([PHIZ, "deploy", target, model, "--ssh-config", f"{root}/ssh_config", "--dir", board,
+                               "--source", SOURCE, *args], capture_output=True, text=True, timeout=300)
+        assert done.returncode == want, (args, done.returncode, done.stdout, done.stderr)
+        return done
+
+    def states(done):
+        return {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()
+                if line.split()[-1:] == ["s"] and len(line.split()) == 4}
+
+    # A build that fails says why, and the next run goes on there.
+    write(f"{root}/bin/make", "#!/bin/sh\necho 'no rule for this' >&2; exit 2\n", 0o755)
+    done = deploy(want=1)
+    assert states(done) == {"check": "ok", "copy": "ok", "unpack": "ok", "build": "failed"}, done.stdout
+    assert "no rule for this" in done.stderr and "build: failed on board" in done.stderr, done.stderr
+    write(f"{root}/bin/make", make, 0o755)
+    done = deploy()
+    assert states(done) == {"check": "done", "copy": "done", "unpack": "done", "build": "ok", "test": "ok",
+                            "bench": "ok", "install": "ok"}, done.stdout
+    assert os.path.samefile(f"{board}/current/model.phiz", f"{board}/{os.readlink(board + '/current')}/model.phiz")
+    with open(f"{board}/current/model.phiz", "rb") as there, open(model, "rb") as here:
+        assert there.read() == here.read()
+    assert set(states(deploy()).values()) == {"done"}
+    assert states(deploy("--step", "test")) == {"test": "ok"}
+
+    # A copy that was cut goes on; one that is damaged is noticed and thrown away.
+    bundle = next(f for f in os.listdir(board) if f.startswith("bundle-"))
+    with open(f"{board}/{bundle}", "rb") as f:
+        whole = f.read()
+    os.remove(f"{board}/{bundle}")
+    for part, want in ((whole[:len(whole) // 2], 0), (b"x" * 1000 + whole[1000:2000], 1)):
+        with open(f"{board}/{bundle}.part", "wb") as f:
+            f.write(part)
+        done = deploy("--step", "copy", want=want)
+        assert "goes on at" in done.stderr, done.stderr
+        assert not os.path.exists(f"{board}/{bundle}.part")
+        if want == 0:
+            with open(f"{board}/{bundle}", "rb") as f:
+                assert f.read() == whole
+            os.remove(f"{board}/{bundle}")
+    assert "what arrived is not what was sent" in done.stderr
+    deploy("--step", "copy")
+
+    # What is no host is none; what is not there is said.
+    deploy(want=2, target="-oProxyCommand=touch x")
+    for target in ("board;reboot", "a@b@c", "@board", "us er@board"):
+        assert "want USER@HOST" in deploy(want=2, target=target).stderr
+    assert "no connection" in deploy(want=1, target="nowhere.invalid").stderr
+    assert "--step unpakc" in deploy("--step", "unpakc", want=2).stderr
+    deploy("--source", root, want=1)
+    assert deploy("--dry-run").stdout.splitlines()[0].startswith("check")
+
+    # The bundle for a board without network is the same.
+    made = f"{root}/bundle.tar.gz"
+    subprocess.run([PHIZ, "deploy", "--bundle", made, model, "--source", SOURCE], check=True, capture_output=True)
+    with open(made, "rb") as f:
+        assert f.read() == whole
+    assert stat.S_ISREG(os.stat(made).st_mode)
+    assert not [f for f in os.listdir("/tmp") if f.startswith("phiz-deploy-") and "test" not in f
+                and os.listdir(os.path.join("/tmp", f)) and "bundle.tar.gz" in os.listdir(os.path.join("/tmp", f))]
+
+
+if __name__ == "__main__":
+    main()
