@@ -6,6 +6,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/graph/graph.h"
 #include "core/ops/ops.h"
 
 enum { BINS = 4096, HALF = BINS / 2, LEVELS = 255, STEPS = 100 };
@@ -19,6 +20,7 @@ struct histogram {
 	double zeros;
 	int64_t channels; /* dim 1 */
 	double *sum, *square; /* of each channel, of all pictures; then their averages as floats */
+	double *most;         /* of each channel, by size */
 	float *mean_out, *square_out;
 	double per_channel; /* elements that were added to one of them */
 };
@@ -88,12 +90,14 @@ static void gather_channels(struct histogram *h, const struct phiz_tensor *t)
 	int64_t inner = phiz_tensor_count(t) / t->shape.dim[0] / h->channels;
 
 	for (int64_t i = 0; i < t->shape.dim[0] * h->channels; i++) {
-		double sum = 0, square = 0;
+		double sum = 0, square = 0, most = 0;
 		for (int64_t k = 0; k < inner; k++) {
 			double v = (double)x[i * inner + k];
 			sum += v;
 			square += v * v;
+			most = fmax(most, fabs(v));
 		}
+		h->most[i % h->channels] = fmax(h->most[i % h->channels], most);
 		h->sum[i % h->channels] += sum;
 		h->square[i % h->channels] += square;
 	}
@@ -117,9 +121,10 @@ static enum phiz_status want(struct phiz_calibrator *c, int value)
 	h->channels = v->type.shape.ndim > 1 ? v->type.shape.dim[1] : 1;
 	h->sum = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->sum);
 	h->square = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->square);
+	h->most = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->most);
 	h->mean_out = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->mean_out);
 	h->square_out = phiz_calloc(c->ctx, (size_t)h->channels, sizeof *h->square_out);
-	if (!h->sum || !h->square || !h->mean_out || !h->square_out)
+	if (!h->sum || !h->square || !h->most || !h->mean_out || !h->square_out)
 		return PHIZ_E_NOMEM;
 	return v->kind == PHIZ_VALUE_ACTIVATION ? phiz_graph_output(c->graph, value) : PHIZ_OK;
 }
@@ -143,11 +148,17 @@ static enum phiz_status want_all(struct phiz_calibrator *c)
 	return status;
 }
 
-enum phiz_status phiz_calibrator_begin(struct phiz_ctx *ctx, struct phiz_model *model, struct phiz_calibrator **out)
+static enum phiz_status make_plan(struct phiz_calibrator *c)
 {
-	int size = model->preproc.size;
+	int size = c->model->preproc.size;
 	struct phiz_plan_options options = {.backend = phiz_backend_cpu(), .height = size, .width = size,
 	                                    .loss = PHIZ_NONE, .fixed = true};
+
+	return phiz_plan_create(c->ctx, c->graph, &options, &c->plan);
+}
+
+enum phiz_status phiz_calibrator_begin(struct phiz_ctx *ctx, struct phiz_model *model, struct phiz_calibrator **out)
+{
 	struct phiz_calibrator *c = phiz_calloc(ctx, 1, sizeof *c);
 	enum phiz_status status = c ? PHIZ_OK : PHIZ_E_NOMEM;
 
@@ -166,7 +177,7 @@ enum phiz_status phiz_calibrator_begin(struct phiz_ctx *ctx, struct phiz_model *
 		status = want_all(c);
 	}
 	if (!status)
-		status = phiz_plan_create(ctx, c->graph, &options, &c->plan);
+		status = make_plan(c);
 	if (status)
 		phiz_calibrator_free(&c);
 	*out = c;
@@ -187,6 +198,7 @@ void phiz_calibrator_free(struct phiz_calibrator **calibrator)
 			continue;
 		phiz_free(ctx, h->sum);
 		phiz_free(ctx, h->square);
+		phiz_free(ctx, h->most);
 		phiz_free(ctx, h->mean_out);
 		phiz_free(ctx, h->square_out);
 		phiz_free(ctx, h);
@@ -214,6 +226,96 @@ enum phiz_status phiz_calibrator_add(struct phiz_calibrator *calibrator, const s
 	}
 	c->pictures += !status;
 	return status;
+}
+
+static enum phiz_status check(struct phiz_calibrator *c, const char *const *keep, size_t n_keep)
+{
+	if (c->pictures == 0)
+		return phiz_fail(c->ctx, PHIZ_E_ARG, "calibration needs pictures, and there was none that could be read");
+	for (size_t i = 0; i < n_keep; i++)
+		if (phiz_graph_find_node(c->graph, keep[i]) == PHIZ_NONE)
+			return phiz_fail(c->ctx, PHIZ_E_ARG, "the model has no layer '%.100s' to keep", keep[i]);
+	return PHIZ_OK;
+}
+
+/* --- Equalising --- */
+
+static bool has_floats(const struct phiz_graph *g, const struct phiz_node *node, const char *input)
+{
+	int v = phiz_node_input(node, input);
+
+	return v != PHIZ_NONE && g->value[v].tensor && g->value[v].type.dtype == PHIZ_F32 && phiz_graph_uses(g, v) == 1;
+}
+
+/* The convolution whose channels the node alone reads, through PReLU or directly, and that may be scaled; or NULL. */
+static const struct phiz_node *scalable_before(const struct phiz_graph *g, const struct phiz_node *node)
+{
+	int v = node->input[0];
+
+	if (g->value[v].node != PHIZ_NONE && phiz_node_is(&g->node[g->value[v].node], "prelu"))
+		v = g->node[g->value[v].node].input[0];
+	if (phiz_graph_uses(g, node->input[0]) != 1 || phiz_graph_uses(g, v) != 1 || g->value[v].node == PHIZ_NONE)
+		return NULL;
+	const struct phiz_node *conv = &g->node[g->value[v].node];
+	bool scales = phiz_node_is(conv, "conv2d") && phiz_node_input(conv, "residual") == PHIZ_NONE &&
+	              has_floats(g, conv, "weight") &&
+	              (phiz_node_input(conv, "bias") == PHIZ_NONE || has_floats(g, conv, "bias"));
+	return scales ? conv : NULL;
+}
+
+static void scale_rows(const struct phiz_graph *g, const struct phiz_node *node, const char *input,
+                       const struct histogram *h, bool back)
+{
+	int v = phiz_node_input(node, input);
+
+	if (v == PHIZ_NONE)
+		return;
+	float *x = g->value[v].tensor->data;
+	int64_t n = phiz_tensor_count(g->value[v].tensor) / h->channels;
+	double whole = fmax(-h->low, h->high);
+	for (int64_t i = 0; i < n * h->channels; i++) {
+		double most = h->most[i / n];
+		if (most > 0)
+			x[i] = (float)(back ? (double)x[i] * most / whole : (double)x[i] * whole / most);
+	}
+}
+
+static void forget(struct histogram *h)
+{
+	const struct histogram old = *h;
+
+	*h = (struct histogram){.channels = old.channels, .sum = old.sum, .square = old.square, .most = old.most,
+	                        .mean_out = old.mean_out, .square_out = old.square_out};
+	for (int64_t i = 0; i < h->channels; i++)
+		h->sum[i] = h->square[i] = h->most[i] = 0;
+}
+
+enum phiz_status phiz_calibrator_equalize(struct phiz_calibrator *calibrator)
+{
+	struct phiz_calibrator *c = calibrator;
+	const struct phiz_graph *g = c->model->graph;
+	enum phiz_status status = check(c, NULL, 0);
+
+	if (status)
+		return status;
+	for (size_t n = 0; n < g->n_nodes; n++) {
+		const struct phiz_node *node = &g->node[n];
+		bool depthwise = phiz_node_is(node, "conv2d") && has_floats(g, node, "weight") &&
+		                 g->value[node->output[0]].type.shape.dim[1] == phiz_node_attr_int(node, "groups", 1) &&
+		                 g->value[node->input[0]].type.shape.dim[1] == phiz_node_attr_int(node, "groups", 1);
+		const struct phiz_node *before = depthwise ? scalable_before(g, node) : NULL;
+		if (!before)
+			continue;
+		scale_rows(g, before, "weight", c->histogram[node->input[0]], false);
+		scale_rows(g, before, "bias", c->histogram[node->input[0]], false);
+		scale_rows(g, node, "weight", c->histogram[node->input[0]], true);
+	}
+	for (int v = 0; v < c->n_values; v++)
+		if (c->histogram[v])
+			forget(c->histogram[v]);
+	c->pictures = 0;
+	phiz_plan_free(&c->plan);
+	return make_plan(c);
 }
 
 /* --- Choosing --- */
@@ -284,16 +386,6 @@ static struct phiz_range range_of(struct histogram *h, enum phiz_clipping clippi
 static enum phiz_status adopt(void *user, const char *name, struct phiz_tensor *tensor)
 {
 	return phiz_model_add(user, name, tensor, false);
-}
-
-static enum phiz_status check(struct phiz_calibrator *c, const char *const *keep, size_t n_keep)
-{
-	if (c->pictures == 0)
-		return phiz_fail(c->ctx, PHIZ_E_ARG, "calibration needs pictures, and there was none that could be read");
-	for (size_t i = 0; i < n_keep; i++)
-		if (phiz_graph_find_node(c->graph, keep[i]) == PHIZ_NONE)
-			return phiz_fail(c->ctx, PHIZ_E_ARG, "the model has no layer '%.100s' to keep", keep[i]);
-	return PHIZ_OK;
 }
 
 enum phiz_status phiz_calibrator_end(struct phiz_calibrator *calibrator, enum phiz_clipping clipping,

@@ -20,6 +20,11 @@ bool phiz_clipping_parse(const char *name, enum phiz_clipping *out);
 struct phiz_calibrator;
 enum phiz_status phiz_calibrator_begin(struct phiz_ctx *ctx, struct phiz_model *model, struct phiz_calibrator **out);
 enum phiz_status phiz_calibrator_add(struct phiz_calibrator *calibrator, const struct phiz_image *image);
+/* After a first round of pictures: the channels between a convolution and a depthwise one that alone reads it (with
+ * ReLU, leaky ReLU or PReLU between) are scaled to one size, those filters by as much back, so that one range suits
+ * all. The float model says the same but for rounding. What was gathered is forgotten: the pictures are to be added
+ * once more. */
+enum phiz_status phiz_calibrator_equalize(struct phiz_calibrator *calibrator);
 enum phiz_status phiz_calibrator_end(struct phiz_calibrator *calibrator, enum phiz_clipping clipping,
                                      const char *const *keep, size_t n_keep);
 void phiz_calibrator_free(struct phiz_calibrator **calibrator);

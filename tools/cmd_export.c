@@ -134,6 +134,10 @@ static enum phiz_status quantize(struct phiz_ctx *ctx, const struct settings *s,
 	if (!status)
 		status = take_pictures(ctx, s, trained, &sink, MAX_CALIBRATION);
 	if (!status)
+		status = phiz_calibrator_equalize(sink.calibrator);
+	if (!status)
+		status = take_pictures(ctx, s, trained, &sink, MAX_CALIBRATION);
+	if (!status)
 		status = phiz_calibrator_end(sink.calibrator, clipping, keep, split_names(text, keep));
 	phiz_calibrator_free(&sink.calibrator);
 	phiz_free(ctx, text);
