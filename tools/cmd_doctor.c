@@ -1,5 +1,4 @@
 /* phiz doctor: is this machine fit to run models, and do they come out right here? */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +7,8 @@
 #include <phiz/video.h>
 
 #include "core/base/bytes.h"
-#include "core/base/rng.h"
+#include "deploy/export.h"
+#include "deploy/golden.h"
 #include "tools/doctor.h"
 #include "tools/models.h"
 #include "tools/tools.h"
@@ -92,68 +92,22 @@ static void look_at_gpu(struct report *r)
 	tell(r, &f);
 }
 
-/* --- The self-test: a made-up picture through the model, on what the machine has, against the reference kernels. ---
- * */
+/* --- The self-test: test pictures through the model, on what the machine has. --- */
 
-enum { MOST_OUTPUTS = 16 };
-
-/* The output for that picture, into `out`, at most `most` numbers; *n: how many. */
-static enum phiz_status run_model(struct phiz_ctx *ctx, const struct phiz_model *m, const struct phiz_backend *backend,
-                                  enum phiz_dtype precision, struct phiz_bytes *out)
-{
-	const int size = m->preproc.size;
-	struct phiz_plan_options o = {.backend = backend, .height = size, .width = size, .loss = PHIZ_NONE, .fixed = true,
-	                              .precision = precision};
-	struct phiz_plan *plan;
-	struct phiz_rng rng;
-	enum phiz_status status = phiz_plan_create(ctx, m->graph, &o, &plan);
-
-	if (status)
-		return status;
-	struct phiz_tensor *x = phiz_plan_tensor(plan, phiz_graph_find_value(m->graph, "image"));
-	phiz_rng_init(&rng, 1, 0, 0, PHIZ_STREAM_TEST);
-	for (int64_t i = 0; x && i < phiz_tensor_count(x); i++)
-		((float *)x->data)[i] = (float)phiz_rng_uniform(&rng, -2, 2);
-	status = x ? phiz_plan_forward(plan) : PHIZ_E_UNSUPPORTED;
-	for (int i = 0; i < phiz_graph_n_outputs(m->graph) && i < MOST_OUTPUTS && !status; i++) {
-		const struct phiz_tensor *y = phiz_plan_tensor(plan, phiz_graph_output_at(m->graph, i));
-		phiz_bytes_add(out, y->data, phiz_tensor_bytes(y));
-	}
-	phiz_plan_free(&plan);
-	return status ? status : phiz_bytes_status(out);
-}
-
-/* ||got - want|| / ||want|| of floats. */
-static double distance(const struct phiz_bytes *got, const struct phiz_bytes *want)
-{
-	double error = 0, norm = 0;
-
-	for (size_t i = 0; i + sizeof(float) <= want->size && got->size == want->size; i += sizeof(float)) {
-		float a, b;
-		memcpy(&a, got->data + i, sizeof a);
-		memcpy(&b, want->data + i, sizeof b);
-		error += ((double)a - (double)b) * ((double)a - (double)b);
-		norm += (double)b * (double)b;
-	}
-	return got->size == want->size ? sqrt(error / norm) : (double)NAN;
-}
-
-static void compare(struct report *r, const struct phiz_model *m, const struct phiz_bytes *want,
+static void compare(struct report *r, const struct phiz_model *m, const struct phiz_golden *golden, const char *source,
                     const struct phiz_backend *backend, enum phiz_dtype precision, const char *where)
 {
-	const double limit = precision == PHIZ_F32 ? 1e-4 : precision == PHIZ_F16 ? 2e-2 : 6e-2;
+	const double limit = phiz_golden_limit(golden, precision);
 	struct phiz_finding f = {PHIZ_FINDING_OK, "self-test", "", ""};
-	struct phiz_bytes got;
+	double d;
 
-	phiz_bytes_init(&got, r->ctx);
-	if (run_model(r->ctx, m, backend, precision, &got)) {
+	if (phiz_golden_compare(golden, m, backend, precision, &d)) {
 		f.state = PHIZ_FINDING_WARNING;
 		snprintf(f.value, sizeof f.value, "%s, %s: does not run", where, phiz_dtype_name(precision));
 		snprintf(f.cure, sizeof f.cure, "%.200s", phiz_ctx_message(r->ctx));
 	} else {
-		double d = distance(&got, want);
-		snprintf(f.value, sizeof f.value, "%s, %s: %.2g from the reference kernels (at most %g)", where,
-		         phiz_dtype_name(precision), d, limit);
+		snprintf(f.value, sizeof f.value, "%s, %s: %.2g from %s (at most %.2g)", where, phiz_dtype_name(precision), d,
+		         source, limit);
 		if (!(d <= limit)) {
 			f.state = PHIZ_FINDING_FAILED;
 			snprintf(f.cure, sizeof f.cure, "the numbers are wrong here: do not use it, and report it with this "
@@ -161,31 +115,53 @@ static void compare(struct report *r, const struct phiz_model *m, const struct p
 		}
 	}
 	tell(r, &f);
-	phiz_bytes_free(&got);
 }
 
-static enum phiz_status test_model(struct report *r, const char *name)
+static void compare_all(struct report *r, const struct phiz_model *m, const struct phiz_golden *golden,
+                        const char *source)
 {
 	static const enum phiz_dtype on_gpu[] = {PHIZ_F32, PHIZ_F16};
-	struct phiz_model *m = NULL;
 	struct phiz_backend *gpu = NULL;
-	struct phiz_bytes want;
+	const char *stored = phiz_model_meta(m, "precision");
+	enum phiz_precision p = PHIZ_PRECISION_FP32;
+	bool runs_there = !stored || !phiz_precision_parse(stored, &p) || phiz_precision_on_gpu(p);
+
+	compare(r, m, golden, source, phiz_backend_cpu(), PHIZ_F32, "cpu");
+	compare(r, m, golden, source, phiz_backend_cpu(), PHIZ_BF16, "cpu");
+	if (runs_there && phiz_cuda_count(NULL) && !phiz_backend_cuda_create(r->ctx, 0, &gpu))
+		for (size_t i = 0; i < PHIZ_COUNT(on_gpu); i++)
+			compare(r, m, golden, source, gpu, on_gpu[i], "cuda:0");
+	phiz_backend_cuda_free(r->ctx, &gpu);
+}
+
+static void tell_no_test(struct report *r)
+{
+	struct phiz_finding f = {PHIZ_FINDING_OK, "self-test", "none: the model finds faces", ""};
+	tell(r, &f);
+}
+
+/* Against what its exporter computed, where the file says it; else against the reference kernels of this machine. */
+static enum phiz_status test_model(struct report *r, const char *name)
+{
+	struct phiz_model *m = NULL;
+	struct phiz_golden *golden = NULL;
 	enum phiz_status status = phiz_open_model(r->ctx, name, 0, 0, &m);
 
-	phiz_bytes_init(&want, r->ctx);
+	if (!status && phiz_model_task(m) == PHIZ_TASK_DETECT) {
+		tell_no_test(r);
+		phiz_model_free(&m);
+		return PHIZ_OK;
+	}
+	if (!status)
+		status = phiz_golden_read(m, &golden);
+	const char *source = golden ? "the file's golden outputs" : "the reference kernels";
 	if (!status)
 		status = phiz_model_optimize(m);
+	if (!status && !golden)
+		status = phiz_golden_make(m, &golden);
 	if (!status)
-		status = run_model(r->ctx, m, phiz_backend_reference(), PHIZ_F32, &want);
-	if (!status) {
-		compare(r, m, &want, phiz_backend_cpu(), PHIZ_F32, "cpu");
-		compare(r, m, &want, phiz_backend_cpu(), PHIZ_BF16, "cpu");
-		if (phiz_cuda_count(NULL) && !phiz_backend_cuda_create(r->ctx, 0, &gpu))
-			for (size_t i = 0; i < PHIZ_COUNT(on_gpu); i++)
-				compare(r, m, &want, gpu, on_gpu[i], "cuda:0");
-	}
-	phiz_backend_cuda_free(r->ctx, &gpu);
-	phiz_bytes_free(&want);
+		compare_all(r, m, golden, source);
+	phiz_golden_free(&golden);
 	phiz_model_free(&m);
 	return status;
 }
@@ -216,9 +192,10 @@ const struct phiz_verb phiz_verb_doctor = {
 	"doctor", "is this machine fit to run models?", "[MODEL] [--json]",
 	"Looks at the board, its release (JetPack), processor, clocks, power mode, temperature,\n"
 	"memory, swap, disk, cameras, GStreamer and GPUs, and says of each what there is and,\n"
-	"where something is amiss, what to do. With a MODEL a made-up picture goes through it on\n"
-	"the processor and the GPU, in each precision, and is held against plain reference\n"
-	"kernels, which may take a minute. The exit status is 1 where a check failed; warnings\n"
-	"are none.",
+	"where something is amiss, what to do. With a MODEL test pictures go through it on the\n"
+	"processor and the GPU, in each precision, and what comes out is held against the golden\n"
+	"outputs that phiz export left in the file or, where there are none, against plain\n"
+	"reference kernels, which may take a minute. The exit status is 1 where a check failed;\n"
+	"warnings are none.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 0, 1, run,
 };

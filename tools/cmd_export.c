@@ -11,6 +11,7 @@
 #include "core/io/onnx.h"
 #include "deploy/calibrate.h"
 #include "deploy/export.h"
+#include "deploy/golden.h"
 #include "tools/models.h"
 #include "tools/photos.h"
 #include "tools/tools.h"
@@ -159,6 +160,22 @@ static enum phiz_status prove(struct phiz_ctx *ctx, const struct settings *s, co
 	return status;
 }
 
+/* For the self-test of the machine that will run it. A model with more outputs than are worth keeping goes without. */
+static enum phiz_status add_golden(struct phiz_ctx *ctx, struct phiz_model *exported)
+{
+	struct phiz_golden *golden;
+	enum phiz_status status = phiz_golden_make(exported, &golden);
+
+	if (status == PHIZ_E_LIMIT) {
+		phiz_log(ctx, PHIZ_LOG_INFO, "no self-test goes into the file: %s", phiz_ctx_message(ctx));
+		return PHIZ_OK;
+	}
+	if (!status)
+		status = phiz_golden_store(golden, exported);
+	phiz_golden_free(&golden);
+	return status;
+}
+
 /* Writes the file beside its place, reads it back, proves what was read, and only then puts it there. */
 static enum phiz_status write_proved(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_model *trained,
                                      struct phiz_model *exported, enum phiz_precision precision,
@@ -174,6 +191,8 @@ static enum phiz_status write_proved(struct phiz_ctx *ctx, const struct settings
 		status = prove(ctx, s, trained, back, precision, proof);
 	if (!status)
 		status = phiz_export_record(exported, proof);
+	if (!status)
+		status = add_golden(ctx, exported);
 	if (!status)
 		status = phiz_model_write(exported, s->output);
 	if (part)
@@ -280,7 +299,8 @@ const struct phiz_verb phiz_verb_export = {
 	"beside the trained model on photos. If logits, best classes or threshold decisions\n"
 	"(of an embedder: the embeddings, by their cosine) differ by more than the precision\n"
 	"explains, the export fails and writes nothing. The figures go into the file (phiz\n"
-	"info shows them).\n"
+	"info shows them), and so do its outputs for two drawn pictures, against which phiz\n"
+	"doctor tests other machines.\n"
 	"\n"
 	"int8 puts convolutions, linear layers and the pooling between them on bytes: filters\n"
 	"with a scale for each output channel, activations with one for each layer, measured\n"

@@ -71,6 +71,23 @@ def main():
     assert [f["value"].split(":")[0] for f in tests[:2]] == ["cpu, f32", "cpu, bf16"], tests
     assert all(f["state"] == "ok" for f in tests), tests
     doctor("no-such-model.phiz", want=1)
+    with tempfile.TemporaryDirectory() as root:
+        test_exported(root)
+
+
+def test_exported(root):
+    """What phiz export has left in the file is what doctor goes by."""
+    def phiz(*args):
+        subprocess.run([PHIZ, *args], check=True, capture_output=True, timeout=300)
+
+    phiz("data", "synth", f"{root}/people", "--people", "2", "--photos", "4")
+    phiz("train", "tiny", "--data", f"{root}/people", "--run", f"{root}/run", "--device", "cpu", "--set",
+         "train.epochs=1")
+    for precision in ("fp32", "int8"):
+        phiz("export", f"{root}/run", "-o", f"{root}/{precision}.phiz", "--precision", precision)
+        tests = [f for f in findings(f"{root}/{precision}.phiz") if f["check"] == "self-test"]
+        assert len(tests) == 2 and all(f["state"] == "ok" for f in tests), tests
+        assert all("from the file's golden outputs" in f["value"] for f in tests), tests
 
 
 if __name__ == "__main__":
