@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """One peer, timed on one piece of work, in a process of its own; `bench_peers` runs it. Prints one JSON object.
 
-usage: bench_peer.py export FILE.onnx --net resnet18 --batch 1 --size 224       (needs torch and torchvision)
+usage: bench_peer.py export FILE.onnx --net resnet18 --batch 1 --size 224x224   (needs torch and torchvision)
        bench_peer.py convert PEER FILE.onnx                                     (for ncnn and MNN)
        bench_peer.py quantize FILE.onnx OUT.onnx                                (needs onnxruntime and onnx)
-       bench_peer.py time PEER FORM --net N --mode infer|train --precision fp32|bf16|int8 --batch B --size S --freeze F
+       bench_peer.py time PEER FORM --net N --mode infer|train --precision fp32|bf16|int8 --batch B --size HxW --freeze F
                      --threads T --seconds S [--onnx FILE.onnx]
        bench_peer.py version PEER
 
 Peers and their forms: torch (nchw, nhwc, frozen; nhwc_malloc trains with memory that malloc keeps, as a planned arena
-would), onnxruntime, openvino, ncnn, mnn (default). For int8, onnxruntime and openvino run what ONNX Runtime's static
+would), onnxruntime, openvino, ncnn, mnn (default). A network is torchvision's of that name, or else phiz's own
+(bench_nets.py). For int8, onnxruntime and openvino run what ONNX Runtime's static
 quantisation makes of the network: 8 bits, scales per output channel, calibrated on made-up pictures.
 """
 import argparse
@@ -24,14 +25,37 @@ import time
 FROZEN = {"none": (), "layer4": ("conv1", "bn1", "layer1", "layer2", "layer3"),
           "fc": ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")}
 
+OUTPUTS = {"mtcnn_pnet": ["y", "z"]}  # of others: y
+
+
+def outputs_of(args):
+    return OUTPUTS.get(args.net, ["y"])
+
+
+def shape_of(args):
+    return [args.batch, 3, *args.size]
+
+
+def made_up(args):
+    import numpy
+    return numpy.random.randn(*shape_of(args)).astype("f")
+
+
+def torch_net(args, x):
+    import torchvision
+    known = getattr(torchvision.models, args.net, None)
+    if known:
+        return known()
+    import bench_nets
+    return bench_nets.Net(args.net, x)
+
 
 def torch_step(args):
     import torch
-    import torchvision
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    net = getattr(torchvision.models, args.net)()
-    x = torch.randn(args.batch, 3, args.size, args.size)
+    x = torch.randn(*shape_of(args))
+    net = torch_net(args, x)
     if args.form.startswith("nhwc"):
         net = net.to(memory_format=torch.channels_last)
         x = x.contiguous(memory_format=torch.channels_last)
@@ -67,30 +91,27 @@ def torch_step(args):
 
 
 def onnxruntime_step(args):
-    import numpy
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = args.threads, 1
     session = onnxruntime.InferenceSession(args.onnx, options, providers=["CPUExecutionProvider"])
-    x = numpy.random.randn(args.batch, 3, args.size, args.size).astype("f")
+    x = made_up(args)
     return lambda: session.run(None, {"x": x})
 
 
 def openvino_step(args):
-    import numpy
     import openvino
     core = openvino.Core()
     settings = {"INFERENCE_NUM_THREADS": args.threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
     if args.precision == "fp32":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     request = core.compile_model(args.onnx, "CPU", settings).create_infer_request()
-    x = numpy.random.randn(args.batch, 3, args.size, args.size).astype("f")
+    x = made_up(args)
     return lambda: request.infer([x])
 
 
 def ncnn_step(args):
     import ncnn
-    import numpy
     net = ncnn.Net()
     net.opt.num_threads = args.threads
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
@@ -98,27 +119,27 @@ def ncnn_step(args):
     base = os.path.splitext(args.onnx)[0]
     if net.load_param(base + ".ncnn.param") or net.load_model(base + ".ncnn.bin"):
         sys.exit("bench_peer: ncnn does not read what pnnx wrote")
-    x = numpy.random.randn(3, args.size, args.size).astype("f")
+    x = made_up(args)
 
     def run():
-        for _ in range(args.batch):  # ncnn knows no batches
+        for picture in x:  # ncnn knows no batches
             extractor = net.create_extractor()
-            extractor.input("in0", ncnn.Mat(x))
-            extractor.extract("out0")
+            extractor.input("in0", ncnn.Mat(picture))
+            for name in net.output_names():
+                extractor.extract(name)
     return run
 
 
 def mnn_step(args):
-    import numpy
     import MNN.expr
     import MNN.nn
     config = {"backend": "CPU", "numThread": args.threads, "precision": "high" if args.precision == "fp32" else "low"}
     manager = MNN.nn.create_runtime_manager((config,))
-    net = MNN.nn.load_module_from_file(os.path.splitext(args.onnx)[0] + ".mnn", ["x"], ["y"], runtime_manager=manager)
-    shape = [args.batch, 3, args.size, args.size]
-    x = MNN.expr.const(numpy.random.randn(*shape).astype("f"), shape, MNN.expr.NCHW)
+    net = MNN.nn.load_module_from_file(os.path.splitext(args.onnx)[0] + ".mnn", ["x"], outputs_of(args),
+                                        runtime_manager=manager)
+    x = MNN.expr.const(made_up(args), shape_of(args), MNN.expr.NCHW)
     x = MNN.expr.convert(x, MNN.expr.NC4HW4)
-    return lambda: net.forward(x).read()
+    return lambda: [y.read() for y in net.onForward([x])]
 
 
 STEPS = {"torch": torch_step, "onnxruntime": onnxruntime_step, "openvino": openvino_step, "ncnn": ncnn_step,
@@ -147,11 +168,10 @@ def version(peer):
 
 def export(args):
     import torch
-    import torchvision
     torch.manual_seed(0)
-    net = getattr(torchvision.models, args.net)().eval()
-    torch.onnx.export(net, torch.randn(args.batch, 3, args.size, args.size), args.file, opset_version=13,
-                      input_names=["x"], output_names=["y"])
+    x = torch.randn(*shape_of(args))
+    torch.onnx.export(torch_net(args, x).eval(), x, args.file, opset_version=13, input_names=["x"],
+                      output_names=outputs_of(args))
     return {"file": args.file}
 
 
@@ -200,7 +220,7 @@ def main():
     work.add_argument("--mode", default="infer", choices=("infer", "train"))
     work.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "int8"))
     work.add_argument("--batch", type=int, default=1)
-    work.add_argument("--size", type=int, default=224)
+    work.add_argument("--size", type=lambda text: [int(side) for side in text.split("x")], default=[224, 224])
     work.add_argument("--freeze", default="none", choices=FROZEN)
     work.add_argument("--threads", type=int, default=1)
     work.add_argument("--seconds", type=float, default=4)

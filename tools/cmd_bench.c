@@ -29,7 +29,7 @@ enum { MAX_RUNS = 1000, TUNE_SECONDS = 20 };
 
 struct settings {
 	const char *mode, *precision, *device, *freeze;
-	int64_t batch, size, classes, runs;
+	int64_t batch, size, width, classes, runs;
 	double seconds;
 	bool json, per_layer, peak, tune;
 };
@@ -37,8 +37,10 @@ struct settings {
 static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--mode", TEXT, mode, "MODE", 0, 0, "infer or train (default infer)"),
 	PHIZ_OPTION(struct settings, "--batch", INT, batch, "N", 1, 65536, "pictures in a run (default 1; 32 for train)"),
-	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 16, 16384,
+	PHIZ_OPTION(struct settings, "--size", INT, size, "S", 8, 16384,
 	            "of the square input in pixels (default: the model's)"),
+	PHIZ_OPTION(struct settings, "--width", INT, width, "W", 8, 16384,
+	            "with infer and --size: of an input that is not square; --size is its height"),
 	PHIZ_OPTION(struct settings, "--classes", INT, classes, "N", 2, 1000000, "of a network without weights"),
 	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
 	            "fp32; bf16: activations of 16 bits, where there are kernels for it; int8: on bytes (infer); "
@@ -188,7 +190,7 @@ static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, 
                                           const char *name)
 {
 	struct phiz_plan_options o = {.backend = w->device.backend, .batch = s->batch ? s->batch : 1, .height = s->size,
-	                              .width = s->size, .loss = PHIZ_NONE, .fixed = true,
+	                              .width = s->width ? s->width : s->size, .loss = PHIZ_NONE, .fixed = true,
 	                              .precision = precision_of(s)};
 	struct phiz_plan_info info;
 	enum phiz_status status = phiz_model_optimize(m);
@@ -537,6 +539,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (strcmp(s->precision, "fp32") != 0 && strcmp(s->precision, "bf16") != 0 && strcmp(s->precision, "int8") != 0 &&
 	    strcmp(s->precision, "fp16") != 0)
 		return phiz_usage(&phiz_verb_bench, "--precision: want fp32, bf16, fp16 or int8, got '%s'", s->precision);
+	if (s->width && (!s->size || s->tune || !strcmp(s->mode, "train")))
+		return phiz_usage(&phiz_verb_bench, "--width goes with --size and --mode infer, without --tune");
 	if (s->tune && !strcmp(s->mode, "train"))
 		return phiz_usage(&phiz_verb_bench, "--tune is for inference on the CPU");
 	if (!strcmp(s->precision, "int8") && !strcmp(s->mode, "train"))
