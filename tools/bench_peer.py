@@ -4,8 +4,8 @@
 usage: bench_peer.py export FILE.onnx --net resnet18 --batch 1 --size 224x224   (needs torch and torchvision)
        bench_peer.py convert PEER FILE.onnx                                     (for ncnn and MNN)
        bench_peer.py quantize FILE.onnx OUT.onnx                                (needs onnxruntime and onnx)
-       bench_peer.py time PEER FORM --net N --mode infer|train --precision fp32|bf16|int8 --batch B --size HxW --freeze F
-                     --threads T --seconds S [--onnx FILE.onnx]
+       bench_peer.py time PEER FORM --net N --mode infer|train --precision fp32|bf16|int8 --batch B --size HxW
+                     --freeze F --threads T --seconds S [--onnx FILE.onnx]
        bench_peer.py version PEER
 
 Peers and their forms: torch (nchw, nhwc, frozen; nhwc_malloc trains with memory that malloc keeps, as a planned arena

@@ -717,13 +717,21 @@ size_t phiz_blocked_conv2d_backward_workspace(const struct phiz_call *call, int 
 	return place_backward(&b, micro, NULL) + most;
 }
 
+/* Rows that are read where they lie (x86/conv_direct.h) take less time than blocks that are partly empty. */
+static bool is_for_rows(const struct phiz_call *call, const struct blocked *b)
+{
+	bool partly_empty = b->d.k % B != 0 || (b->d.c % B != 0 && !b->thin);
+	return !b->training && call->n_in <= PHIZ_CONV2D_RESIDUAL && partly_empty && phiz_conv_rows_are_wide(&b->d);
+}
+
 bool phiz_blocked_conv2d_supports(const struct phiz_call *call, enum phiz_blocked_way way)
 {
 	struct phiz_blocked_sum s;
 	struct blocked b;
 	describe(call, way, &b);
 	const struct phiz_tensor *residual = call->n_in > PHIZ_CONV2D_RESIDUAL ? &call->in[PHIZ_CONV2D_RESIDUAL] : NULL;
-	if (b.d.groups != 1 || !(b.in_blocked || b.out_blocked) || (way != PHIZ_BLOCKED_ANY && !may_be_winograd(&b)))
+	if (b.d.groups != 1 || !(b.in_blocked || b.out_blocked) || is_for_rows(call, &b) ||
+	    (way != PHIZ_BLOCKED_ANY && !may_be_winograd(&b)))
 		return false;
 	if (residual && residual->shape.ndim == 4 && is_blocked(residual) != b.out_blocked)
 		return false;

@@ -335,6 +335,15 @@ bool phiz_conv_fits(const struct phiz_conv *d)
 	return phiz_taps_fits(&t);
 }
 
+bool phiz_conv_rows_are_wide(const struct phiz_conv *d)
+{
+	/* Narrower rows waste more in their last vector than packing costs; with more filters, packing is paid for. */
+	const int least_row = 20, most_filters = 64;
+	return d->groups == 1 && d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 && d->dilation_w == 1 &&
+	       d->pad_h == 0 && d->pad_w == 0 && d->p == d->h - d->r + 1 && d->q == d->w - d->s + 1 && d->q >= least_row &&
+	       d->k <= most_filters;
+}
+
 size_t phiz_conv_workspace(const struct phiz_conv *d, bool backward, int threads, const struct phiz_conv_inner *inner)
 {
 	struct phiz_taps t;

@@ -40,6 +40,8 @@ struct phiz_residue phiz_conv_residue(int first, int size, int filter, int strid
 
 /* False where an index would leave 31 bits. */
 bool phiz_conv_fits(const struct phiz_conv *d);
+/* May and should x86/conv_direct.h compute it, if it has no residual: few filters over wide rows. */
+bool phiz_conv_rows_are_wide(const struct phiz_conv *d);
 size_t phiz_conv_workspace(const struct phiz_conv *d, bool backward, int threads, const struct phiz_conv_inner *inner);
 void phiz_conv_forward(const struct phiz_conv *d, const struct phiz_conv_inner *inner);
 /* din, dweight and dbias, as far as they are wanted. */

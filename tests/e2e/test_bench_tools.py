@@ -92,6 +92,21 @@ class Peers(unittest.TestCase):
         self.assertTrue(text.startswith("before\n") and text.endswith("after\n") and "old" not in text)
         self.assertIn("PyTorch 1.13 and ncnn 1.0.2", " ".join(text.split()))  # wherever the line ends
 
+    def test_a_row_may_be_the_levels_of_a_pyramid(self):
+        tool("bench_peers", "--quick", "--rows", "MTCNN", "--peers", "torch", "--torch-python", "/no/python", "--phiz",
+             os.path.join(BUILD, "tools", "phiz"), "--out", self.path("r.json"))
+        with open(self.path("r.json")) as f:
+            row, = json.load(f)["rows"]
+        self.assertEqual(row["size"], [[32, 32], [24, 40]])
+        self.assertGreater(row["phiz"]["ms"], 0)
+        # By hand: P-Net's multiply-adds for both, 2 FLOPs each; prelu, pooling and softmax add a few per cent.
+        flops = 0
+        for h, w in row["size"]:
+            points = [(h - 2) * (w - 2), ((h - 1) // 2 - 2) * ((w - 1) // 2 - 2)]
+            points.append(((h - 1) // 2 - 4) * ((w - 1) // 2 - 4))
+            flops += 2 * (points[0] * 10 * 27 + points[1] * 16 * 90 + points[2] * (32 * 144 + 6 * 32))
+        self.assertAlmostEqual(row["phiz"]["gflops"] * row["phiz"]["ms"] * 1e6 / flops, 1.04, delta=0.06)
+
     def test_wrong_words(self):
         tool("bench_peers", "--rows", "no such row", status=1)
         self.assertIn("no peer", tool("bench_peers", "--peers", "caffe", status=1).stderr)

@@ -172,6 +172,14 @@ class Program(unittest.TestCase):
                          nodes["forward"] + nodes["backward"])
         self.assertIn("whole run", table[-1])
 
+    def test_bench_takes_pictures_that_are_not_square(self):
+        words = ["bench", "mtcnn_pnet", "--size", "20", "--width", "30"]
+        first = json.loads(phiz(*words, "--runs", "3", "--per-layer", "--json").stdout)["per_layer"][0]
+        self.assertEqual(first["output"], [1, 10, 18, 28])
+        phiz("bench", "mtcnn_pnet", "--width", "30", status=2)
+        phiz(*words, "--mode", "train", status=2)
+        phiz(*words, "--tune", status=2)
+
     def test_bench_measures_the_machine(self):
         lines = [json.loads(line) for line in phiz("bench", "--peak", "--threads", "2", "--json").stdout.splitlines()]
         self.assertEqual([line["threads"] for line in lines], [1, 2])

@@ -71,6 +71,34 @@ static void check_op(const struct phiz_op *op)
 #include "core/ops/ops.def"
 #undef PHIZ_OP
 
+/* Kernels that read wide rows where they lie have an inner loop for each number of filters and of vectors. */
+static void wide_rows(void **state)
+{
+	struct tolerance_use use = {0};
+	struct op_case c;
+	char text[100];
+	int checked = 0;
+
+	(void)state;
+	for (int i = 0; i < phiz_cpu_kernel_count(); i++) {
+		const struct phiz_kernel *kernel = phiz_cpu_kernel_at(i);
+
+		if (strncmp(kernel->name, "direct_rows.", 12) != 0 || !kern_runs_here(kernel))
+			continue;
+		for (int k = 1; k <= 17; k++)
+			for (int q = 20; q <= 70; q += 14) {
+				snprintf(text, sizeof text, "conv2d [2,3,4,%d] [%d,3,2,3] [%d] act=%d act_slope=0.25", q + 2, k, k,
+				         k % 3);
+				op_case_parse(&c, text);
+				op_case_describe(&c);
+				if (!kern_check(kernel, &c, (uint64_t)k, &use))
+					fail_msg("%s does not take %s", kernel->name, text);
+				checked++;
+			}
+	}
+	print_message("           %d cases\n", checked);
+}
+
 /* Whatever PHIZ_CPU says, each op finds a kernel, and none that needs more than was allowed. */
 static void finds_kernels(void **state)
 {
@@ -119,6 +147,7 @@ int main(int argc, char **argv)
 #define PHIZ_OP(name) cmocka_unit_test(kern_##name),
 #include "core/ops/ops.def"
 #undef PHIZ_OP
+		cmocka_unit_test(wide_rows),
 		cmocka_unit_test(finds_kernels),
 	};
 
