@@ -160,7 +160,8 @@ static const char unpack_text[] =
 static const char build_text[] =
 	"n=$(nproc); [ \"$(awk '/MemTotal/ {print $2}' /proc/meminfo)\" -ge 6000000 ] || n=2; "
 	"PATH=$PATH:/usr/local/cuda/bin; mkdir -p \"$S/build\" && cd \"$S/build\" && { cmake .. -DCMAKE_BUILD_TYPE=Release "
-	"-DPHIZ_TRAIN=OFF && make -j$n phiz && { ! grep -q phiz_cuda_module Makefile || make phiz_cuda_module; }; } "
+	"-DPHIZ_TRAIN=OFF -DPHIZ_TESTS=OFF && make -j$n phiz && "
+	"{ ! grep -q phiz_cuda_module Makefile || make phiz_cuda_module; }; } "
 	">build.log 2>&1 || { tail -30 build.log >&2; exit 1; }";
 static const char test_text[] = "\"$S/build/tools/phiz\" doctor \"$S/model.phiz\"";
 static const char bench_text[] = "\"$S/build/tools/phiz\" bench \"$S/model.phiz\" --tune --runs 30 --seconds 20";
@@ -353,7 +354,8 @@ static void print_plan(const struct deploy *d)
 static void print_bundle(const struct deploy *d)
 {
 	printf("%s: SHA-256 %s\non the board:\n  sha256sum %s\n  mkdir -p phiz/%s && tar -xzf %s -C phiz/%s && cd phiz/%s\n"
-	       "  mkdir -p build && cd build && cmake .. -DCMAKE_BUILD_TYPE=Release -DPHIZ_TRAIN=OFF && make -j2\n"
+	       "  mkdir -p build && cd build && cmake .. -DCMAKE_BUILD_TYPE=Release -DPHIZ_TRAIN=OFF -DPHIZ_TESTS=OFF && "
+	       "make -j2\n"
 	       "  tools/phiz doctor ../model.phiz && tools/phiz bench ../model.phiz --tune\n",
 	       d->bundle, d->hash, phiz_path_base(d->bundle), d->source, phiz_path_base(d->bundle), d->source, d->source);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """phiz deploy to a board that is this machine, over an sshd of our own: all steps, a second run, a copy that was cut or
-damaged, a build that fails, names that are no names. The board's cmake and make are stand-ins that put the phiz that is
-tested where a build would: the real build is tools/check's."""
+damaged, a build that fails, names that are no names. The bundle is configured in earnest; the board's make is a
+stand-in that puts the phiz that is tested where a build would."""
 import os
 import shutil
 import socket
@@ -69,7 +69,8 @@ def main():
 def run_all(root):
     board = f"{root}/it's a board"
     run = f"{root}/run"
-    write(f"{root}/bin/cmake", "#!/bin/sh\ntest -f ../CMakeLists.txt && test -d ../core && touch Makefile\n", 0o755)
+    cmake = f"#!/bin/sh\n/usr/bin/cmake \"$@\" -DPHIZ_CUDA=OFF >configured 2>&1 || {{ cat configured >&2; exit 1; }}\n"
+    write(f"{root}/bin/cmake", cmake, 0o755)
     make = f"#!/bin/sh\nmkdir -p tools && cp '{PHIZ}' tools/phiz\n"
     write(f"{root}/bin/make", make, 0o755)
     subprocess.run([PHIZ, "data", "synth", f"{root}/people", "--people", "2", "--photos", "4"], check=True,
