@@ -1,6 +1,6 @@
-/* Blocked convolution with NEON: tiles of 6 pixels times 16 filters, 24 sums. Four channels of a pixel lie in one register
- * and are multiplied by lane, 6 registers of them with 2 of filters that pass by: 22 loads for 96 multiply-adds. Sums
- * have names, not indices: so every compiler keeps them in registers. */
+/* Blocked convolution with NEON: tiles of 6 pixels times 16 filters, 24 sums. Four channels of a pixel lie in one
+ * register and are multiplied by lane, 6 registers of them with 2 of filters that pass by: 22 loads for 96
+ * multiply-adds. Sums have names, not indices: so every compiler keeps them in registers. */
 #include <arm_neon.h>
 
 #include "core/cpu/features.h"
