@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/alloc.h"
@@ -102,7 +103,10 @@ static enum phiz_status make_bundle(struct deploy *d)
 
 /* --- There --- */
 
-static enum phiz_status ssh(struct deploy *d, int input, struct phiz_bytes *output, int *code)
+/* The one place where ssh is called: all calls share the connection that the first one opens. command: what the board's
+ * shell is to do; or NULL, and control is what becomes of the connection (ssh's -O), without a word from ssh. */
+static enum phiz_status call_ssh(struct deploy *d, const char *control, const char *command, int input,
+                                 struct phiz_bytes *output, int *code)
 {
 	char socket[128];
 	char *argv[24];
@@ -120,12 +124,23 @@ static enum phiz_status ssh(struct deploy *d, int input, struct phiz_bytes *outp
 	argv[n++] = "-oControlPersist=60";
 	argv[n++] = "-oConnectTimeout=20";
 	argv[n++] = "-oServerAliveInterval=15";
+	if (control) {
+		argv[n++] = "-q";
+		argv[n++] = "-O";
+		argv[n++] = (char *)control;
+	}
 	argv[n++] = "--";
 	argv[n++] = (char *)d->target;
-	argv[n++] = d->command.data;
+	argv[n++] = (char *)command;
 	argv[n] = NULL;
+	return phiz_program_run(d->ctx, argv, input, output, code);
+}
+
+/* d->command, on the board. */
+static enum phiz_status ssh(struct deploy *d, int input, struct phiz_bytes *output, int *code)
+{
 	enum phiz_status status = phiz_bytes_status(&d->command);
-	return status ? status : phiz_program_run(d->ctx, argv, input, output, code);
+	return status ? status : call_ssh(d, NULL, d->command.data, input, output, code);
 }
 
 /* A lost connection is ssh's 255. */
@@ -360,25 +375,24 @@ static void print_bundle(const struct deploy *d)
 	       d->bundle, d->hash, phiz_path_base(d->bundle), d->source, phiz_path_base(d->bundle), d->source, d->source);
 }
 
-/* ssh's master goes, then what we made. */
+/* The connection ends, then what we made goes. ssh takes its socket away a moment after it has said yes. */
 static void leave(struct deploy *d)
 {
+	static const struct timespec moment = {0, 10 * 1000 * 1000};
 	char path[128];
 	int code;
-	char socket[128];
-	char *argv[] = {"ssh", "-o", socket, "-O", "exit", "--", (char *)d->target, NULL};
 
 	if (!d->folder[0])
 		return;
-	snprintf(socket, sizeof socket, "ControlPath=%s/%%C", d->folder);
 	phiz_bytes_clear(&d->output);
-	if (d->target && !d->settings->config)
-		(void)phiz_program_run(d->ctx, argv, -1, &d->output, &code);
+	if (d->target)
+		(void)call_ssh(d, "exit", NULL, -1, &d->output, &code);
 	snprintf(path, sizeof path, "%s/model.phiz", d->folder);
 	unlink(path);
 	snprintf(path, sizeof path, "%s/bundle.tar.gz", d->folder);
 	unlink(path);
-	rmdir(d->folder);
+	for (int i = 0; rmdir(d->folder) && (errno == ENOTEMPTY || errno == EEXIST) && i < 200; i++)
+		nanosleep(&moment, NULL);
 }
 
 static enum phiz_status prepare(struct deploy *d, const char *model)

@@ -55,20 +55,28 @@ def start_sshd(root):
     raise AssertionError("sshd does not answer")
 
 
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return f.read().split()
+
+
 def main():
     root = tempfile.mkdtemp(prefix="phiz-deploy-test-")
     server = start_sshd(root)
     try:
-        run_all(root)
+        run_all(root, server)
     finally:
         server.terminate()
         server.wait()
         shutil.rmtree(root)
 
 
-def run_all(root):
+def run_all(root, server):
     board = f"{root}/it's a board"
     run = f"{root}/run"
+    write(f"{root}/here/ssh", f"#!/bin/sh\n(IFS='\t'; echo \"$*\") | tr -d '\\n' >>'{root}/ssh.log'; "
+          f"echo >>'{root}/ssh.log'\nexec {shutil.which('ssh')} \"$@\"\n", 0o755)
+    os.environ["PATH"] = f"{root}/here:{os.environ['PATH']}"
     cmake = f"#!/bin/sh\n/usr/bin/cmake \"$@\" -DPHIZ_CUDA=OFF >configured 2>&1 || {{ cat configured >&2; exit 1; }}\n"
     write(f"{root}/bin/cmake", cmake, 0o755)
     make = f"#!/bin/sh\nmkdir -p tools && cp '{PHIZ}' tools/phiz\n"
@@ -86,6 +94,22 @@ def run_all(root):
         assert done.returncode == want, (args, done.returncode, done.stdout, done.stderr)
         return done
 
+    def check_ssh_ended():
+        """Each connection was called in the same way, and what that leaves behind is gone: sockets, folders, sshd's
+        end of it."""
+        with open(f"{root}/ssh.log") as f:
+            calls = [line.rstrip("\n").split("\t") for line in f]
+        os.remove(f"{root}/ssh.log")
+        sockets = {word[12:] for call in calls for word in call if word.startswith("ControlPath=")}
+        assert len(sockets) == 1 and all(call[:2] == ["-F", f"{root}/ssh_config"] for call in calls), calls
+        assert calls[-1][-4:] == ["-O", "exit", "--", calls[0][-2]] and "-q" in calls[-1], calls[-1]
+        assert not os.path.exists(os.path.dirname(sockets.pop())), calls
+        for _ in range(100):  # sshd sees it a little later
+            if not children(server.pid):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"connections that did not end: {children(server.pid)}")
+
     def states(done):
         return {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()
                 if line.split()[-1:] == ["s"] and len(line.split()) == 4}
@@ -95,6 +119,8 @@ def run_all(root):
     done = deploy(want=1)
     assert states(done) == {"check": "ok", "copy": "ok", "unpack": "ok", "build": "failed"}, done.stdout
     assert "no rule for this" in done.stderr and "build: failed on board" in done.stderr, done.stderr
+    assert "Exit request" not in done.stderr, done.stderr
+    check_ssh_ended()
     write(f"{root}/bin/make", make, 0o755)
     done = deploy()
     assert states(done) == {"check": "done", "copy": "done", "unpack": "done", "build": "ok", "test": "ok",
@@ -102,6 +128,7 @@ def run_all(root):
     assert os.path.samefile(f"{board}/current/model.phiz", f"{board}/{os.readlink(board + '/current')}/model.phiz")
     with open(f"{board}/current/model.phiz", "rb") as there, open(model, "rb") as here:
         assert there.read() == here.read()
+    check_ssh_ended()
     assert set(states(deploy()).values()) == {"done"}
     assert states(deploy("--step", "test")) == {"test": "ok"}
 
@@ -127,7 +154,9 @@ def run_all(root):
     deploy(want=2, target="-oProxyCommand=touch x")
     for target in ("board;reboot", "a@b@c", "@board", "us er@board"):
         assert "want USER@HOST" in deploy(want=2, target=target).stderr
+    os.remove(f"{root}/ssh.log")
     assert "no connection" in deploy(want=1, target="nowhere.invalid").stderr
+    check_ssh_ended()
     assert "--step unpakc" in deploy("--step", "unpakc", want=2).stderr
     deploy("--source", root, want=1)
     assert deploy("--dry-run").stdout.splitlines()[0].startswith("check")
