@@ -162,18 +162,25 @@ static void say(struct deploy *d, const char *text)
 }
 
 static const char check_text[] =
-	"for p in cmake gcc make tar sha256sum; do command -v $p >/dev/null || { echo \"$p is missing: sudo apt-get "
-	"install build-essential cmake tar coreutils\" >&2; exit 1; }; done; "
+	"for p in cmake gcc make tar sha256sum flock; do command -v $p >/dev/null || { echo \"$p is "
+	"missing: sudo apt-get install build-essential cmake tar coreutils util-linux\" >&2; exit 1; }; done; "
 	"free=$(df -Pk . | awk 'NR==2 {print $4}'); "
 	"[ \"$free\" -ge 300000 ] || { echo \"$free KiB are free in $PWD, and 300000 are needed\" >&2; exit 1; }; "
 	"(tr -d '\\0' </proc/device-tree/model || uname -n) 2>/dev/null; uname -m; "
 	"head -1 /etc/nv_tegra_release 2>/dev/null; "
 	"grep -E 'MemTotal|SwapTotal' /proc/meminfo";
+/* What the board is at outlives its connection: until then nobody else builds in DIR, or changes the sources. All that
+ * the shell starts has descriptor 9, and is of its process group. */
+#define LOCK \
+	"exec 9>>lock; flock -n 9 || { read -r group of <lock; echo \"a build whose connection was lost is still at " \
+	"work in $PWD/$of: wait until it has ended and give the same command again, or end it there: kill -- " \
+	"-$group\" >&2; exit 1; }; echo \"$$ $S\" >lock; "
 static const char unpack_text[] =
-	"rm -rf \"$S.new\" && mkdir \"$S.new\" && tar -xzf \"$B\" -C \"$S.new\" && rm -rf \"$S\" && mv \"$S.new\" \"$S\"";
+	LOCK "rm -rf \"$S.new\" && mkdir \"$S.new\" && tar -xzf \"$B\" -C \"$S.new\" && rm -rf \"$S\" && "
+	"mv \"$S.new\" \"$S\"";
 /* Two compilers at once where there is memory for no more. */
 static const char build_text[] =
-	"n=$(nproc); [ \"$(awk '/MemTotal/ {print $2}' /proc/meminfo)\" -ge 6000000 ] || n=2; "
+	LOCK "n=$(nproc); [ \"$(awk '/MemTotal/ {print $2}' /proc/meminfo)\" -ge 6000000 ] || n=2; "
 	"PATH=$PATH:/usr/local/cuda/bin; mkdir -p \"$S/build\" && cd \"$S/build\" && { cmake .. -DCMAKE_BUILD_TYPE=Release "
 	"-DPHIZ_TRAIN=OFF -DPHIZ_TESTS=OFF && make -j$n phiz && "
 	"{ ! grep -q phiz_cuda_module Makefile || make phiz_cuda_module; }; } "

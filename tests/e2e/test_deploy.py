@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """phiz deploy to a board that is this machine, over an sshd of our own: all steps, a second run, a copy that was cut or
-damaged, a build that fails, names that are no names. The bundle is configured in earnest; the board's make is a
-stand-in that puts the phiz that is tested where a build would."""
+damaged, a build that fails, one whose connection is lost, names that are no names. The bundle is configured in earnest;
+the board's make is a stand-in that puts the phiz that is tested where a build would."""
+import fcntl
 import os
+import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -60,6 +63,12 @@ def children(pid):
         return f.read().split()
 
 
+def connections(pid):
+    """The processes of sshd itself behind this one, as many as one connection takes."""
+    of_sshd = [p for p in children(pid) if open(f"/proc/{p}/comm").read().startswith("sshd")]
+    return of_sshd + [p for parent in of_sshd for p in connections(parent)]
+
+
 def main():
     root = tempfile.mkdtemp(prefix="phiz-deploy-test-")
     server = start_sshd(root)
@@ -110,6 +119,24 @@ def run_all(root, server):
             time.sleep(0.05)
         raise AssertionError(f"connections that did not end: {children(server.pid)}")
 
+    def start_build_and_lose_it():
+        """A deploy whose connection goes while the board's make is at work, which make outlives."""
+        write(f"{root}/bin/make", f"#!/bin/sh\n: >'{root}/at work'; while [ ! -e '{root}/go' ]; do sleep 0.05; done\n"
+              f"mkdir -p tools && cp '{PHIZ}' tools/phiz\n", 0o755)
+        args = [PHIZ, "deploy", "board", model, "--ssh-config", f"{root}/ssh_config", "--dir", board, "--source",
+                SOURCE]
+        with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as phiz:
+            for _ in range(2400):
+                if os.path.exists(f"{root}/at work"):
+                    break
+                assert phiz.poll() is None, phiz.communicate()
+                time.sleep(0.05)
+            for pid in connections(server.pid):
+                os.kill(int(pid), signal.SIGKILL)
+            said = phiz.communicate(timeout=60)
+        assert phiz.returncode == 1 and "the same command goes on where this one ended" in said[1], said
+        write(f"{root}/bin/make", make, 0o755)
+
     def states(done):
         return {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()
                 if line.split()[-1:] == ["s"] and len(line.split()) == 4}
@@ -122,6 +149,29 @@ def run_all(root, server):
     assert "Exit request" not in done.stderr, done.stderr
     check_ssh_ended()
     write(f"{root}/bin/make", make, 0o755)
+
+    # The make of a connection that was lost goes on: no second one beside it, nor sources that change below it. What
+    # the message says to do ends it.
+    start_build_and_lose_it()
+    for args in ((), ("--step", "unpack")):
+        done = deploy(*args, want=1)
+        assert "a build whose connection was lost is still at work" in done.stderr, done.stderr
+        assert states(done)[args[-1] if args else "build"] == "failed", done.stdout
+    command = re.search(r"end it there: (kill -- -\d+)$", done.stderr, re.M).group(1)
+    subprocess.run(command, shell=True, check=True)
+    os.remove(f"{root}/at work")
+
+    # One that came to its end leaves nothing in the way.
+    start_build_and_lose_it()
+    write(f"{root}/go", "")
+    for _ in range(200):
+        with open(f"{board}/lock") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.05)
+    os.remove(f"{root}/ssh.log")
     done = deploy()
     assert states(done) == {"check": "done", "copy": "done", "unpack": "done", "build": "ok", "test": "ok",
                             "bench": "ok", "install": "ok"}, done.stdout
