@@ -32,7 +32,8 @@ static const struct phiz_option options[] = {
 	            "do only this step, again: check, copy, unpack, build, test, bench, install or service"),
 	PHIZ_OPTION(struct settings, "--again", FLAG, again, NULL, 0, 0, "do all steps, also those that are done"),
 	PHIZ_OPTION(struct settings, "--service", TEXT, service, "ARGUMENTS", 0, 0,
-	            "install and start a systemd unit of the user that runs 'phiz ARGUMENTS'"),
+	            "install and start a systemd unit of the user that runs 'phiz ARGUMENTS'; words as in a shell: "
+	            "\"identify 'my photos'\""),
 	PHIZ_OPTION(struct settings, "--dir", TEXT, dir, "DIR", 0, 0, "on the board (default: phiz, in the home folder)"),
 	PHIZ_OPTION(struct settings, "--source", TEXT, source, "DIR", 0, 0,
 	            "phiz's sources (default: those that this program was built from)"),
@@ -50,6 +51,7 @@ struct deploy {
 	char source[32], file[48]; /* in the board's folder: "src-HASH", "bundle-HASH.tar.gz" */
 	char *model;
 	struct phiz_bytes dir, command, output; /* dir: the board's folder, as a word for its shell */
+	struct phiz_bytes service;              /* the unit's command, the same */
 };
 
 /* --- Here --- */
@@ -246,40 +248,64 @@ static enum phiz_status copy(struct deploy *d)
 	return status ? status : check_code(d, "copy", code);
 }
 
+/* A unit of the user's own manager. systemd runs no program whose path has quotes in it, and DIR may: its shell goes
+ * there by the working folder, in which only % has a meaning, and becomes phiz. */
+static const char unit_begin[] =
+	"U=~/.config/systemd/user/phiz.service; D=$(pwd | sed 's/%/%%/g'); mkdir -p \"${U%/*}\" && printf '%s\\n' '[Unit]' "
+	"'Description=phiz' '[Service]' \"WorkingDirectory=$D/current\" ";
+static const char unit_end[] =
+	" 'Restart=on-failure' 'RestartSec=5' '[Install]' 'WantedBy=default.target' >\"$U.new\" && mv \"$U.new\" \"$U\" && "
+	"export XDG_RUNTIME_DIR=\"${XDG_RUNTIME_DIR:-/run/user/$(id -u)}\" && systemctl --user daemon-reload && "
+	"systemctl --user enable phiz.service && systemctl --user restart phiz.service && { loginctl enable-linger || "
+	"echo \"it will end with your session: sudo loginctl enable-linger $(id -un)\" >&2; } && sleep 1 && { "
+	"systemctl --user is-active phiz.service >/dev/null || { systemctl --user --no-pager status phiz.service >&2; "
+	"echo 'the service does not stay up: journalctl --user -u phiz tells more' >&2; exit 1; }; }";
+
 static enum phiz_status service(struct deploy *d)
 {
 	struct phiz_bytes text;
-	enum phiz_status status;
 
 	phiz_bytes_init(&text, d->ctx);
-	phiz_bytes_text(&text, "D=$PWD; mkdir -p ~/.config/systemd/user && printf '%s\\n' '[Unit]' 'Description=phiz' "
-	                "'After=network-online.target' '[Service]' \"WorkingDirectory=$D/current\" "
-	                "\"ExecStart=$D/current/build/tools/phiz \"");
-	phiz_shell_word(&text, d->settings->service);
-	phiz_bytes_text(&text, " 'Restart=on-failure' 'RestartSec=5' '[Install]' 'WantedBy=default.target' "
-	                ">~/.config/systemd/user/phiz.service && systemctl --user daemon-reload && systemctl --user enable "
-	                "phiz.service && systemctl --user restart phiz.service && { loginctl enable-linger \"$USER\" || "
-	                "echo 'it will end with your session: sudo loginctl enable-linger' >&2; }");
-	status = phiz_bytes_status(&text);
+	phiz_bytes_text(&text, unit_begin);
+	phiz_bytes_text(&text, d->service.data);
+	phiz_bytes_text(&text, unit_end);
+	enum phiz_status status = phiz_bytes_status(&text);
 	if (!status)
 		status = run_text(d, "service", text.data);
 	phiz_bytes_free(&text);
 	return status;
 }
 
+/* Before anything is done: are the arguments ones? */
+static enum phiz_status read_service(struct deploy *d)
+{
+	struct phiz_bytes line;
+
+	if (!d->settings->service)
+		return PHIZ_OK;
+	phiz_bytes_init(&line, d->ctx);
+	phiz_bytes_text(&line, "ExecStart=/bin/sh -c \"exec build/tools/phiz \\\"$$@\\\"\" phiz");
+	enum phiz_status status = phiz_systemd_words(d->ctx, &line, d->settings->service);
+	if (!status)
+		phiz_shell_word(&d->service, line.data);
+	phiz_bytes_free(&line);
+	return status ? status : phiz_bytes_status(&d->service);
+}
+
 /* --- Steps --- */
 
 static const struct step {
 	const char *name, *what, *text; /* text NULL: copy and service */
+	bool always;                    /* quick, and not the bundle's alone: an older one may have been installed since */
 } steps[] = {
-	{"check", "what the board has: compiler, CMake, disk, memory", check_text},
-	{"copy", "the bundle of sources and model; goes on where a lost connection ended", NULL},
-	{"unpack", "into a folder of its own", unpack_text},
-	{"build", "core and deploy, with CUDA where its compiler is", build_text},
-	{"test", "phiz doctor with the model: against reference kernels, in each precision", test_text},
-	{"bench", "phiz bench --tune with the model", bench_text},
-	{"install", "this version becomes DIR/current", install_text},
-	{"service", "a systemd unit that runs it", NULL},
+	{"check", "what the board has: compiler, CMake, disk, memory", check_text, false},
+	{"copy", "the bundle of sources and model; goes on where a lost connection ended", NULL, false},
+	{"unpack", "into a folder of its own", unpack_text, false},
+	{"build", "core and deploy, with CUDA where its compiler is", build_text, false},
+	{"test", "phiz doctor with the model: against reference kernels, in each precision", test_text, false},
+	{"bench", "phiz bench --tune with the model", bench_text, false},
+	{"install", "this version becomes DIR/current", install_text, true},
+	{"service", "a systemd unit that runs it", NULL, true},
 };
 
 static enum phiz_status do_step(struct deploy *d, const struct step *s)
@@ -353,7 +379,7 @@ static enum phiz_status do_steps(struct deploy *d)
 		double begun = phiz_time();
 		if (!is_wanted(d, s))
 			continue;
-		if (is_done(&marks, s->name) && !d->settings->again && !d->settings->step) {
+		if (is_done(&marks, s->name) && !s->always && !d->settings->again && !d->settings->step) {
 			report(d, s, "done", 0);
 			continue;
 		}
@@ -439,14 +465,30 @@ static int check_usage(const struct settings *s, int n_args, char **args)
 	return 0;
 }
 
+static int deploy(struct deploy *d, const char *model)
+{
+	enum phiz_status status = read_service(d);
+
+	if (status == PHIZ_E_ARG)
+		return phiz_usage(&phiz_verb_deploy, "--service %s: %s", d->settings->service, phiz_ctx_message(d->ctx));
+	if (!status)
+		status = prepare(d, model);
+	if (!status && d->settings->bundle)
+		print_bundle(d);
+	else if (!status)
+		status = do_steps(d);
+	if (status)
+		phiz_report(d->ctx);
+	return status || phiz_interrupted ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
+}
+
 static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 {
 	struct deploy d = {.ctx = ctx, .settings = settings};
-	enum phiz_status status = PHIZ_OK;
-	int usage = check_usage(settings, n_args, args);
+	int code = check_usage(settings, n_args, args);
 
-	if (usage)
-		return usage;
+	if (code)
+		return code;
 	if (d.settings->dry) {
 		print_plan(&d);
 		return PHIZ_EXIT_DONE;
@@ -455,19 +497,15 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	phiz_bytes_init(&d.dir, ctx);
 	phiz_bytes_init(&d.command, ctx);
 	phiz_bytes_init(&d.output, ctx);
-	status = prepare(&d, args[n_args - 1]);
-	if (!status && d.settings->bundle)
-		print_bundle(&d);
-	else if (!status)
-		status = do_steps(&d);
-	if (status)
-		phiz_report(ctx);
+	phiz_bytes_init(&d.service, ctx);
+	code = deploy(&d, args[n_args - 1]);
 	leave(&d);
 	phiz_free(ctx, d.model);
 	phiz_bytes_free(&d.dir);
 	phiz_bytes_free(&d.command);
 	phiz_bytes_free(&d.output);
-	return status || phiz_interrupted ? PHIZ_EXIT_FAILED : PHIZ_EXIT_DONE;
+	phiz_bytes_free(&d.service);
+	return code;
 }
 
 static const struct settings defaults;

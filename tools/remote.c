@@ -83,6 +83,52 @@ void phiz_shell_word(struct phiz_bytes *out, const char *text)
 	phiz_bytes_text(out, "'");
 }
 
+static void add_to_systemd_word(struct phiz_bytes *out, char c)
+{
+	if (c == '\\' || c == '"')
+		phiz_bytes_text(out, "\\");
+	if (c == '%' || c == '$')
+		phiz_bytes_add(out, &c, 1);
+	phiz_bytes_add(out, &c, 1);
+}
+
+/* The word at the text; behind it, or NULL where a quote is not closed. */
+static const char *add_systemd_word(struct phiz_bytes *out, const char *at)
+{
+	char quote = '\0';
+
+	phiz_bytes_text(out, " \"");
+	for (; *at && (quote || *at != ' '); at++) {
+		if (*at == quote) {
+			quote = '\0';
+		} else if (!quote && (*at == '\'' || *at == '"')) {
+			quote = *at;
+		} else {
+			if (*at == '\\' && at[1] && (!quote || (quote == '"' && (at[1] == '"' || at[1] == '\\'))))
+				at++;
+			add_to_systemd_word(out, *at);
+		}
+	}
+	phiz_bytes_text(out, "\"");
+	return quote ? NULL : at;
+}
+
+enum phiz_status phiz_systemd_words(struct phiz_ctx *ctx, struct phiz_bytes *out, const char *text)
+{
+	for (const char *at = text; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 127)
+			return phiz_fail(ctx, PHIZ_E_ARG, "a control character is in the arguments");
+	text += strspn(text, " ");
+	if (!*text)
+		return phiz_fail(ctx, PHIZ_E_ARG, "no arguments: want a verb and what it takes");
+	while (text && *text) {
+		text = add_systemd_word(out, text);
+		if (text)
+			text += strspn(text, " ");
+	}
+	return text ? phiz_bytes_status(out) : phiz_fail(ctx, PHIZ_E_ARG, "a quote is not closed");
+}
+
 bool phiz_is_ssh_target(const char *text)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";

@@ -1,4 +1,5 @@
-/* Programs started from argument vectors, never through a shell, and words for the shell on the other side of ssh. */
+/* Programs started from argument vectors, never through a shell; words for the shell on the other side of ssh, and for
+ * systemd there. */
 #ifndef PHIZ_TOOLS_REMOTE_H
 #define PHIZ_TOOLS_REMOTE_H
 
@@ -14,6 +15,11 @@ enum phiz_status phiz_program_run(struct phiz_ctx *ctx, char *const argv[], int 
 
 /* Appends the text as one word for a POSIX shell: 'it'\''s'. */
 void phiz_shell_word(struct phiz_bytes *out, const char *text);
+
+/* Takes the text apart as a shell would (blanks part words; '...', "..." and \ keep them together) and appends each
+ * word behind a blank as one for the command of a systemd unit, which gives it back unchanged: "50%%". Errors: ARG (a
+ * quote is not closed, no word, a control character). */
+enum phiz_status phiz_systemd_words(struct phiz_ctx *ctx, struct phiz_bytes *out, const char *text);
 
 /* Is it [USER@]HOST, with nothing in it that ssh or a shell could take for something else? */
 bool phiz_is_ssh_target(const char *text);

@@ -5,6 +5,7 @@ the board's make is a stand-in that puts the phiz that is tested where a build w
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -45,7 +46,7 @@ def start_sshd(root):
     port = free_port()
     write(f"{root}/sshd_config", f"Port {port}\nListenAddress 127.0.0.1\nHostKey {root}/host\nPidFile none\nUsePAM no\n"
           f"AuthorizedKeysFile {root}/authorized\nStrictModes no\nPermitRootLogin yes\n"
-          f"SetEnv PATH={root}/bin:/usr/bin:/bin\n")
+          f"SetEnv PATH={root}/bin:/usr/bin:/bin HOME={root}/home\n")
     write(f"{root}/ssh_config", f"Host board\n HostName 127.0.0.1\n Port {port}\n IdentityFile {root}/user\n"
           f" IdentitiesOnly yes\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n")
     server = subprocess.Popen([sshd, "-D", "-e", "-f", f"{root}/sshd_config"], stderr=subprocess.PIPE, text=True)
@@ -69,6 +70,81 @@ def connections(pid):
     return of_sshd + [p for parent in of_sshd for p in connections(parent)]
 
 
+def systemd_words(text):
+    """The words of a unit's command, by the rules of systemd.syntax(7) and systemd.service(5): quotes keep together,
+    C's escapes, %% is a percent sign and $$ a dollar. Any other % or $ would be something else's value."""
+    words, word, quote, i = [], None, "", 0
+    while i < len(text):
+        c = text[i]
+        if not quote and c in " \t":
+            words, word = words + ([word] if word is not None else []), None
+        elif not quote and word is None and c in "'\"":
+            word, quote = "", c
+        elif quote and c == quote:
+            assert text[i + 1:i + 2] in ("", " "), text[i:]
+            quote = ""
+        elif c in "%$":
+            assert text[i + 1] == c, text[i:]
+            word, i = (word or "") + c, i + 1
+        elif c == "\\":
+            assert text[i + 1] in "\\\"'", text[i:]
+            word, i = (word or "") + text[i + 1], i + 1
+        else:
+            word = (word or "") + c
+        i += 1
+    assert not quote, text
+    return words + ([word] if word is not None else [])
+
+
+def check_service(root, board, model, deploy, states):
+    """The unit that is written, read as systemd reads it; systemctl is a stand-in that keeps what it was told."""
+    for name in ("systemctl", "loginctl"):
+        write(f"{root}/bin/{name}", f"#!/bin/sh\necho {name} \"$@\" >>'{root}/told'\n"
+              "[ -n \"$XDG_RUNTIME_DIR\" ] || exit 3\n"
+              f"case \"$*\" in *is-active*) exec cat '{root}/active' ;; esac\n", 0o755)
+    write(f"{root}/active", "active\n")
+    odd = f"{root}/o'ne \"50%\" of $HOME ${{x}} \\n; é.phiz"
+    shutil.copy(model, odd)
+    command = f"info --json {shlex.quote(odd)}"
+    assert shlex.split(command)[2] == odd
+    done = deploy("--service", command)
+    assert states(done)["service"] == "ok" and states(done)["bench"] == "done", done.stdout
+    with open(f"{root}/told") as f:
+        told = f.read().splitlines()
+    assert told[:3] == ["systemctl --user daemon-reload", "systemctl --user enable phiz.service",
+                        "systemctl --user restart phiz.service"], told
+    assert "loginctl enable-linger" in told, told
+
+    path = f"{root}/home/.config/systemd/user/phiz.service"
+    assert os.listdir(os.path.dirname(path)) == ["phiz.service"]
+    with open(path) as f:
+        lines = f.read().splitlines()
+    unit = dict(line.split("=", 1) for line in lines if "=" in line)
+    assert [line for line in lines if "=" not in line] == ["[Unit]", "[Service]", "[Install]"], lines
+    assert unit["Restart"] == "on-failure" and unit["RestartSec"] == "5" and unit["WantedBy"] == "default.target", unit
+    assert "User" not in unit  # it is a unit of the user's own manager, which has no other
+    folder = unit["WorkingDirectory"].replace("%%", "%")
+    assert folder == f"{board}/current", folder
+    said = subprocess.run(systemd_words(unit["ExecStart"]), cwd=folder, check=True, capture_output=True).stdout
+    assert said == subprocess.run([PHIZ, "info", "--json", odd], check=True, capture_output=True).stdout and said
+    if shutil.which("systemd-analyze"):
+        os.makedirs(f"{root}/runtime")
+        subprocess.run(["systemd-analyze", "--user", "verify", path], check=True,
+                       env={**os.environ, "XDG_RUNTIME_DIR": f"{root}/runtime"})
+
+    # Other arguments are another unit, also where nothing else is new; one that does not stay up is a failure.
+    assert states(deploy("--service", "info 'a  b' \"c\\\"d\" e\\ f ''"))["service"] == "ok"
+    with open(path) as f:
+        words = systemd_words(next(line for line in f.read().splitlines() if line.startswith("ExecStart="))[10:])
+    assert words[-5:] == ["info", "a  b", 'c"d', "e f", ""], words
+    os.remove(f"{root}/active")
+    done = deploy("--service", "info tiny", want=1)
+    assert "the service does not stay up" in done.stderr and states(done)["service"] == "failed", done.stderr
+    for wrong, why in (("info 'x", "a quote is not closed"), ("", "no arguments"), ("info \n[Service]", "control")):
+        done = deploy("--service", wrong, want=2)
+        assert "--service" in done.stderr and why in done.stderr, done.stderr
+
+
 def main():
     root = tempfile.mkdtemp(prefix="phiz-deploy-test-")
     server = start_sshd(root)
@@ -81,7 +157,7 @@ def main():
 
 
 def run_all(root, server):
-    board = f"{root}/it's a board"
+    board = f"{root}/it's 100% a $board"
     run = f"{root}/run"
     write(f"{root}/here/ssh", f"#!/bin/sh\n(IFS='\t'; echo \"$*\") | tr -d '\\n' >>'{root}/ssh.log'; "
           f"echo >>'{root}/ssh.log'\nexec {shutil.which('ssh')} \"$@\"\n", 0o755)
@@ -179,7 +255,8 @@ def run_all(root, server):
     with open(f"{board}/current/model.phiz", "rb") as there, open(model, "rb") as here:
         assert there.read() == here.read()
     check_ssh_ended()
-    assert set(states(deploy()).values()) == {"done"}
+    assert states(deploy()) == {"check": "done", "copy": "done", "unpack": "done", "build": "done", "test": "done",
+                                "bench": "done", "install": "ok"}
     assert states(deploy("--step", "test")) == {"test": "ok"}
 
     # A copy that was cut goes on; one that is damaged is noticed and thrown away.
@@ -199,6 +276,8 @@ def run_all(root, server):
             os.remove(f"{board}/{bundle}")
     assert "what arrived is not what was sent" in done.stderr
     deploy("--step", "copy")
+
+    check_service(root, board, model, deploy, states)
 
     # What is no host is none; what is not there is said.
     deploy(want=2, target="-oProxyCommand=touch x")
