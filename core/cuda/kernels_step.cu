@@ -132,40 +132,41 @@ static __device__ int64_t end_of(int64_t first, int64_t count)
 	return min(first + PHIZ_CUDA_PIECE, count);
 }
 
-static __global__ void norm_pieces(struct phiz_cuda_step s)
+/* The sum over a block, on its first thread. */
+static __device__ double block_sum(double sum)
 {
 	__shared__ double all[THREADS];
+	all[threadIdx.x] = sum;
+	for (int half = THREADS / 2; half > 0; half /= 2) {
+		__syncthreads();
+		if ((int)threadIdx.x < half)
+			all[threadIdx.x] += all[threadIdx.x + half];
+	}
+	return all[0];
+}
+
+static __global__ void norm_pieces(struct phiz_cuda_step s)
+{
 	const struct phiz_cuda_piece piece = s.piece[blockIdx.x];
 	const struct phiz_update_param *p = &s.update.param[piece.param];
 	double sum = 0;
 
 	for (int64_t i = piece.first + threadIdx.x; i < end_of(piece.first, p->count); i += THREADS)
 		sum += (double)p->g[i] * (double)p->g[i];
-	all[threadIdx.x] = sum;
-	for (int half = THREADS / 2; half > 0; half /= 2) {
-		__syncthreads();
-		if ((int)threadIdx.x < half)
-			all[threadIdx.x] += all[threadIdx.x + half];
-	}
+	sum = block_sum(sum);
 	if (threadIdx.x == 0)
-		s.partial[blockIdx.x] = all[0];
+		s.partial[blockIdx.x] = sum;
 }
 
 static __global__ void add_norm(struct phiz_cuda_step s)
 {
-	__shared__ double all[THREADS];
 	double sum = 0;
 
 	for (int64_t i = threadIdx.x; i < s.pieces; i += THREADS)
 		sum += s.partial[i];
-	all[threadIdx.x] = sum;
-	for (int half = THREADS / 2; half > 0; half /= 2) {
-		__syncthreads();
-		if ((int)threadIdx.x < half)
-			all[threadIdx.x] += all[threadIdx.x + half];
-	}
+	sum = block_sum(sum);
 	if (threadIdx.x == 0)
-		*s.norm = sqrt(all[0]) * s.update.scale;
+		*s.norm = sqrt(sum) * s.update.scale;
 }
 
 static __global__ void step_pieces(struct phiz_cuda_step s)

@@ -45,7 +45,7 @@ static __device__ float before(float g, float y, int act, float slope)
 /* --- Sums by channel: each block sums a piece of outer and inner for some channels into partial[piece][2][channels];
  * then one thread a channel adds the pieces up in double, in their order. --- */
 
-enum { MOST_PIECES = 128, LANES = 32, ROWS = THREADS / LANES };
+enum { MOST_PIECES = THREADS / 2, LANES = 32 };
 
 /* How channels-last tensors are cut: a block has `lanes` side by side, each of N channels, and THREADS / lanes rows. */
 static int64_t pieces_of(const struct phiz_cuda_lines *l)

@@ -11,8 +11,14 @@ struct table {
 	size_t bytes;
 };
 
+/* What a launch works on: a table of items, and of the pieces that they are cut into. */
+struct cuts {
+	struct table item, piece;
+	int64_t pieces;
+};
+
 struct phiz_cuda_tables {
-	struct table param, piece, average, average_piece;
+	struct cuts param, average;
 	double *sums; /* on the device: the norm, then a partial sum a piece */
 	int64_t n_sums;
 	cudaEvent_t copied; /* the tables of the last step have been read */
@@ -62,10 +68,10 @@ void phiz_cuda_forget_tables(struct phiz_cuda *c)
 	struct phiz_cuda_tables *t = c->tables;
 	if (!t)
 		return;
-	free_table(&t->param);
-	free_table(&t->piece);
-	free_table(&t->average);
-	free_table(&t->average_piece);
+	free_table(&t->param.item);
+	free_table(&t->param.piece);
+	free_table(&t->average.item);
+	free_table(&t->average.piece);
 	if (t->sums)
 		cudaFree(t->sums);
 	if (t->copied)
@@ -76,7 +82,7 @@ void phiz_cuda_forget_tables(struct phiz_cuda *c)
 
 static int64_t pieces_of(int64_t count) { return (count + PHIZ_CUDA_PIECE - 1) / PHIZ_CUDA_PIECE; }
 
-/* Adds the pieces of parameter i, of `count` elements, behind `at`; returns where the next go. */
+/* Adds the pieces of item i, of `count` elements, behind `at`; returns where the next go. */
 static struct phiz_cuda_piece *cut(struct phiz_cuda_piece *at, size_t i, int64_t count)
 {
 	for (int64_t first = 0; first < count; first += PHIZ_CUDA_PIECE)
@@ -84,24 +90,27 @@ static struct phiz_cuda_piece *cut(struct phiz_cuda_piece *at, size_t i, int64_t
 	return at;
 }
 
-static enum phiz_status send_update(struct phiz_ctx *ctx, struct phiz_cuda *c, const struct phiz_update *u,
-                                    int64_t pieces)
+/* Sends `n` items of `size` bytes each and their pieces; count[i * size] (in bytes) is how many elements item i has. */
+static enum phiz_status send_cuts(struct phiz_ctx *ctx, struct phiz_cuda *c, struct cuts *t, const void *item, size_t n,
+                                  size_t size, const int64_t *count)
 {
-	struct phiz_cuda_tables *t = c->tables;
-	const size_t params = u->count * sizeof *u->param, cuts = (size_t)pieces * sizeof(struct phiz_cuda_piece);
-	enum phiz_status status = grow(ctx, &t->param, params);
+	t->pieces = 0;
+	for (size_t i = 0; i < n; i++)
+		t->pieces += pieces_of(*(const int64_t *)((const char *)count + i * size));
+	const size_t bytes = (size_t)t->pieces * sizeof(struct phiz_cuda_piece);
+	enum phiz_status status = grow(ctx, &t->item, n * size);
 	if (!status)
-		status = grow(ctx, &t->piece, cuts);
+		status = grow(ctx, &t->piece, bytes);
 	if (status)
 		return status;
-	memcpy(t->param.here, u->param, params);
+	memcpy(t->item.here, item, n * size);
 	struct phiz_cuda_piece *at = t->piece.here;
-	for (size_t i = 0; i < u->count; i++)
-		at = cut(at, i, u->param[i].count);
-	status = send(ctx, c, &t->param, params);
+	for (size_t i = 0; i < n; i++)
+		at = cut(at, i, *(const int64_t *)((const char *)count + i * size));
+	status = send(ctx, c, &t->item, n * size);
 	if (!status)
-		status = send(ctx, c, &t->piece, cuts);
-	return status ? status : phiz_cuda_check(ctx, cudaEventRecord(t->copied, c->stream), "an event");
+		status = send(ctx, c, &t->piece, bytes);
+	return status ? status : phiz_cuda_check(ctx, cudaEventRecord(c->tables->copied, c->stream), "an event");
 }
 
 static enum phiz_status need_sums(struct phiz_ctx *ctx, struct phiz_cuda_tables *t, int64_t n)
@@ -124,20 +133,19 @@ enum phiz_status phiz_cuda_update(struct phiz_ctx *ctx, const struct phiz_backen
 {
 	struct phiz_cuda *c = backend->state;
 	enum phiz_status status = open_tables(ctx, c);
-	int64_t pieces = 0;
-	for (size_t i = 0; i < update->count; i++)
-		pieces += pieces_of(update->param[i].count);
+	if (status)
+		return status;
+	struct phiz_cuda_tables *t = c->tables;
+	status = send_cuts(ctx, c, &t->param, update->param, update->count, sizeof *update->param, &update->param->count);
 	if (!status)
-		status = need_sums(ctx, c->tables, pieces + 1);
-	if (!status)
-		status = send_update(ctx, c, update, pieces);
+		status = need_sums(ctx, t, t->param.pieces + 1);
 	if (status)
 		return status;
 	struct phiz_cuda_step s = {
-		.update = *update, .piece = c->tables->piece.there, .pieces = pieces, .partial = c->tables->sums + 1,
-		.norm = c->tables->sums,
+		.update = *update, .piece = t->param.piece.there, .pieces = t->param.pieces, .partial = t->sums + 1,
+		.norm = t->sums,
 	};
-	s.update.param = c->tables->param.there;
+	s.update.param = t->param.item.there;
 	status = phiz_cuda_check(ctx, phiz_cuda_run_step(&s, c->stream), "starting an optimiser's step");
 	return status ? status
 	              : phiz_cuda_check(ctx, cudaMemcpyAsync(update->norm, s.norm, sizeof *s.norm, cudaMemcpyDeviceToHost,
@@ -150,27 +158,12 @@ enum phiz_status phiz_cuda_average_weights(struct phiz_ctx *ctx, const struct ph
 {
 	struct phiz_cuda *c = backend->state;
 	enum phiz_status status = open_tables(ctx, c);
-	int64_t pieces = 0;
-	for (size_t i = 0; i < average->count; i++)
-		pieces += pieces_of(average->pair[i].count);
-	const size_t pairs = average->count * sizeof *average->pair, cuts = (size_t)pieces * sizeof(struct phiz_cuda_piece);
-	if (!status)
-		status = grow(ctx, &c->tables->average, pairs);
-	if (!status)
-		status = grow(ctx, &c->tables->average_piece, cuts);
 	if (status)
 		return status;
-	struct phiz_cuda_piece *at = c->tables->average_piece.here;
-	memcpy(c->tables->average.here, average->pair, pairs);
-	for (size_t i = 0; i < average->count; i++)
-		at = cut(at, i, average->pair[i].count);
-	status = send(ctx, c, &c->tables->average, pairs);
-	if (!status)
-		status = send(ctx, c, &c->tables->average_piece, cuts);
-	if (!status)
-		status = phiz_cuda_check(ctx, cudaEventRecord(c->tables->copied, c->stream), "an event");
+	struct cuts *t = &c->tables->average;
+	status = send_cuts(ctx, c, t, average->pair, average->count, sizeof *average->pair, &average->pair->count);
 	return status ? status
-	              : phiz_cuda_check(ctx, phiz_cuda_average(c->tables->average.there, c->tables->average_piece.there,
-	                                                       pieces, average->keep, average->take, c->stream),
+	              : phiz_cuda_check(ctx, phiz_cuda_average(t->item.there, t->piece.there, t->pieces, average->keep,
+	                                                       average->take, c->stream),
 	                                "starting a moving average");
 }

@@ -417,11 +417,9 @@ enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, bool backward, boo
 {
 	const struct phiz_backend *backend = p->options.backend;
 
-	if (backend->device->hold)
-		backend->device->hold(backend, true);
+	phiz_plan_hold(backend, true);
 	enum phiz_status status = run(p, backward, add, scale);
-	if (backend->device->hold)
-		backend->device->hold(backend, false);
+	phiz_plan_hold(backend, false);
 	return status;
 }
 

@@ -471,13 +471,6 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 	return PHIZ_OK;
 }
 
-/* A device is one thread's at a time. */
-static void hold(const struct phiz_backend *backend, bool on)
-{
-	if (backend->device && backend->device->hold)
-		backend->device->hold(backend, on);
-}
-
 static enum phiz_status build_plan(struct phiz_ctx *ctx, const struct phiz_graph *graph,
                                    const struct phiz_plan_options *options, struct phiz_plan **out)
 {
@@ -527,9 +520,9 @@ static enum phiz_status make_plan(struct phiz_ctx *ctx, const struct phiz_graph 
 	enum phiz_status status = check_options(ctx, graph, options);
 	if (status)
 		return status;
-	hold(options->backend, true);
+	phiz_plan_hold(options->backend, true);
 	status = build_plan(ctx, graph, options, out);
-	hold(options->backend, false);
+	phiz_plan_hold(options->backend, false);
 	return status;
 }
 
@@ -556,7 +549,7 @@ void phiz_plan_free(struct phiz_plan **plan)
 	struct phiz_plan *p = *plan;
 	struct phiz_ctx *ctx = p->ctx;
 	const struct phiz_backend *backend = p->options.backend;
-	hold(backend, true);
+	phiz_plan_hold(backend, true);
 	if (backend->device)
 		phiz_plan_leave_device(p);
 	if (p->arena)
@@ -567,7 +560,7 @@ void phiz_plan_free(struct phiz_plan **plan)
 		backend->free(ctx, backend, p->constants);
 	if (p->workspace)
 		backend->free(ctx, backend, p->workspace);
-	hold(backend, false);
+	phiz_plan_hold(backend, false);
 	phiz_free(ctx, p->type);
 	phiz_free(ctx, p->value_slot);
 	phiz_free(ctx, p->gradient_slot);
@@ -612,11 +605,11 @@ enum phiz_status phiz_plan_set_batch(struct phiz_plan *plan, int64_t n)
 	plan->sent = false;
 	if (n == plan->batch)
 		return PHIZ_OK;
-	hold(plan->options.backend, true);
+	phiz_plan_hold(plan->options.backend, true);
 	enum phiz_status status = phiz_plan_retype(plan, n);
 	if (plan->options.backend->device)
 		phiz_plan_stage(plan);
-	hold(plan->options.backend, false);
+	phiz_plan_hold(plan->options.backend, false);
 	return status;
 }
 

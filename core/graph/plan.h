@@ -80,6 +80,13 @@ struct phiz_segment {
 	struct phiz_recording *recording[2][2];
 };
 
+/* A device is one thread's at a time. */
+static inline void phiz_plan_hold(const struct phiz_backend *backend, bool on)
+{
+	if (backend->device && backend->device->hold)
+		backend->device->hold(backend, on);
+}
+
 /* device.c: what a plan needs where the kernels' memory is not the host's. */
 enum phiz_status phiz_plan_place_on_device(struct phiz_plan *p);
 void phiz_plan_stage(struct phiz_plan *p);
