@@ -10,6 +10,7 @@
 #include <phiz/model.h>
 
 #include "core/base/rng.h"
+#include "support/device.h"
 
 static struct phiz_backend *device;
 static bool bf16;      /* the device has it */
@@ -141,22 +142,11 @@ int main(void)
 		cmocka_unit_test(recorded_runs_read_their_input),
 	};
 	struct phiz_ctx *ctx = test_ctx(1);
-	const char *why;
-
-	if (!phiz_cuda_count(&why)) {
-		printf("skipped: no CUDA device can be used here: %s\n", why);
-		test_ctx_done(&ctx);
-		return 77;
-	}
 	struct phiz_cuda_device about;
+
+	device = test_cuda();
 	is_double = !phiz_cuda_describe(ctx, 0, &about) && !strcmp(about.name, "test double");
 	bf16 = about.major >= 8;
-	if (phiz_backend_cuda_create(ctx, 0, &device)) {
-		fprintf(stderr, "%s\n", phiz_ctx_message(ctx));
-		return 1;
-	}
-	int failed = cmocka_run_group_tests_name("gpu.backend", tests, NULL, NULL);
-	phiz_backend_cuda_free(ctx, &device);
 	test_ctx_done(&ctx);
-	return failed;
+	return cmocka_run_group_tests_name("gpu.backend", tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
 #include "core/ops/ops.h"
+#include "support/device.h"
 #include "support/op_case.h"
 
 static struct phiz_backend *device;
@@ -285,20 +286,7 @@ static void bf16(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(f32), cmocka_unit_test(f16), cmocka_unit_test(bf16)};
-	struct phiz_ctx *ctx = test_ctx(1);
-	const char *why;
 
-	if (!phiz_cuda_count(&why)) {
-		printf("skipped: no CUDA device can be used here: %s\n", why);
-		test_ctx_done(&ctx);
-		return 77;
-	}
-	if (phiz_backend_cuda_create(ctx, 0, &device)) {
-		fprintf(stderr, "%s\n", phiz_ctx_message(ctx));
-		return 1;
-	}
-	int failed = cmocka_run_group_tests_name("gpu.ops", tests, NULL, NULL);
-	phiz_backend_cuda_free(ctx, &device);
-	test_ctx_done(&ctx);
-	return failed;
+	device = test_cuda();
+	return cmocka_run_group_tests_name("gpu.ops", tests, NULL, NULL);
 }

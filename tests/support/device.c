@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <phiz/cuda.h>
 
@@ -10,20 +12,27 @@
 static struct phiz_ctx *device_ctx;
 static struct phiz_backend *device;
 
+/* An exit status that was settled before is not that of a leak. */
 static void close_device(void)
 {
+	struct phiz_memory_stats stats;
+
 	phiz_backend_cuda_free(device_ctx, &device);
+	phiz_ctx_memory(device_ctx, &stats);
+	if (stats.live_blocks) {
+		fprintf(stderr, "%zu blocks of the device's backend were not freed\n", stats.live_blocks);
+		fflush(NULL);
+		_exit(1);
+	}
 	phiz_ctx_free(&device_ctx);
 }
 
-const struct phiz_backend *test_backend(void)
+struct phiz_backend *test_cuda(void)
 {
-	const char *name = getenv("PHIZ_TEST_DEVICE"), *why;
+	const char *why;
 
 	if (device)
 		return device;
-	if (!name || strcmp(name, "cuda") != 0)
-		return phiz_backend_cpu();
 	if (!phiz_cuda_count(&why)) {
 		printf("skipped: no CUDA device can be used here: %s\n", why);
 		exit(77);
@@ -35,4 +44,11 @@ const struct phiz_backend *test_backend(void)
 	}
 	atexit(close_device);
 	return device;
+}
+
+const struct phiz_backend *test_backend(void)
+{
+	const char *name = getenv("PHIZ_TEST_DEVICE");
+
+	return name && !strcmp(name, "cuda") ? test_cuda() : phiz_backend_cpu();
 }
