@@ -37,8 +37,7 @@ static const struct phiz_option options[] = {
 	            "photos that are distilled without anybody's name"),
 	PHIZ_OPTION(struct settings, "--resume", FLAG, resume, NULL, 0, 0,
 	            "go on where the run in --run was broken off; begin where there is none"),
-	PHIZ_OPTION(struct settings, "--device", TEXT, device, "DEVICE", 0, 0,
-	            "where to train: cpu (default), cuda or cuda:N, or auto: a GPU if there is one"),
+	PHIZ_DEVICE_OPTION(struct settings, device),
 	PHIZ_OPTION(struct settings, "--set", LIST, set, "SECTION.KEY=VALUE", 0, 0, "change the recipe"),
 	PHIZ_OPTION(struct settings, "--keys", FLAG, describe, NULL, 0, 0, "list all keys of a recipe and end"),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object on standard output at the end"),
@@ -266,7 +265,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status)
 		status = read_recipe(s, args[0], &recipe);
 	if (!status)
-		status = phiz_device_open(ctx, s->device ? s->device : "cpu", &device);
+		status = phiz_device_open(ctx, s->device ? s->device : "auto", &device);
 	if (!status)
 		status = open_data(ctx, s, &recipe, &dataset, &faces);
 	if (!status)
@@ -274,8 +273,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status) {
 		struct phiz_train_options o = {
 			.recipe = &recipe, .dataset = dataset, .faces = faces.face ? &faces : NULL, .model = model,
-			.run_dir = s->run, .backend = device.backend, .resume = s->resume, .cancel = &phiz_interrupted,
-			.callbacks = {&bar, show_progress, show_epoch},
+			.run_dir = s->run, .backend = device.backend, .fallback = device.fallback, .resume = s->resume,
+			.cancel = &phiz_interrupted, .callbacks = {&bar, show_progress, show_epoch},
 		};
 		status = phiz_train(ctx, &o, &result);
 		phiz_progress_clear(&bar);

@@ -330,6 +330,7 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	o.size = (int)s->recipe->data.size;
 	o.label_smoothing = s->recipe->train.label_smoothing;
 	o.backend = s->backend;
+	o.fallback = s->options->fallback;
 	o.precision = s->recipe->train.precision == PHIZ_TRAIN_BF16   ? PHIZ_BF16
 	              : s->recipe->train.precision == PHIZ_TRAIN_FP16 ? PHIZ_F16
 	                                                              : PHIZ_F32;
@@ -348,8 +349,10 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	o.center_rate = s->recipe->loss.center_rate;
 	o.similarity = s->recipe->loss.similarity;
 	status = phiz_trainnet_create(s->model, &o, &s->net);
-	if (!status)
-		status = bind_net(s);
+	if (status)
+		return status;
+	s->backend = phiz_trainnet_backend(s->net);
+	status = bind_net(s);
 	if (status)
 		return status;
 	phiz_plan_describe(s->net->train_plan, &info);

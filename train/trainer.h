@@ -45,8 +45,9 @@ struct phiz_train_options {
 	 * checkpoint it is left alone. */
 	struct phiz_model *model;
 	const char *run_dir;
-	/* Where it is trained: the CPU (NULL), or a device, which must outlive it. */
-	const struct phiz_backend *backend;
+	/* Where it is trained: the CPU (NULL), or a device, which must outlive it; and where instead if that one lacks a
+	 * kernel for the network (NULL: this is an error). */
+	const struct phiz_backend *backend, *fallback;
 	/* Go on from run_dir/last.phiz; where there is none yet, begin. Without it a folder that has one is refused. */
 	bool resume;
 	/* Polled after each step: not 0 writes a checkpoint and ends with CANCELLED. NULL: never. */

@@ -434,6 +434,29 @@ static enum phiz_status make_plans(struct phiz_trainnet *net)
 	return status;
 }
 
+static void free_plans(struct phiz_trainnet *net)
+{
+	phiz_plan_free(&net->trunk_plan);
+	phiz_plan_free(&net->val_plan); /* it may have the other's parameters */
+	phiz_plan_free(&net->train_plan);
+}
+
+/* All on one backend: parameters are where they are trained. */
+static enum phiz_status make_plans_somewhere(struct phiz_trainnet *net)
+{
+	struct phiz_trainnet_options *o = &net->options;
+	enum phiz_status status = make_plans(net);
+
+	if (status != PHIZ_E_UNSUPPORTED || !o->fallback || o->fallback == o->backend)
+		return status;
+	phiz_log(net->ctx, PHIZ_LOG_INFO, "%s: the %s backend trains it instead", phiz_ctx_message(net->ctx),
+	         o->fallback->name);
+	phiz_ctx_clear(net->ctx);
+	free_plans(net);
+	o->backend = o->fallback;
+	return make_plans(net);
+}
+
 static void count_features(struct phiz_trainnet *net)
 {
 	int k;
@@ -472,7 +495,7 @@ static enum phiz_status build(struct phiz_trainnet *net, const struct phiz_model
 	if (status)
 		goto done;
 	count_features(net);
-	status = make_plans(net);
+	status = make_plans_somewhere(net);
 done:
 	phiz_free(net->ctx, needs);
 	phiz_free(net->ctx, in_trunk);
@@ -502,6 +525,8 @@ enum phiz_status phiz_trainnet_create(struct phiz_model *model, const struct phi
 	return status;
 }
 
+const struct phiz_backend *phiz_trainnet_backend(const struct phiz_trainnet *net) { return net->options.backend; }
+
 void phiz_trainnet_free(struct phiz_trainnet **net)
 {
 	struct phiz_trainnet *n = net ? *net : NULL;
@@ -509,9 +534,7 @@ void phiz_trainnet_free(struct phiz_trainnet **net)
 
 	if (!n)
 		return;
-	phiz_plan_free(&n->trunk_plan);
-	phiz_plan_free(&n->val_plan); /* it may have the other's parameters */
-	phiz_plan_free(&n->train_plan);
+	free_plans(n);
 	phiz_graph_free(&n->head);
 	phiz_graph_free(&n->val_head);
 	phiz_model_free(&n->trunk);

@@ -19,6 +19,7 @@ struct phiz_trainnet_options {
 	int size;                 /* of the square photos, pixels */
 	enum phiz_dtype precision; /* of the plans (plan.h) */
 	const struct phiz_backend *backend; /* of the plans; NULL: the CPU */
+	const struct phiz_backend *fallback; /* of all of them where that one lacks a kernel; NULL: this is an error */
 	double label_smoothing;
 	bool mixup;               /* the loss has labels_b and lambda */
 	/* An embedder's losses; enum phiz_loss_kind. The tensors are borrowed and trained. */
@@ -64,6 +65,8 @@ struct phiz_trainnet {
 enum phiz_status phiz_trainnet_create(struct phiz_model *model, const struct phiz_trainnet_options *options,
                                       struct phiz_trainnet **out);
 void phiz_trainnet_free(struct phiz_trainnet **net);
+/* The one that its plans are of: options.backend, or options.fallback. */
+const struct phiz_backend *phiz_trainnet_backend(const struct phiz_trainnet *net);
 
 /* Where the head's inputs of n photos are written, feature k: [n, feature_count[k]]. NULL if val and there is no such
  * plan. Sets the plan's batch. */

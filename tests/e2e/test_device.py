@@ -110,6 +110,42 @@ def check_double(model, bytes_model, photos):
         assert 0 < abs(half["confidence"] - full["confidence"]) < 0.01, (half, full)
 
 
+NET = """[net]
+size = 32
+[conv]
+filters = 8
+kernel = 3
+stride = 2
+pad = 1
+%s
+[relu]
+[global_avg_pool]
+[flatten]
+[linear]
+outputs = classes
+"""
+
+
+def check_training(dir):
+    """By itself on the GPU, or all of it on the CPU where the GPU lacks a kernel."""
+    def train(name, net, *more, want=0):
+        with open(f"{dir}/{name}.cfg", "w") as f:
+            f.write(net)
+        return phiz("train", "tiny", "--data", f"{dir}/data", "--run", f"{dir}/{name}", "--set", "train.epochs=1",
+                    "--set", f"model.net={dir}/{name}.cfg", "--json", "--verbose", *more, want=want, module=DOUBLE)
+
+    def weights(r):
+        return json.loads(r.stdout)["weights_sha256"]
+
+    there, here = train("plain", NET % ""), train("plain_cpu", NET % "", "--device", "cpu")
+    assert ON_FAKE in there.stderr and ON_CPU in here.stderr and weights(there) != weights(here)
+    other = NET % "[local_response_norm]"
+    there, here = train("other", other), train("other_cpu", other, "--device", "cpu")
+    assert weights(there) == weights(here) and there.stderr.count("the cpu backend trains it instead") == 1, there.stderr
+    r = train("refused", other, "--device", "cuda", want=1)
+    assert "local_response_norm" in r.stderr, r.stderr
+
+
 def check_refusals(model, photos):
     missing = phiz("predict", model, photos[0], "--device", "cuda", want=1, module="/nowhere/module.so")
     assert "/nowhere/module.so: cannot open" in missing.stderr and missing.stderr.count("\n") == 1, missing.stderr
@@ -141,7 +177,7 @@ def main():
         photos = [f"{dir}/data/{p}/{i}.ppm" for p in ("anna", "bert", "carl") for i in range(8)]
         for i, path in enumerate(photos):
             photo(path, i // 8, i)
-        phiz("train", "tiny", "--data", f"{dir}/data", "--run", f"{dir}/run", "--set", "train.epochs=1")
+        phiz("train", "tiny", "--data", f"{dir}/data", "--run", f"{dir}/run", "--set", "train.epochs=1", "--device", "cpu")
         phiz("export", f"{dir}/run", "-o", f"{dir}/m.phiz")
         for form, devices in (("int8", ["cpu"]), ("fp16", ["cpu", "cuda"]), ("bf16", ["cpu", "cuda"])):
             words = ["export", f"{dir}/run", "-o", f"{dir}/{form}.phiz", "--calibrate", f"{dir}/data",
@@ -157,6 +193,7 @@ def main():
         check_bench(f"{dir}/m.phiz")
         if os.path.exists(DOUBLE):
             check_double(f"{dir}/m.phiz", f"{dir}/int8.phiz", photos[::6])
+            check_training(dir)
 
 
 if __name__ == "__main__":
