@@ -253,7 +253,7 @@ static const struct settings defaults = {.batch = 1};
 const struct phiz_verb phiz_verb_info = {
 	"info", "what is in a model, and what running it takes", "MODEL [--plan] [--train] [--batch N] [--size S] [--json]",
 	"MODEL is a .phiz file, a checkpoint, the folder of a run, a network's .cfg file,\n"
-	"or the name of a built-in network (resnet18, resnet34, resnet50, mobilefacenet,\n"
-	"tiny).",
+	"or the name of a built-in network (resnet18, resnet18_face, resnet34, resnet50,\n"
+	"mobilefacenet, tiny).",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 1, 1, run,
 };

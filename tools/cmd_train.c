@@ -204,7 +204,9 @@ static enum phiz_status first_model(struct phiz_ctx *ctx, const struct settings 
 	phiz_free(ctx, last);
 	if (resumes)
 		return PHIZ_OK;
-	enum phiz_status status = s->weights ? phiz_open_weights(ctx, s->weights, NULL, (int)recipe->data.size, out)
+	/* PyTorch's weights say themselves which ResNet they are of, where the recipe does not ask for another network. */
+	const char *net = strcmp(recipe->model.net, PHIZ_DEFAULT_NET) ? recipe->model.net : NULL;
+	enum phiz_status status = s->weights ? phiz_open_weights(ctx, s->weights, net, (int)recipe->data.size, out)
 	                                     : phiz_open_model(ctx, recipe->model.net, 0, (int)recipe->data.size, out);
 	if (!status)
 		status = phiz_model_set_meta(*out, "data", s->data.count ? s->data.item[0] : s->unlabelled.item[0]);

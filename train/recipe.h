@@ -33,6 +33,8 @@ struct phiz_recipe_resize {
 enum phiz_train_precision { PHIZ_TRAIN_FP32, PHIZ_TRAIN_BF16, PHIZ_TRAIN_FP16 };
 
 /* The fields stand in the order of the table, which documents them; texts are owned. */
+#define PHIZ_DEFAULT_NET "resnet18" /* of model.net */
+
 struct phiz_recipe {
 	struct phiz_ctx *ctx;
 

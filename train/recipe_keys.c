@@ -103,7 +103,7 @@ static enum phiz_status check_milestones(struct phiz_ctx *ctx, const char *text)
 #define KEY(kind, s, k, lo, hi, d, h) {#s, #k, kind, AT(s, k), lo, hi, d, NULL, NULL, h}
 
 const struct phiz_recipe_key phiz_recipe_keys[] = {
-	TEXT(model, net, check_net, "resnet18",
+	TEXT(model, net, check_net, PHIZ_DEFAULT_NET,
 	     "the network where no weights are given, or weights without one: a built-in name or a .cfg file"),
 
 	INT(data, size, 32, 2048, "224", "side of the square network input, pixels"),

@@ -107,7 +107,7 @@ static void identify(const struct work *w, const struct phiz_dataset *dataset, c
 	memcpy(out->text[0], teacher->hash, sizeof teacher->hash);
 	phiz_dataset_sha256(dataset, out->text[1]);
 	phiz_sha256_init(&h);
-	snprintf(how, sizeof how, "%s %.17g %d", phiz_align_name(a->kind), a->margin, a->size);
+	snprintf(how, sizeof how, "mirrored %s %.17g %d", phiz_align_name(a->kind), a->margin, a->size);
 	phiz_sha256_add(&h, how, strlen(how));
 	for (i = 0; faces && i < faces->count; i++) {
 		phiz_sha256_add(&h, faces->face[i].landmark, sizeof faces->face[i].landmark);
@@ -169,18 +169,27 @@ static void write_cache(struct work *w, const struct identity *id, size_t sample
 
 /* --- Computing. --- */
 
-static enum phiz_status run_batch(struct work *w, const struct phiz_batch *batch, struct phiz_teacher *out)
+static void mirror_rows(float *image, size_t rows, size_t width)
 {
-	size_t photo = 3 * (size_t)batch->size * (size_t)batch->size, dim = (size_t)out->dim;
-	enum phiz_status status = phiz_plan_set_batch(w->plan, batch->n);
-	const float *from;
-	int i;
-	size_t d;
+	size_t y, x;
 
-	if (status)
-		return status;
-	memcpy(phiz_plan_tensor(w->plan, w->image)->data, batch->images, (size_t)batch->n * photo * sizeof(float));
-	status = phiz_plan_forward(w->plan);
+	for (y = 0; y < rows; y++, image += width)
+		for (x = 0; x < width / 2; x++) {
+			float kept = image[x];
+
+			image[x] = image[width - 1 - x];
+			image[width - 1 - x] = kept;
+		}
+}
+
+/* Adds to each photo's row its unit embedding, of the pictures that lie in the plan. */
+static enum phiz_status add_embeddings(struct work *w, const struct phiz_batch *batch, struct phiz_teacher *out)
+{
+	size_t dim = (size_t)out->dim, d;
+	enum phiz_status status = phiz_plan_forward(w->plan);
+	float *from;
+	int i;
+
 	if (status)
 		return status;
 	from = phiz_plan_tensor(w->plan, w->output)->data;
@@ -190,10 +199,34 @@ static enum phiz_status run_batch(struct work *w, const struct phiz_batch *batch
 		for (d = 0; d < dim; d++)
 			if (!isfinite(from[d]))
 				return phiz_fail(w->ctx, PHIZ_E_NUMERIC, "%s: an embedding that is not finite", w->options->path);
-		memcpy(to, from, dim * sizeof *to);
-		phiz_embed_unit_rows(to, 1, dim);
+		phiz_embed_unit_rows(from, 1, dim);
+		for (d = 0; d < dim; d++)
+			to[d] += from[d];
 	}
 	return PHIZ_OK;
+}
+
+/* What is taught is the direction between the photo's embedding and that of its mirror image. */
+static enum phiz_status run_batch(struct work *w, const struct phiz_batch *batch, struct phiz_teacher *out)
+{
+	size_t side = (size_t)batch->size, floats = (size_t)batch->n * 3 * side * side;
+	enum phiz_status status = phiz_plan_set_batch(w->plan, batch->n);
+	float *image;
+	int i;
+
+	if (status)
+		return status;
+	image = phiz_plan_tensor(w->plan, w->image)->data;
+	memcpy(image, batch->images, floats * sizeof *image);
+	status = add_embeddings(w, batch, out);
+	if (status)
+		return status;
+	memcpy(image, batch->images, floats * sizeof *image);
+	mirror_rows(image, floats / side, side);
+	status = add_embeddings(w, batch, out);
+	for (i = 0; i < batch->n && !status; i++)
+		phiz_embed_unit_rows(out->embedding + batch->samples[i] * (size_t)out->dim, 1, (size_t)out->dim);
+	return status;
 }
 
 static enum phiz_status embed_all(struct work *w, struct phiz_loader *loader, struct phiz_teacher *out)

@@ -1,4 +1,6 @@
-/* The teacher of a distillation: its embedding of every photo, clean and aligned, computed once and kept. */
+/* The teacher of a distillation: its embedding of every photo, clean and aligned, computed once and kept. It is the
+ * direction between the embeddings of the photo and of its mirror image, so that what is taught does not depend on
+ * which of them it was. */
 #ifndef PHIZ_TRAIN_TEACHER_H
 #define PHIZ_TRAIN_TEACHER_H
 

@@ -9,6 +9,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/graph/graph.h"
 #include "core/io/json.h"
 #include "core/nn/builder.h"
 
@@ -32,6 +33,8 @@ struct importer {
 	struct pair *pair;
 	size_t n_pairs;
 	const char *head_weight, *head_bias; /* names; NULL: the output is not made by a linear layer */
+	struct phiz_tensor *stem;            /* a first convolution that was made to fit; NULL: none */
+	enum phiz_status status;
 	size_t lines;
 };
 
@@ -148,11 +151,75 @@ static bool is_own_number(const struct phiz_entry *entry)
 	return !entry->trainable && ends_with(entry->name, PHIZ_SCALE_SUFFIX);
 }
 
+/* Tap t of 7 with stride 2 reads, of a picture where each pixel stands twice, pixel floor((t - 3) / 2) from the middle:
+ * -2, then -1, 0 and 1 twice each. The first is left out. */
+static void halve_stem(const float *w, float *to)
+{
+	int y, x;
+
+	for (y = 0; y < 3; y++)
+		for (x = 0; x < 3; x++) {
+			const float *at = w + 7 * (2 * y + 1) + 2 * x + 1;
+
+			*to++ = at[0] + at[1] + at[7] + at[8];
+		}
+}
+
+static bool is_square(const struct phiz_shape *s, int64_t side)
+{
+	return s->ndim == 4 && s->dim[2] == side && s->dim[3] == side;
+}
+
+/* Does a convolution with stride 1 read this tensor of the model? */
+static bool has_stride_1(const struct importer *im, const char *name)
+{
+	struct phiz_graph *g = im->model->graph;
+	const struct phiz_node *n;
+	int value = phiz_graph_find_value(g, name), i;
+
+	for (i = 0; i < phiz_graph_n_nodes(g); i++) {
+		n = phiz_graph_node(g, i);
+		if (strcmp(n->op->name, "conv2d") == 0 && n->input[1] == value)
+			return phiz_node_attr_int(n, "stride_h", 1) == 1 && phiz_node_attr_int(n, "stride_w", 1) == 1;
+	}
+	return false;
+}
+
+/* import.h says what becomes of a first convolution of 7x7; another tensor comes back as it is. */
+static const struct phiz_tensor *fit_stem(struct importer *im, const struct phiz_entry *entry,
+                                          const struct phiz_tensor *from)
+{
+	const struct phiz_shape *to = &entry->tensor->shape;
+	struct phiz_tensor *wide = NULL;
+	int64_t i, filters;
+
+	if (strcmp(entry->name, "conv1.weight") != 0 || !is_square(&from->shape, 7) || !is_square(to, 3) ||
+	    from->shape.dim[0] != to->dim[0] || from->shape.dim[1] != to->dim[1] || im->stem ||
+	    !has_stride_1(im, entry->name))
+		return from;
+	im->status = phiz_tensor_create(im->ctx, PHIZ_F32, &from->shape, &wide);
+	if (!im->status)
+		im->status = phiz_tensor_convert(im->ctx, from, wide);
+	if (!im->status)
+		im->status = phiz_tensor_create(im->ctx, PHIZ_F32, to, &im->stem);
+	filters = to->dim[0] * to->dim[1];
+	for (i = 0; i < filters && !im->status; i++)
+		halve_stem((const float *)wide->data + 49 * i, (float *)im->stem->data + 9 * i);
+	phiz_tensor_free(im->ctx, &wide);
+	if (im->status)
+		return from;
+	phiz_bytes_printf(&im->report->text, "'%s': 7x7 in the file becomes 3x3, as of a picture at twice the size\n",
+	                  entry->name);
+	return im->stem;
+}
+
 static void match_entry(struct importer *im, const struct phiz_entry *entry)
 {
 	const struct phiz_tensor *from = find_tensor(im, entry->name);
 	char want[128], got[128], more[320];
 
+	if (from)
+		from = fit_stem(im, entry, from);
 	if (im->report->head_kept && is_head(im, entry->name))
 		return;
 	if (!from && is_own_number(entry))
@@ -300,7 +367,7 @@ static enum phiz_status import_sorted(struct importer *im, const struct phiz_ten
 		qsort(im->sorted, im->count, sizeof(*im->sorted), by_name);
 	find_head(im);
 	match_all(im);
-	status = judge(im);
+	status = im->status ? im->status : judge(im);
 	return status ? status : load(im);
 }
 
@@ -322,6 +389,7 @@ enum phiz_status phiz_import_weights(struct phiz_ctx *ctx, struct phiz_model *mo
 	status = import_sorted(&im, t);
 	phiz_free(ctx, im.sorted);
 	phiz_free(ctx, im.pair);
+	phiz_tensor_free(ctx, &im.stem);
 	return status;
 }
 

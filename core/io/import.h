@@ -23,7 +23,11 @@ struct phiz_import_report {
 };
 void phiz_import_report_free(struct phiz_import_report *report);
 
-/* Loads t (converted to float32) into the model's entries of the same names; nothing is changed on failure. path is for
+/* A first convolution "conv1" of 7x7 with stride 2 also fits a network whose own is 3x3 with stride 1: each tap is the
+ * sum of those that fall onto one pixel when the picture is shown at twice the size, so that the network begins with
+ * what the other sees there (but for its outermost row and column of taps). The report says so.
+ *
+ * Loads t (converted to float32) into the model's entries of the same names; nothing is changed on failure. path is for
  * messages. Errors: FORMAT (the tensors do not fit the network; the message names the first of them), NUMERIC (a NaN or
  * Inf, by name), NOMEM. */
 enum phiz_status phiz_import_weights(struct phiz_ctx *ctx, struct phiz_model *model, const struct phiz_tensors *t,

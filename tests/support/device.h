@@ -7,8 +7,8 @@
 /* The CPU, or where PHIZ_TEST_DEVICE is "cuda" the first CUDA device; where there is none the program ends with 77,
  * skipped. */
 const struct phiz_backend *test_backend(void);
-/* The first CUDA device, whatever PHIZ_TEST_DEVICE says; skipped where there is none. What either gave is closed when the
- * program ends, which fails if memory of it is left over. */
+/* The first CUDA device, whatever PHIZ_TEST_DEVICE says; skipped where there is none. What either gave is closed when
+ * the program ends, which fails if memory of it is left over. */
 struct phiz_backend *test_cuda(void);
 
 #endif

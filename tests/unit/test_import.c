@@ -1,9 +1,12 @@
 /* Weights into a model and out again: what does not fit is named, and changes nothing. */
 #include "support/support.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <phiz/model.h>
+#include <phiz/plan.h>
 
 #include "core/base/alloc.h"
 #include "core/io/import.h"
@@ -166,6 +169,71 @@ static void other_head(void **state)
 	assert_message(ctx, "2 tensors missing");
 }
 
+/* A network whose first convolution is `kernel` wide with this stride. */
+static struct phiz_model *make_net(int kernel, int stride, const char *size)
+{
+	struct phiz_model *m;
+	char text[500];
+
+	snprintf(text, sizeof text,
+	         "[net]\nsize = %s\n[conv]\nname = conv1\nfilters = 5\nkernel = %d\nstride = %d\npad = %d\n", size, kernel,
+	         stride, kernel / 2);
+	assert_ok(ctx, phiz_model_from_cfg(ctx, text, "net", 10, 0, 4, &m));
+	return m;
+}
+
+static const float *run_net(struct phiz_model *m, int side, const float *image, struct phiz_plan **plan)
+{
+	struct phiz_plan_options o = {.backend = phiz_backend_reference(), .batch = 1, .loss = PHIZ_NONE};
+	struct phiz_tensor *in;
+
+	assert_ok(ctx, phiz_plan_create(ctx, m->graph, &o, plan));
+	in = phiz_plan_tensor(*plan, phiz_graph_find_value(m->graph, "image"));
+	assert_int_equal(phiz_tensor_count(in), 3 * side * side);
+	memcpy(in->data, image, phiz_tensor_bytes(in));
+	assert_ok(ctx, phiz_plan_forward(*plan));
+	return phiz_plan_tensor(*plan, phiz_graph_output_at(m->graph, 0))->data;
+}
+
+/* The 7x7 filters over the picture at twice the size give what the 3x3 of them give over the picture, where the row and
+ * column of taps that are left out are zeros. */
+static void stem_fits_small_pictures(void **state)
+{
+	enum { SIDE = 8, WIDE = 2 * SIDE, FILTERS = 5 };
+	struct phiz_import_options options = {false, false};
+	struct phiz_model *wide = make_net(7, 2, "16"), *small = make_net(3, 1, "8"), *strided = make_net(3, 2, "8");
+	struct phiz_plan *plan[2];
+	float *w = phiz_model_find(wide, "conv1.weight")->tensor->data, image[3 * SIDE * SIDE], twice[3 * WIDE * WIDE];
+	const float *a, *b;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3 * FILTERS * 49; i++)
+		if (i % 7 == 0 || i / 7 % 7 == 0)
+			w[i] = 0;
+	for (i = 0; i < 3 * SIDE * SIDE; i++)
+		image[i] = (float)(i * 37 % 101) / 50 - 1;
+	for (i = 0; i < 3 * WIDE * WIDE; i++)
+		twice[i] = image[(i / (WIDE * WIDE) * SIDE + i / WIDE % WIDE / 2) * SIDE + i % WIDE / 2];
+	phiz_tensors_free(ctx, &t);
+	assert_ok(ctx, phiz_export_state_dict(ctx, wide, path));
+	assert_ok(ctx, phiz_tensors_read(ctx, path, &t));
+	assert_fails(ctx, PHIZ_E_FORMAT, phiz_import_weights(ctx, strided, &t, "x.pth", &options, &report));
+	phiz_import_report_free(&report);
+	assert_ok(ctx, phiz_import_weights(ctx, small, &t, "x.pth", &options, &report));
+	assert_string_equal(report.text.data,
+	                    "'conv1.weight': 7x7 in the file becomes 3x3, as of a picture at twice the size\n");
+	a = run_net(wide, WIDE, twice, &plan[0]);
+	b = run_net(small, SIDE, image, &plan[1]);
+	for (i = 0; i < FILTERS * SIDE * SIDE; i++)
+		assert_true(fabsf(a[i] - b[i]) < 1e-5f);
+	phiz_plan_free(&plan[0]);
+	phiz_plan_free(&plan[1]);
+	phiz_model_free(&wide);
+	phiz_model_free(&small);
+	phiz_model_free(&strided);
+}
+
 static void many_findings(void **state)
 {
 	struct phiz_shape shape = phiz_shape_1d(1);
@@ -287,6 +355,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(misfits, begin, done),
 		cmocka_unit_test_setup_teardown(nan_is_named, begin, done),
 		cmocka_unit_test_setup_teardown(other_head, begin, done),
+		cmocka_unit_test_setup_teardown(stem_fits_small_pictures, begin, done),
 		cmocka_unit_test_setup_teardown(many_findings, begin, done),
 		cmocka_unit_test_setup_teardown(export_of_folded, begin, done),
 		cmocka_unit_test_setup_teardown(guesses, begin, done),
