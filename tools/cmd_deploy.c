@@ -32,8 +32,7 @@ static const struct phiz_option options[] = {
 	            "do only this step, again: check, copy, unpack, build, test, bench, install or service"),
 	PHIZ_OPTION(struct settings, "--again", FLAG, again, NULL, 0, 0, "do all steps, also those that are done"),
 	PHIZ_OPTION(struct settings, "--service", TEXT, service, "ARGUMENTS", 0, 0,
-	            "install and start a systemd unit of the user that runs 'phiz ARGUMENTS'; words as in a shell: "
-	            "\"identify 'my photos'\""),
+	            "install and start a systemd unit of the user that runs 'phiz ARGUMENTS' (quoted as in a shell)"),
 	PHIZ_OPTION(struct settings, "--dir", TEXT, dir, "DIR", 0, 0, "on the board (default: phiz, in the home folder)"),
 	PHIZ_OPTION(struct settings, "--source", TEXT, source, "DIR", 0, 0,
 	            "phiz's sources (default: those that this program was built from)"),
