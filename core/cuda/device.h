@@ -33,21 +33,24 @@ enum { THREADS = PHIZ_CUDA_THREADS, MOST_BLOCKS = 65535 };
 #define LAUNCH_BLOCK LAUNCH
 #endif
 
-template <typename T> static __device__ float number(const void *data, int64_t i);
-template <> __device__ float number<float>(const void *data, int64_t i) { return ((const float *)data)[i]; }
-template <> __device__ float number<__half>(const void *data, int64_t i)
+template <typename T> static __device__ inline float number(const void *data, int64_t i);
+template <> __device__ inline float number<float>(const void *data, int64_t i) { return ((const float *)data)[i]; }
+template <> __device__ inline float number<__half>(const void *data, int64_t i)
 {
 	return __half2float(((const __half *)data)[i]);
 }
-template <> __device__ float number<__nv_bfloat16>(const void *data, int64_t i)
+template <> __device__ inline float number<__nv_bfloat16>(const void *data, int64_t i)
 {
 	return __bfloat162float(((const __nv_bfloat16 *)data)[i]);
 }
 
-template <typename T> static __device__ void put(void *data, int64_t i, float v);
-template <> __device__ void put<float>(void *data, int64_t i, float v) { ((float *)data)[i] = v; }
-template <> __device__ void put<__half>(void *data, int64_t i, float v) { ((__half *)data)[i] = __float2half_rn(v); }
-template <> __device__ void put<__nv_bfloat16>(void *data, int64_t i, float v)
+template <typename T> static __device__ inline void put(void *data, int64_t i, float v);
+template <> __device__ inline void put<float>(void *data, int64_t i, float v) { ((float *)data)[i] = v; }
+template <> __device__ inline void put<__half>(void *data, int64_t i, float v)
+{
+	((__half *)data)[i] = __float2half_rn(v);
+}
+template <> __device__ inline void put<__nv_bfloat16>(void *data, int64_t i, float v)
 {
 	((__nv_bfloat16 *)data)[i] = __float2bfloat16(v);
 }
