@@ -225,21 +225,44 @@ enum phiz_status phiz_augment_image(struct phiz_ctx *ctx, const struct phiz_augm
 	return status;
 }
 
-static void erase(const struct phiz_augment *a, const struct phiz_augment_draw *draw, int size, float *planes)
+bool phiz_augment_fits_bytes(const struct phiz_augment *a)
 {
-	if (draw->erase.w > 0 && draw->erase.h > 0)
-		phiz_apply_erase(planes, size, size, &draw->erase, a->erase_random ? &draw->erase_noise : NULL);
+	return !a || (!(a->mixup > 0) && !(a->erase > 0 && a->erase_random));
+}
+
+void phiz_augment_write(const struct phiz_preproc *p, const struct phiz_image *image,
+                        const struct phiz_augment_out *out)
+{
+	if (out->planes) {
+		phiz_preproc_normalize(p, image, out->planes);
+		return;
+	}
+	phiz_preproc_planes(image, out->bytes);
+	memset(out->erased, 0, 4 * sizeof *out->erased);
+}
+
+static void erase(const struct phiz_augment *a, const struct phiz_augment_draw *draw, int size,
+                  const struct phiz_augment_out *out)
+{
+	const struct phiz_box *box = &draw->erase;
+	const int32_t erased[4] = {box->x, box->y, box->w, box->h};
+	if (box->w <= 0 || box->h <= 0)
+		return;
+	if (out->planes)
+		phiz_apply_erase(out->planes, size, size, box, a->erase_random ? &draw->erase_noise : NULL);
+	else
+		memcpy(out->erased, erased, sizeof erased);
 }
 
 enum phiz_status phiz_augment_finish(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
-                                     const struct phiz_augment_draw *draw, struct phiz_image *image, float *planes,
-                                     struct phiz_stages *stages)
+                                     const struct phiz_augment_draw *draw, struct phiz_image *image,
+                                     const struct phiz_augment_out *out, struct phiz_stages *stages)
 {
 	enum phiz_status status = phiz_augment_pixels(ctx, a, draw, image);
 	phiz_stages_end(stages, PHIZ_STAGE_PIXELS);
 	if (!status) {
-		phiz_preproc_normalize(p, image, planes);
-		erase(a, draw, p->size, planes);
+		phiz_augment_write(p, image, out);
+		erase(a, draw, p->size, out);
 		phiz_stages_end(stages, PHIZ_STAGE_FLOATS);
 	}
 	phiz_image_free(ctx, image);
@@ -247,17 +270,23 @@ enum phiz_status phiz_augment_finish(struct phiz_ctx *ctx, const struct phiz_aug
 }
 
 enum phiz_status phiz_augment_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
-                                  struct phiz_rng *rng, const struct phiz_image *image, float *planes,
-                                  struct phiz_stages *stages)
+                                  struct phiz_rng *rng, const struct phiz_image *image,
+                                  const struct phiz_augment_out *out, struct phiz_stages *stages)
 {
-	if (!a || !phiz_augment_is_on(a))
-		return phiz_preproc_run(ctx, p, image, planes);
-	int kept[4];
 	struct phiz_augment_draw draw;
-	struct phiz_image out;
+	struct phiz_image made;
+	enum phiz_status status;
+	int kept[4];
+	if (!a || !phiz_augment_is_on(a)) {
+		status = phiz_preproc_geometry(ctx, p, image, &made);
+		if (!status)
+			phiz_augment_write(p, &made, out);
+		phiz_image_free(ctx, &made);
+		return status;
+	}
 	phiz_preproc_crop_box(p, image->width, image->height, kept);
 	phiz_augment_sample(a, rng, kept[2], kept[3], p->size, &draw);
-	enum phiz_status status = phiz_augment_geometry(ctx, a, p, &draw, image, &out);
+	status = phiz_augment_geometry(ctx, a, p, &draw, image, &made);
 	phiz_stages_end(stages, PHIZ_STAGE_GEOMETRY);
-	return status ? status : phiz_augment_finish(ctx, a, p, &draw, &out, planes, stages);
+	return status ? status : phiz_augment_finish(ctx, a, p, &draw, &made, out, stages);
 }

@@ -147,15 +147,27 @@ enum phiz_status phiz_augment_geometry(struct phiz_ctx *ctx, const struct phiz_a
 /* Its second half: from colour to JPEG artefacts. */
 enum phiz_status phiz_augment_pixels(struct phiz_ctx *ctx, const struct phiz_augment *a,
                                      const struct phiz_augment_draw *draw, struct phiz_image *image);
-/* After the geometry, which made `image`: the second half, normalised planes (3 * size * size floats), erasing. The
- * image is freed, on failure too. stages: where the time is booked, or NULL. */
+/* Where a photo goes: normalised planes [3, size, size]; or, planes NULL, its bytes [3, size, size] before that, and
+ * the box (x, y, width, height) that is 0 once they are normalised (phiz_pass_bytes in plan.h). */
+struct phiz_augment_out {
+	float *planes;
+	uint8_t *bytes;
+	int32_t *erased; /* [4] */
+};
+/* Do bytes and a box say all of it? Not where noise is put in, or photos are mixed. NULL: nothing is done. */
+bool phiz_augment_fits_bytes(const struct phiz_augment *a);
+/* After the geometry, which made `image`: the second half, and what is written. The image is freed, on failure too.
+ * stages: where the time is booked, or NULL. */
 enum phiz_status phiz_augment_finish(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
-                                     const struct phiz_augment_draw *draw, struct phiz_image *image, float *planes,
-                                     struct phiz_stages *stages);
-/* Draws, applies, normalises, erases. planes: 3 * size * size floats. a NULL or all off: phiz_preproc_run. */
+                                     const struct phiz_augment_draw *draw, struct phiz_image *image,
+                                     const struct phiz_augment_out *out, struct phiz_stages *stages);
+/* An image of the network's size that no augmentation has a part in. */
+void phiz_augment_write(const struct phiz_preproc *p, const struct phiz_image *image,
+                        const struct phiz_augment_out *out);
+/* Draws, applies, normalises, erases. a NULL or all off: phiz_preproc_run. */
 enum phiz_status phiz_augment_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
-                                  struct phiz_rng *rng, const struct phiz_image *image, float *planes,
-                                  struct phiz_stages *stages);
+                                  struct phiz_rng *rng, const struct phiz_image *image,
+                                  const struct phiz_augment_out *out, struct phiz_stages *stages);
 /* --- The same for a face that p->align cuts out of a photo by its landmarks. Draws are for a photo of p->size: the
  * cut-out face. --- */
 
@@ -170,6 +182,7 @@ enum phiz_status phiz_augment_face(struct phiz_ctx *ctx, const struct phiz_augme
                                    const struct phiz_image *image, struct phiz_image *out);
 enum phiz_status phiz_augment_face_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
                                        const struct phiz_face *face, struct phiz_rng *rng,
-                                       const struct phiz_image *image, float *planes, struct phiz_stages *stages);
+                                       const struct phiz_image *image, const struct phiz_augment_out *out,
+                                       struct phiz_stages *stages);
 
 #endif

@@ -80,13 +80,14 @@ enum phiz_status phiz_augment_face(struct phiz_ctx *ctx, const struct phiz_augme
 
 enum phiz_status phiz_augment_face_run(struct phiz_ctx *ctx, const struct phiz_augment *a, const struct phiz_preproc *p,
                                        const struct phiz_face *face, struct phiz_rng *rng,
-                                       const struct phiz_image *image, float *planes, struct phiz_stages *stages)
+                                       const struct phiz_image *image, const struct phiz_augment_out *out,
+                                       struct phiz_stages *stages)
 {
 	struct phiz_augment_draw draw;
-	struct phiz_image out;
+	struct phiz_image made;
 
 	phiz_augment_sample(a, rng, p->size, p->size, p->size, &draw);
-	enum phiz_status status = face_geometry(ctx, p, face, &draw, image, &out);
+	enum phiz_status status = face_geometry(ctx, p, face, &draw, image, &made);
 	phiz_stages_end(stages, PHIZ_STAGE_GEOMETRY);
-	return status ? status : phiz_augment_finish(ctx, a, p, &draw, &out, planes, stages);
+	return status ? status : phiz_augment_finish(ctx, a, p, &draw, &made, out, stages);
 }

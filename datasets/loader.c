@@ -30,7 +30,9 @@ struct slot {
 	int failed;         /* the first photo that failed, n if none did */
 	struct phiz_ctx *error;
 	float lambda;
-	float *images;
+	float *images;     /* or, with options.bytes: */
+	uint8_t *bytes;
+	int32_t *erased;
 	int32_t *labels, *labels_b;
 	uint32_t *kept;    /* index into the loader's photos */
 	uint32_t *samples; /* index into the dataset */
@@ -161,7 +163,10 @@ static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx 
 {
 	size_t plane = (size_t)l->preproc.size * (size_t)l->preproc.size;
 	const struct phiz_image *image = &l->cache[s->kept[i]];
-	float *out = s->images + 3 * plane * (size_t)i;
+	const struct phiz_augment_out out = {
+		.planes = s->images ? s->images + 3 * plane * (size_t)i : NULL,
+		.bytes = s->bytes ? s->bytes + 3 * plane * (size_t)i : NULL, .erased = s->erased ? s->erased + 4 * i : NULL,
+	};
 	struct phiz_image own = {0};
 	char *path = phiz_dataset_path(ctx, l->dataset, s->samples[i]);
 	enum phiz_status status = path ? PHIZ_OK : PHIZ_E_NOMEM;
@@ -173,7 +178,7 @@ static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx 
 	}
 	phiz_stages_end(stages, PHIZ_STAGE_READ);
 	if (!status && !l->augmented) {
-		phiz_preproc_normalize(&l->preproc, image, out);
+		phiz_augment_write(&l->preproc, image, &out);
 		phiz_stages_end(stages, PHIZ_STAGE_FLOATS);
 	} else if (!status) {
 		uint32_t views = (uint32_t)l->options.views, epoch = views ? s->epoch % views : s->epoch;
@@ -182,9 +187,9 @@ static enum phiz_status fill_photo(const struct phiz_loader *l, struct phiz_ctx 
 		phiz_rng_init(&rng, l->options.seed, epoch, sample, PHIZ_STREAM_AUGMENT);
 		if (l->aligned)
 			status = phiz_augment_face_run(ctx, &l->augment, &l->preproc, &l->options.faces[s->samples[i]], &rng,
-			                               image, out, stages);
+			                               image, &out, stages);
 		else
-			status = phiz_augment_run(ctx, &l->augment, &l->inner, &rng, image, out, stages);
+			status = phiz_augment_run(ctx, &l->augment, &l->inner, &rng, image, &out, stages);
 		if (status)
 			phiz_fail_in(ctx, "%s", path);
 	}
@@ -392,6 +397,8 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_lo
 	                                         (int64_t)o->people * o->photos != o->batch))
 		return phiz_fail(ctx, PHIZ_E_ARG, "loader: %d people with %d photos: want a batch of their product, shuffled "
 		                 "and not balanced", o->people, o->photos);
+	if (o->bytes && !phiz_augment_fits_bytes(o->augment))
+		return phiz_fail(ctx, PHIZ_E_ARG, "loader: photos as bytes cannot be mixed, nor erased with noise");
 	status = phiz_preproc_check(ctx, o->preproc);
 	if (!status && o->augment)
 		status = phiz_augment_check(ctx, o->augment);
@@ -533,13 +540,19 @@ static enum phiz_status make_slot(struct phiz_loader *l, struct slot *s)
 	if (!phiz_size_mul(n, count, &floats))
 		return phiz_fail(l->ctx, PHIZ_E_LIMIT, "loader: a batch of %zu photos of %d pixels is too large", n,
 		                 l->preproc.size);
-	s->images = phiz_alloc(l->ctx, floats, sizeof(*s->images));
+	if (l->options.bytes) {
+		s->bytes = phiz_alloc(l->ctx, floats, sizeof(*s->bytes));
+		s->erased = phiz_alloc(l->ctx, n, 4 * sizeof(*s->erased));
+	} else {
+		s->images = phiz_alloc(l->ctx, floats, sizeof(*s->images));
+	}
 	s->labels = phiz_alloc(l->ctx, n, sizeof(*s->labels));
 	s->labels_b = phiz_alloc(l->ctx, n, sizeof(*s->labels_b));
 	s->kept = phiz_alloc(l->ctx, n, sizeof(*s->kept));
 	s->samples = phiz_alloc(l->ctx, n, sizeof(*s->samples));
 	s->repeat = phiz_alloc(l->ctx, n, sizeof(*s->repeat));
-	if (!s->images || !s->labels || !s->labels_b || !s->kept || !s->samples || !s->repeat)
+	bool photos = s->images || (s->bytes && s->erased);
+	if (!photos || !s->labels || !s->labels_b || !s->kept || !s->samples || !s->repeat)
 		return PHIZ_E_NOMEM;
 	return phiz_ctx_fork(l->ctx, &s->error);
 }
@@ -609,6 +622,8 @@ enum phiz_status phiz_loader_open(struct phiz_ctx *ctx, const struct phiz_datase
 static void free_slot(struct phiz_ctx *ctx, struct slot *s)
 {
 	phiz_free(ctx, s->images);
+	phiz_free(ctx, s->bytes);
+	phiz_free(ctx, s->erased);
 	phiz_free(ctx, s->labels);
 	phiz_free(ctx, s->labels_b);
 	phiz_free(ctx, s->kept);
@@ -768,9 +783,9 @@ enum phiz_status phiz_loader_next(struct phiz_loader *loader, struct phiz_batch 
 			status = phiz_ctx_status(s->error);
 		} else {
 			*out = (struct phiz_batch){
-				.n = s->n, .size = l->preproc.size, .images = s->images, .labels = s->labels,
-				.labels_b = s->mixed ? s->labels_b : NULL, .lambda = s->lambda, .samples = s->samples,
-				.epoch = s->epoch, .index = s->index,
+				.n = s->n, .size = l->preproc.size, .images = s->images, .bytes = s->bytes,
+				.erased = s->erased, .labels = s->labels, .labels_b = s->mixed ? s->labels_b : NULL,
+				.lambda = s->lambda, .samples = s->samples, .epoch = s->epoch, .index = s->index,
 			};
 			l->holding = true;
 			l->at_batch++;

@@ -28,6 +28,8 @@ struct phiz_loader_options {
 	const struct phiz_face *faces; /* of all samples of the dataset: preproc->align cuts them out, in the same
 	                       interpolation that augmentation takes part in. NULL: the photos are crops. Borrowed */
 	size_t cache_bytes; /* of decoded photos kept in memory; 0: none */
+	bool bytes;         /* photos as they are before they are normalised; not with augmentation that bytes cannot say
+	                       (phiz_augment_fits_bytes) */
 	bool timed;         /* measure what photos cost, for phiz_loader_stages */
 };
 
@@ -35,7 +37,9 @@ struct phiz_loader_options {
 struct phiz_batch {
 	int n;                   /* samples; 0: the epoch is over */
 	int size;                /* of the square images, pixels */
-	float *images;           /* [n, 3, size, size] */
+	float *images;           /* [n, 3, size, size]; NULL with options.bytes, and instead of it: */
+	const uint8_t *bytes;    /* [n, 3, size, size], to be normalised */
+	const int32_t *erased;   /* [n, 4]: x, y, width, height of what is 0 then */
 	const int32_t *labels;   /* [n]: person; strangers are -1 */
 	const int32_t *labels_b; /* [n]: MixUp's second label; NULL where the batch was not mixed */
 	float lambda;            /* weight of labels; 1 - lambda of labels_b */
@@ -54,7 +58,8 @@ struct phiz_loader;
  * size where not. A JPEG that is augmented is decoded at 1/2, 1/4 or 1/8 where its short side stays four times the
  * network's.
  * What a sample becomes depends on (seed, epoch, sample), the order on (seed, epoch): not on threads, the cache or
- * where one starts. MixUp is torchvision's: with the batch rolled by one, one lambda a batch.
+ * where one starts; bytes and boxes become the same floats (phiz_pass_bytes in plan.h). MixUp is torchvision's: with
+ * the batch rolled by one, one lambda a batch.
  * Errors: ARG (options; drop_last leaves no batch); FORMAT (strict, or no photo is left); IO, NOMEM. */
 enum phiz_status phiz_loader_open(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index,
                                   size_t count, const struct phiz_loader_options *options, struct phiz_loader **out);

@@ -14,14 +14,15 @@ struct phiz_runtime {
 struct phiz_session {
 	struct phiz_ctx *ctx;
 	const struct phiz_model *model;
-	struct phiz_graph *graph;     /* what is planned: the model's own, or `features` */
-	struct phiz_graph *features;  /* a classifier's graph without its last layer, owned; NULL: not wanted */
+	struct phiz_graph *graph;     /* what is planned: the model's own, or `changed` */
+	struct phiz_graph *changed;   /* it without a classifier's last layer, or for bytes; owned; NULL: as it is */
 	struct phiz_plan *plan;
 	struct phiz_ctx *scratch; /* a recycling fork: preprocessing of equal frames asks for no new memory */
 	int input, output; /* values of the graph */
 	int batch;
 	int planned;          /* pictures in a run of the plan: twice the batch with flip */
-	int64_t input_floats; /* of one picture */
+	int64_t input_numbers; /* of one picture */
+	bool bytes;            /* they are bytes, which the plan normalises; else floats */
 	struct phiz_result *result; /* batch of them; NULL with embed */
 	bool flip;
 	int dim;                    /* of embeddings; 0: results are names */
@@ -75,16 +76,27 @@ static enum phiz_status cut_head(struct phiz_session *s)
 	if (node == PHIZ_NONE || strcmp(phiz_graph_node(g, node)->op->name, "linear"))
 		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED,
 		                 "embeddings are what the last linear layer reads, and this model does not end in one");
-	enum phiz_status status = phiz_graph_clone(g, &s->features);
+	enum phiz_status status = phiz_graph_clone(g, &s->changed);
 	if (status)
 		return status;
-	int value = phiz_graph_node(s->features, node)->input[0];
-	phiz_graph_clear_outputs(s->features);
-	status = phiz_graph_output(s->features, value);
+	int value = phiz_graph_node(s->changed, node)->input[0];
+	phiz_graph_clear_outputs(s->changed);
+	status = phiz_graph_output(s->changed, value);
 	if (!status)
-		status = phiz_pass_prune(s->features);
-	s->graph = s->features;
+		status = phiz_pass_prune(s->changed);
+	s->graph = s->changed;
 	return status;
+}
+
+/* A device is brought bytes, a quarter of the floats. Values stay where they are. */
+static enum phiz_status take_bytes(struct phiz_session *s)
+{
+	const struct phiz_preproc *p = &s->model->preproc;
+	enum phiz_status status = s->changed ? PHIZ_OK : phiz_graph_clone(s->model->graph, &s->changed);
+
+	s->graph = s->changed;
+	s->bytes = true;
+	return status ? status : phiz_pass_bytes(s->graph, "image", p->mean, p->std, NULL);
 }
 
 static enum phiz_status choose_graph(struct phiz_session *s, bool embed)
@@ -137,7 +149,7 @@ static enum phiz_status make_plan(struct phiz_session *s, const struct phiz_sess
 
 	if (plan.precision == PHIZ_F16 && (plan.backend == cpu || plan.fallback == cpu))
 		return phiz_fail(s->ctx, PHIZ_E_UNSUPPORTED, "the CPU has no kernels for f16: bf16 is near it");
-	s->input_floats = (int64_t)3 * size * size;
+	s->input_numbers = (int64_t)3 * size * size;
 	return phiz_plan_create(s->ctx, s->graph, &plan, &s->plan);
 }
 
@@ -160,6 +172,8 @@ enum phiz_status phiz_session_create(const struct phiz_runtime *runtime, struct 
 	enum phiz_status status = choose_graph(s, embed);
 	if (!status)
 		status = check_signature(s, embed);
+	if (!status && options && options->backend && options->backend->device)
+		status = take_bytes(s);
 	if (!status)
 		status = make_plan(s, options);
 	if (!status)
@@ -185,7 +199,7 @@ void phiz_session_free(struct phiz_session **session)
 	struct phiz_session *s = *session;
 	struct phiz_ctx *ctx = s->ctx;
 	phiz_plan_free(&s->plan);
-	phiz_graph_free(&s->features);
+	phiz_graph_free(&s->changed);
 	phiz_ctx_free(&s->scratch);
 	phiz_free(ctx, s->result);
 	phiz_free(ctx, s->embedding);
@@ -198,9 +212,32 @@ const struct phiz_backend *phiz_session_backend(const struct phiz_session *sessi
 	return phiz_plan_backend(session->plan);
 }
 
-float *phiz_session_input(struct phiz_session *session)
+size_t phiz_session_input_bytes(const struct phiz_session *session)
 {
-	return phiz_plan_tensor(session->plan, session->input)->data;
+	return (size_t)session->input_numbers * (session->bytes ? 1 : sizeof(float));
+}
+
+void *phiz_session_input(struct phiz_session *session, int i)
+{
+	char *first = phiz_plan_tensor(session->plan, session->input)->data;
+	return first + (size_t)i * phiz_session_input_bytes(session);
+}
+
+enum phiz_status phiz_session_prepare(const struct phiz_session *session, struct phiz_ctx *ctx,
+                                      const struct phiz_image *image, void *out)
+{
+	const struct phiz_preproc *p = &session->model->preproc;
+	struct phiz_image ready;
+	enum phiz_status status = phiz_preproc_geometry(ctx, p, image, &ready);
+
+	if (status)
+		return status;
+	if (session->bytes)
+		phiz_preproc_planes(&ready, out);
+	else
+		phiz_preproc_normalize(p, &ready, out);
+	phiz_image_free(ctx, &ready);
+	return PHIZ_OK;
 }
 
 /* Puts a class into the result's candidates if it is among the best so far. */
@@ -245,15 +282,19 @@ static enum phiz_status decide(struct phiz_session *s, const float *logits, int 
 }
 
 /* The mirror images of n pictures, behind them. */
-static void add_mirrored(const struct phiz_session *s, float *input, int n)
+static void add_mirrored(struct phiz_session *s, int n)
 {
-	int size = s->model->preproc.size;
-	const float *row = input;
-	float *to = input + n * s->input_floats;
+	const int64_t size = s->model->preproc.size, numbers = s->input_numbers * n;
+	const void *from = phiz_session_input(s, 0);
+	void *to = phiz_session_input(s, n);
 
-	for (int64_t rows = s->input_floats / size * n; rows > 0; rows--, row += size, to += size)
-		for (int x = 0; x < size; x++)
-			to[x] = row[size - 1 - x];
+	for (int64_t row = 0; row < numbers; row += size)
+		for (int64_t x = 0; x < size; x++) {
+			if (s->bytes)
+				((uint8_t *)to)[row + x] = ((const uint8_t *)from)[row + size - 1 - x];
+			else
+				((float *)to)[row + x] = ((const float *)from)[row + size - 1 - x];
+		}
 }
 
 /* out = e / |e|, or (e + mirrored) / |e + mirrored|; mirrored may be NULL. In double. */
@@ -281,7 +322,7 @@ enum phiz_status phiz_session_run_input(struct phiz_session *session, int n)
 	if (n < 1 || n > s->batch)
 		return phiz_fail(s->ctx, PHIZ_E_ARG, "want 1 to %d pictures, got %d", s->batch, n);
 	if (s->flip)
-		add_mirrored(s, phiz_session_input(s), n);
+		add_mirrored(s, n);
 	enum phiz_status status = phiz_plan_set_batch(s->plan, s->flip ? 2 * n : n);
 	if (!status)
 		status = phiz_plan_forward(s->plan);
@@ -306,8 +347,8 @@ enum phiz_status phiz_session_run_images(struct phiz_session *session, const str
 	if (n < 1 || n > session->batch)
 		return phiz_fail(session->ctx, PHIZ_E_ARG, "want 1 to %d pictures, got %d", session->batch, n);
 	for (int i = 0; i < n; i++) {
-		enum phiz_status status = phiz_preproc_run(session->scratch, &session->model->preproc, &image[i],
-		                                           phiz_session_input(session) + i * session->input_floats);
+		enum phiz_status status = phiz_session_prepare(session, session->scratch, &image[i],
+		                                               phiz_session_input(session, i));
 		if (status)
 			return phiz_fail_copy(session->ctx, session->scratch);
 	}

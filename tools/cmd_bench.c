@@ -73,7 +73,8 @@ struct work {
 	struct phiz_trainnet *net;
 	struct phiz_optimizer *optimizer;
 	float *images;
-	int32_t *labels;
+	uint8_t *bytes; /* on a device, as the trainer brings them; images NULL then */
+	int32_t *labels, *erased;
 	int batch;
 	uint64_t n;
 #endif
@@ -220,7 +221,10 @@ static enum phiz_status load_batch(struct work *w)
 	float *features[PHIZ_MAX_FEATURES];
 	enum phiz_status status = phiz_trainnet_begin(w->net, false, w->batch, features);
 
-	return status ? status : phiz_trainnet_features(w->net, w->images, w->batch, features);
+	if (status)
+		return status;
+	return w->bytes ? phiz_trainnet_bytes(w->net, w->bytes, w->erased, w->batch, features)
+	                : phiz_trainnet_features(w->net, w->images, w->batch, features);
 }
 
 /* What the trainer does with a batch once it is loaded: trunk, head, loss, gradients, SGD with momentum. While a device
@@ -306,6 +310,22 @@ static enum phiz_status time_steps(struct work *w)
 	return phiz_bench_steps_start(w->ctx, plan, MAX_RUNS, &update, &w->steps);
 }
 
+/* Noise, in numbers or in bytes. */
+static enum phiz_status make_photos(struct work *w, int64_t count)
+{
+	if (!w->device.made) {
+		w->images = phiz_alloc(w->ctx, (size_t)count, sizeof *w->images);
+		if (w->images)
+			fill_noise(w->images, count);
+		return w->images ? PHIZ_OK : PHIZ_E_NOMEM;
+	}
+	w->bytes = phiz_alloc(w->ctx, (size_t)count, sizeof *w->bytes);
+	w->erased = phiz_calloc(w->ctx, (size_t)w->batch, 4 * sizeof *w->erased);
+	for (int64_t i = 0; w->bytes && i < count; i++)
+		w->bytes[i] = (uint8_t)(i * 2654435761u >> 13);
+	return w->bytes && w->erased ? PHIZ_OK : PHIZ_E_NOMEM;
+}
+
 static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, const struct settings *s)
 {
 	int size = s->size ? (int)s->size : m->preproc.size;
@@ -315,8 +335,10 @@ static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, c
 	int64_t classes = phiz_model_classes(m), floats;
 	enum phiz_status status = apply_freeze(w->ctx, m, s->freeze);
 
-	if (w->device.made)
+	if (w->device.made) {
+		o.bytes = &m->preproc;
 		w->device.backend->device->choose_by_clock(w->device.backend, true);
+	}
 	if (!status)
 		status = phiz_trainnet_create(m, &o, &w->net);
 	if (!status)
@@ -325,11 +347,9 @@ static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, c
 		return status;
 	w->batch = (int)o.batch;
 	floats = 3 * o.batch * size * size;
-	w->images = phiz_alloc(w->ctx, (size_t)floats, sizeof(float));
 	w->labels = phiz_alloc(w->ctx, (size_t)o.batch, sizeof(int32_t));
-	if (!w->images || !w->labels)
+	if (!w->labels || make_photos(w, floats))
 		return PHIZ_E_NOMEM;
-	fill_noise(w->images, floats);
 	for (int i = 0; i < w->batch; i++)
 		w->labels[i] = (int32_t)(i % classes);
 	phiz_plan_describe(w->net->train_plan, &info);
@@ -351,6 +371,8 @@ static void work_free(struct work *w)
 	phiz_optimizer_free(&w->optimizer);
 	phiz_trainnet_free(&w->net);
 	phiz_free(w->ctx, w->images);
+	phiz_free(w->ctx, w->bytes);
+	phiz_free(w->ctx, w->erased);
 	phiz_free(w->ctx, w->labels);
 #endif
 }

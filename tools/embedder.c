@@ -18,7 +18,7 @@ enum { FILES_PER_THREAD = 8 };
 struct worker {
 	struct phiz_ctx *ctx; /* a fork */
 	struct phiz_session *session; /* NULL: the shared one is for all */
-	float *input;                 /* for that one: a picture as the network reads it */
+	void *input;                  /* for that one: a picture as the network reads it */
 	struct phiz_detector *detector;
 	struct phiz_refiner *refiner; /* as in a recognizer; NULL: landmarks are the detector's */
 	struct phiz_faces faces;
@@ -83,13 +83,6 @@ static enum phiz_status open_shared(struct phiz_embedder *e)
 	return status;
 }
 
-static size_t input_floats(const struct phiz_embedder *e)
-{
-	size_t size = (size_t)phiz_runtime_model(e->runtime)->preproc.size;
-
-	return 3 * size * size;
-}
-
 static enum phiz_status open_worker(struct phiz_embedder *e, struct worker *w)
 {
 	enum phiz_status status = PHIZ_OK;
@@ -97,7 +90,7 @@ static enum phiz_status open_worker(struct phiz_embedder *e, struct worker *w)
 	if (!w->ctx)
 		status = phiz_ctx_fork(e->ctx, &w->ctx);
 	if (!status && e->shared.session && !w->input) {
-		w->input = phiz_alloc(w->ctx, input_floats(e), sizeof *w->input);
+		w->input = phiz_alloc(w->ctx, phiz_session_input_bytes(e->shared.session), 1);
 		status = w->input ? PHIZ_OK : PHIZ_E_NOMEM;
 	}
 	if (!status && !e->shared.session && !w->session)
@@ -212,12 +205,12 @@ static enum phiz_status make_room(struct phiz_embedder *e, struct worker *w, str
 static enum phiz_status run_shared(struct phiz_embedder *e, struct worker *w, const struct phiz_image *crop, float *out)
 {
 	struct shared *s = &e->shared;
-	enum phiz_status status = phiz_preproc_run(w->ctx, &phiz_runtime_model(e->runtime)->preproc, crop, w->input);
+	enum phiz_status status = phiz_session_prepare(s->session, w->ctx, crop, w->input);
 
 	if (status)
 		return status;
 	pthread_mutex_lock(&s->lock);
-	memcpy(phiz_session_input(s->session), w->input, input_floats(e) * sizeof *w->input);
+	memcpy(phiz_session_input(s->session, 0), w->input, phiz_session_input_bytes(s->session));
 	status = phiz_session_run_input(s->session, 1);
 	if (!status)
 		memcpy(out, phiz_session_embedding_at(s->session, 0), (size_t)e->dim * sizeof *out);

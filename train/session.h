@@ -34,6 +34,7 @@ struct phiz_session {
 	struct phiz_model *model;
 	bool own_model;
 	struct phiz_side train, val;
+	bool bytes;          /* photos go to the net as bytes, which it normalises */
 	float *class_weight; /* NULL: none */
 	/* Embedders only: */
 	int64_t dim;                 /* of the embedding; 0: a classifier */

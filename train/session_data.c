@@ -54,7 +54,10 @@ enum phiz_status phiz_session_open_data(struct phiz_session *s)
 	struct phiz_loader_options options;
 	enum phiz_status status;
 
+	/* A device is brought a quarter so. On the CPU it is no gain: there the loader's threads normalise. */
+	s->bytes = s->backend->device && phiz_augment_fits_bytes(&r->augment);
 	memset(&options, 0, sizeof options);
+	options.bytes = s->bytes;
 	options.preproc = &s->model->preproc;
 	options.augment = &r->augment;
 	options.seed = (uint64_t)r->train.seed;
@@ -189,7 +192,10 @@ static enum phiz_status load_photos(struct phiz_session *s, struct phiz_side *si
 	side->at_set = true;
 	side->at_epoch = epoch;
 	side->at_batch = index + 1;
-	status = phiz_trainnet_features(s->net, out->images, out->n, features);
+	if (s->bytes)
+		status = phiz_trainnet_bytes(s->net, out->bytes, out->erased, out->n, features);
+	else
+		status = phiz_trainnet_features(s->net, out->images, out->n, features);
 	for (i = 0; i < out->n && !status && side->features; i++) {
 		float *to = phiz_features_put(side->features, view_of(side, epoch), out->samples[i]);
 

@@ -334,6 +334,7 @@ enum phiz_status phiz_session_need_net(struct phiz_session *s)
 	o.precision = s->recipe->train.precision == PHIZ_TRAIN_BF16   ? PHIZ_BF16
 	              : s->recipe->train.precision == PHIZ_TRAIN_FP16 ? PHIZ_F16
 	                                                              : PHIZ_F32;
+	o.bytes = s->bytes ? &s->model->preproc : NULL;
 	o.mixup = s->recipe->augment.mixup > 0;
 	o.class_weight = s->class_weight;
 	o.seed = (uint64_t)s->recipe->train.seed;

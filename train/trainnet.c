@@ -86,6 +86,16 @@ static enum phiz_status find_features(struct phiz_trainnet *net, const struct ph
 
 /* --- The two halves. --- */
 
+#define ERASED "train/erased"
+
+/* The graph that reads the photos takes them as bytes, if that is wanted. */
+static enum phiz_status take_bytes(const struct phiz_trainnet *net, struct phiz_graph *g)
+{
+	const struct phiz_preproc *p = net->options.bytes;
+
+	return p ? phiz_pass_bytes(g, "image", p->mean, p->std, ERASED) : PHIZ_OK;
+}
+
 static enum phiz_status make_trunk(struct phiz_trainnet *net, const struct phiz_model *model, const bool *in_trunk,
                                    const int *feature)
 {
@@ -99,7 +109,7 @@ static enum phiz_status make_trunk(struct phiz_trainnet *net, const struct phiz_
 	for (k = 0; k < net->n_features; k++)
 		if (phiz_graph_output(net->trunk->graph, feature[k]))
 			return phiz_ctx_status(net->ctx);
-	if (phiz_model_optimize(net->trunk))
+	if (phiz_model_optimize(net->trunk) || take_bytes(net, net->trunk->graph))
 		return phiz_ctx_status(net->ctx);
 	for (k = 0; k < net->n_features; k++)
 		net->trunk_output[k] = phiz_graph_output_at(net->trunk->graph, k);
@@ -348,6 +358,7 @@ static void find_values(struct phiz_trainnet *net, char *const *feature_name)
 	net->lambda = phiz_graph_find_value(net->head, "train/lambda");
 	net->teacher = phiz_graph_find_value(net->head, "train/teacher");
 	net->margin_share = phiz_graph_find_value(net->head, "train/margin_share");
+	net->erased = phiz_graph_find_value(net->head, ERASED);
 	net->output = phiz_graph_output_at(net->head, 0);
 	net->loss = phiz_graph_output_at(net->head, 1);
 	net->logits = net->options.loss == PHIZ_LOSS_CROSS_ENTROPY   ? net->output
@@ -390,6 +401,8 @@ static enum phiz_status make_head(struct phiz_trainnet *net, const struct phiz_g
 		status = phiz_graph_output(net->head, map[g->output[0]]);
 	if (!status)
 		status = add_losses(net, map[g->output[0]]);
+	if (!status && !net->trunk)
+		status = take_bytes(net, net->head);
 	if (!status)
 		status = phiz_pass_fuse_activation(net->head, true);
 	if (status)
@@ -519,6 +532,7 @@ enum phiz_status phiz_trainnet_create(struct phiz_model *model, const struct phi
 	net->share = 1;
 	status = build(net, model);
 	net->options.class_weight = NULL; /* it was copied */
+	net->options.bytes = NULL;
 	if (status)
 		phiz_trainnet_free(&net);
 	*out = net;
@@ -558,6 +572,7 @@ enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n,
 	status = phiz_plan_set_batch(plan, n);
 	for (k = 0; k < net->n_features; k++)
 		features[k] = phiz_plan_tensor(plan, net->feature[k])->data;
+	net->filled = plan;
 	return status;
 }
 
@@ -575,33 +590,50 @@ static void copy_piece(void *arg, int64_t begin, int64_t end, int worker)
 }
 
 /* By all threads: one alone takes longer over a large batch than a GPU over its step. */
-static void copy_floats(struct phiz_trainnet *net, float *to, const float *from, size_t n)
+static void copy(struct phiz_trainnet *net, void *to, const void *from, size_t bytes)
 {
-	struct copy_job job = {(char *)to, (const char *)from};
+	struct copy_job job = {to, from};
 
-	phiz_parallel_for(net->ctx, (int64_t)(n * sizeof *to), (int64_t)1 << 20, copy_piece, &job);
+	phiz_parallel_for(net->ctx, (int64_t)bytes, (int64_t)1 << 20, copy_piece, &job);
+}
+
+/* The photos, `photo` bytes each, through the trunk, if there is one. */
+static enum phiz_status make_features(struct phiz_trainnet *net, const void *photos, size_t photo,
+                                      const int32_t *erased, int n, float *const *features)
+{
+	struct phiz_plan *plan = net->trunk ? net->trunk_plan : net->filled;
+	const struct phiz_graph *g = net->trunk ? net->trunk->graph : net->head;
+	enum phiz_status status = net->trunk ? phiz_plan_set_batch(plan, n) : PHIZ_OK;
+	int k;
+
+	if (status)
+		return status;
+	copy(net, phiz_plan_tensor(plan, phiz_graph_find_value(g, "image"))->data, photos, (size_t)n * photo);
+	if (erased)
+		memcpy(phiz_plan_tensor(plan, phiz_graph_find_value(g, ERASED))->data, erased,
+		       (size_t)n * 4 * sizeof *erased);
+	if (net->trunk)
+		status = phiz_plan_forward(plan);
+	for (k = 0; k < net->n_features && net->trunk && !status; k++)
+		memcpy(features[k], phiz_plan_tensor(plan, net->trunk_output[k])->data,
+		       (size_t)n * net->feature_count[k] * sizeof(float));
+	return status;
+}
+
+static size_t photo_numbers(const struct phiz_trainnet *net)
+{
+	return 3 * (size_t)net->options.size * (size_t)net->options.size;
 }
 
 enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features)
 {
-	size_t photo = 3 * (size_t)net->options.size * (size_t)net->options.size;
-	enum phiz_status status;
-	int k, image;
+	return make_features(net, images, photo_numbers(net) * sizeof *images, NULL, n, features);
+}
 
-	if (!net->trunk) {
-		copy_floats(net, features[0], images, (size_t)n * photo);
-		return PHIZ_OK;
-	}
-	status = phiz_plan_set_batch(net->trunk_plan, n);
-	if (status)
-		return status;
-	image = phiz_graph_find_value(net->trunk->graph, "image");
-	copy_floats(net, phiz_plan_tensor(net->trunk_plan, image)->data, images, (size_t)n * photo);
-	status = phiz_plan_forward(net->trunk_plan);
-	for (k = 0; k < net->n_features && !status; k++)
-		memcpy(features[k], phiz_plan_tensor(net->trunk_plan, net->trunk_output[k])->data,
-		       (size_t)n * net->feature_count[k] * sizeof(float));
-	return status;
+enum phiz_status phiz_trainnet_bytes(struct phiz_trainnet *net, const uint8_t *bytes, const int32_t *erased, int n,
+                                     float *const *features)
+{
+	return make_features(net, bytes, photo_numbers(net), erased, n, features);
 }
 
 enum phiz_status phiz_trainnet_send(struct phiz_trainnet *net)

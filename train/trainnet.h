@@ -9,6 +9,7 @@
 
 #include <phiz/model.h>
 #include <phiz/plan.h>
+#include <phiz/preproc.h>
 
 #define PHIZ_MAX_FEATURES 16
 #define PHIZ_LOSS_CENTER "loss.center" /* of the centre loss */
@@ -32,6 +33,8 @@ struct phiz_trainnet_options {
 	double distill, similarity;      /* weight of distilling (distill alone: 1); 0: none */
 	const float *class_weight; /* one for each class, copied; NULL: none */
 	uint64_t seed;            /* dropout */
+	const struct phiz_preproc *bytes; /* photos come as bytes, which the plans normalise in this way; copied. NULL: as
+	                                     floats. For devices, to which a quarter is brought then */
 	bool keep_whole;          /* no trunk, for tests */
 };
 
@@ -56,7 +59,8 @@ struct phiz_trainnet {
 	int n_terms;
 	/* Values of head; PHIZ_NONE where there is none. output: logits or embedding; logits: a class for each
 	 * person. */
-	int output, labels, labels_b, lambda, teacher, logits, loss, margin_share;
+	int output, labels, labels_b, lambda, teacher, logits, loss, margin_share, erased;
+	struct phiz_plan *filled; /* of the head: whose inputs phiz_trainnet_begin gave last */
 	double share; /* of the margin */
 };
 
@@ -68,11 +72,15 @@ void phiz_trainnet_free(struct phiz_trainnet **net);
 /* The one that its plans are of: options.backend, or options.fallback. */
 const struct phiz_backend *phiz_trainnet_backend(const struct phiz_trainnet *net);
 
-/* Where the head's inputs of n photos are written, feature k: [n, feature_count[k]]. NULL if val and there is no such
- * plan. Sets the plan's batch. */
+/* Where the head's inputs of n photos are written, feature k: [n, feature_count[k]] (floats; photos as bytes where the
+ * net takes them so). NULL if val and there is no such plan. Sets the plan's batch. */
 enum phiz_status phiz_trainnet_begin(struct phiz_trainnet *net, bool val, int n, float *features[PHIZ_MAX_FEATURES]);
 /* Computes the features of n photos [n, 3, size, size] (n up to the larger batch) into features[k]. */
 enum phiz_status phiz_trainnet_features(struct phiz_trainnet *net, const float *images, int n, float *const *features);
+/* The same for a net that takes bytes: [n, 3, size, size], and erased [n, 4], each photo's box (x, y, width, height)
+ * that is 0 once they are normalised. To the last bit what phiz_trainnet_features makes of the normalised photos. */
+enum phiz_status phiz_trainnet_bytes(struct phiz_trainnet *net, const uint8_t *bytes, const int32_t *erased, int n,
+                                     float *const *features);
 
 /* After the features were written by begin(net, false, ...): a device is sent them while it is at an earlier step. */
 enum phiz_status phiz_trainnet_send(struct phiz_trainnet *net);

@@ -244,7 +244,7 @@ static void choose_by_clock(const struct phiz_backend *backend, bool on)
 static const struct phiz_kernel *const table[] = {
 	phiz_cuda_conv2d, phiz_cuda_linear, phiz_cuda_relu, phiz_cuda_leaky_relu, phiz_cuda_prelu, phiz_cuda_add,
 	phiz_cuda_batch_norm, phiz_cuda_max_pool2d, phiz_cuda_avg_pool2d, phiz_cuda_global_avg_pool,
-	phiz_cuda_softmax_cross_entropy,
+	phiz_cuda_softmax_cross_entropy, phiz_cuda_normalize_bytes,
 };
 
 static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,

@@ -65,5 +65,7 @@ struct phiz_cuda_lines phiz_cuda_lines_of(const struct phiz_tensor *t);
 extern const struct phiz_kernel phiz_cuda_conv2d[3], phiz_cuda_linear[3], phiz_cuda_relu[3], phiz_cuda_leaky_relu[3],
 	phiz_cuda_prelu[3], phiz_cuda_add[3], phiz_cuda_batch_norm[3], phiz_cuda_max_pool2d[3], phiz_cuda_avg_pool2d[3],
 	phiz_cuda_global_avg_pool[3], phiz_cuda_softmax_cross_entropy[3];
+/* ops_infer.c */
+extern const struct phiz_kernel phiz_cuda_normalize_bytes[3];
 
 #endif

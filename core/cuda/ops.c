@@ -1,6 +1,6 @@
 /* Rows of the kernel table that run on kernels of our own, and linear layers by cuBLAS. Each operator has a row for
  * F32, F16 and BF16; activations of a call are of one dtype, but for what a row says of itself. */
-#include "core/cuda/cuda.h"
+#include "core/cuda/row.h"
 
 #include "core/base/error.h"
 #include "core/ops/ops.h"
@@ -39,11 +39,6 @@ static bool is_uniform(const struct phiz_call *call, int activations)
 	return true;
 }
 
-static void *data_of(const struct phiz_call *call, int input)
-{
-	return input < call->n_in && call->in[input].shape.ndim >= 0 ? call->in[input].data : NULL;
-}
-
 /* What elementwise operators share: one channel's elements and where the next channel is. */
 static struct phiz_cuda_pointwise pointwise_of(const struct phiz_call *call)
 {
@@ -72,11 +67,6 @@ struct phiz_cuda_lines phiz_cuda_lines_of(const struct phiz_tensor *t)
 			l.outer *= t->shape.dim[i];
 	}
 	return l;
-}
-
-static enum phiz_status started(const struct phiz_call *call, int error)
-{
-	return phiz_cuda_check(call->ctx, error, "starting a kernel");
 }
 
 static bool adds(const struct phiz_call *call, int input) { return call->accumulate >> input & 1u; }

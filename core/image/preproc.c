@@ -135,6 +135,16 @@ void phiz_preproc_normalize(const struct phiz_preproc *p, const struct phiz_imag
 	}
 }
 
+void phiz_preproc_planes(const struct phiz_image *image, uint8_t *out)
+{
+	size_t pixels = (size_t)image->width * (size_t)image->height;
+	for (size_t i = 0; i < pixels; i++) {
+		out[i] = image->data[3 * i];
+		out[pixels + i] = image->data[3 * i + 1];
+		out[2 * pixels + i] = image->data[3 * i + 2];
+	}
+}
+
 enum phiz_status phiz_preproc_run(struct phiz_ctx *ctx, const struct phiz_preproc *p, const struct phiz_image *from,
                                   float *out)
 {

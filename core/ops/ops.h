@@ -130,6 +130,13 @@ enum { PHIZ_DISTILL_SIMILARITY };
 /* --- Quantised values: u8 q stands for the number scale * (q - zero). What has passed a ReLU has zero 0, the rest lies
  * around its zero. Each reader's node says what its inputs stand for. max_pool2d takes them as they are. --- */
 
+/* normalize_bytes: input u8 [N,3,H,W], erased i32 [N,4] (x, y, width, height in pixels) or absent -> f32 [N,3,H,W],
+ * (input / 255 - mean[c]) / std[c], and 0 in the sample's box: a picture as preprocessing and erasing leave it, from
+ * the bytes before. mean and std are three attributes each. */
+enum { PHIZ_NORMALIZE_INPUT, PHIZ_NORMALIZE_ERASED, PHIZ_NORMALIZE_INPUTS };
+enum { PHIZ_NORMALIZE_MEAN, PHIZ_NORMALIZE_STD = PHIZ_NORMALIZE_MEAN + 3,
+       PHIZ_NORMALIZE_ATTRS = PHIZ_NORMALIZE_STD + 3 };
+
 /* quantize: f32 of any shape -> u8. dequantize: u8 -> f32. */
 enum { PHIZ_QUANTIZE_SCALE, PHIZ_QUANTIZE_ZERO, PHIZ_QUANTIZE_ATTRS };
 /* quantized_conv2d: input u8 [N,C,H,W], weight i8 [K,C/groups,R,S], scale f32 [K], bias f32 [K], residual u8 [N,K,P,Q]

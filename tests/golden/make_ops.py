@@ -386,6 +386,21 @@ quantized_conv("quantized_conv_groups", unsigned(1, 6, 5, 4), signed(6, 2, 3, 3)
                zeros=(3, 5, 7))
 
 
+# As torchvision does it: to_tensor, normalize, erase.
+def normalized(x, boxes=None):
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    y = x.float().div(255).sub(mean).div(std)
+    for i, (left, top, width, height) in enumerate([] if boxes is None else boxes.tolist()):
+        y[i, :, top:top + height, left:left + width] = 0
+    return y
+
+
+normalize = "normalize_bytes mean0=0.485 mean1=0.456 mean2=0.406 std0=0.229 std1=0.224 std2=0.225"
+case("normalize", normalize, [unsigned(2, 3, 16, 11)], normalized, [])
+case("normalize_erased", normalize, [unsigned(3, 3, 5, 7), torch.tensor([[0, 0, 0, 0], [2, 1, 3, 4], [0, 0, 7, 5]])],
+     normalized, [])
+
+
 def write(name, texts):
     header, data = {"__metadata__": texts}, b""
     for key, array in tensors.items():
@@ -402,6 +417,6 @@ def write(name, texts):
     print("%s: %d cases, %d bytes" % (name, len(texts), len(text) + len(data)))
 
 
-bytewise = {name: text for name, text in texts.items() if "quantize" in text}
+bytewise = {name: text for name, text in texts.items() if "quantize" in text or "normalize_bytes" in text}
 write("quantized.safetensors", bytewise)
 write("ops.safetensors", {name: text for name, text in texts.items() if name not in bytewise})

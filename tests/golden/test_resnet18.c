@@ -146,7 +146,7 @@ static void logits_agree_in_bf16(void **state)
 	assert_ok(f.ctx, phiz_runtime_adopt(f.ctx, m, &runtime));
 	assert_ok(f.ctx, phiz_session_create(runtime, f.ctx, &o, &session));
 	const struct phiz_tensor *input = want(&f, "input.normalized"), *logits = want(&f, "eval.logits.f64");
-	memcpy(phiz_session_input(session), input->data, phiz_tensor_bytes(input));
+	memcpy(phiz_session_input(session, 0), input->data, phiz_tensor_bytes(input));
 	assert_ok(f.ctx, phiz_session_run_input(session, 4));
 	int classes = phiz_session_result_at(session, 0)->n_classes;
 	float *got = phiz_calloc(f.ctx, (size_t)(4 * classes), sizeof *got);
@@ -323,7 +323,7 @@ static void embeddings_are_features(void **state)
 	assert_ok(f.ctx, phiz_session_create(runtime, f.ctx, &o, &session));
 	assert_int_equal(phiz_session_dim(session), DIM);
 	const struct phiz_tensor *input = want(&f, "input.normalized");
-	memcpy(phiz_session_input(session), input->data, phiz_tensor_bytes(input));
+	memcpy(phiz_session_input(session, 0), input->data, phiz_tensor_bytes(input));
 	assert_ok(f.ctx, phiz_session_run_input(session, PHOTOS));
 	const double *feature = want(&f, "eval.features.f64")->data;
 	for (int i = 0; i < PHOTOS; i++, feature += DIM) {

@@ -1,6 +1,6 @@
 /* label: gpu
- * The CUDA backend against the CPU: whole networks in each precision, batches that shrink, recorded runs. Skipped where
- * no device can be used. */
+ * The CUDA backend against the CPU: whole networks in each precision, batches that shrink, recorded runs, pictures as
+ * bytes. Skipped where no device can be used. */
 #include "support/support.h"
 
 #include <math.h>
@@ -135,11 +135,92 @@ static void recorded_runs_read_their_input(void **state)
 	test_ctx_done(&ctx);
 }
 
+/* Pictures given as bytes, with a box that is erased, and the same normalised and erased on this side. */
+static void fill_both(struct phiz_ctx *ctx, const struct phiz_preproc *p, struct phiz_plan *bytes,
+                      const struct phiz_graph *bytes_graph, struct phiz_plan *floats, const struct phiz_graph *graph,
+                      int n, int size)
+{
+	struct phiz_tensor *x = phiz_plan_tensor(floats, phiz_graph_find_value(graph, "image"));
+	uint8_t *to = phiz_plan_tensor(bytes, phiz_graph_find_value(bytes_graph, "image"))->data;
+	int32_t *erased = phiz_plan_tensor(bytes, phiz_graph_find_value(bytes_graph, "erased"))->data;
+	const size_t photo = (size_t)3 * (size_t)size * (size_t)size;
+
+	for (int i = 0; i < n; i++) {
+		float *planes = (float *)x->data + (size_t)i * photo;
+		struct phiz_image image;
+		assert_ok(ctx, phiz_image_create(ctx, size, size, 3, &image));
+		for (size_t k = 0; k < photo; k++)
+			image.data[k] = (uint8_t)(k * (size_t)(i + 37) + k / 256);
+		phiz_preproc_planes(&image, to + (size_t)i * photo);
+		phiz_preproc_normalize(p, &image, planes);
+		const int32_t box[4] = {3 * i, 5 * i, i ? 7 : 0, 2 * i};
+		memcpy(erased + 4 * i, box, sizeof box);
+		for (int c = 0; c < 3; c++)
+			for (int h = box[1]; h < box[1] + box[3]; h++)
+				for (int w = box[0]; w < box[0] + box[2]; w++)
+					planes[(c * size + h) * size + w] = 0;
+		phiz_image_free(ctx, &image);
+	}
+}
+
+/* To the last bit what the same network says of normalised pictures, in each precision and on batches that shrink; and
+ * without a network the bits of preprocessing itself. */
+static void bytes_are_as_good_as_floats(void **state)
+{
+	static const enum phiz_dtype precisions[] = {PHIZ_F32, PHIZ_F16, PHIZ_BF16};
+	const int most = 3;
+	(void)state;
+	struct phiz_ctx *ctx = test_ctx(1);
+	for (int k = 0; k < 4; k++) {
+		enum phiz_dtype precision = precisions[k % 3];
+		struct phiz_model *m = make_model(ctx, "tiny");
+		struct phiz_preproc *p = &m->preproc;
+		struct phiz_graph *bytes_graph;
+		struct phiz_plan_options o = {.backend = device, .batch = most, .loss = PHIZ_NONE, .precision = precision};
+		struct phiz_plan *bytes, *floats;
+
+		if (precision == PHIZ_BF16 && !bf16) {
+			phiz_model_free(&m);
+			continue;
+		}
+		if (k == 3) {
+			phiz_graph_clear_outputs(m->graph);
+			assert_ok(ctx, phiz_graph_output(m->graph, phiz_graph_find_value(m->graph, "image")));
+			assert_ok(ctx, phiz_pass_prune(m->graph));
+		}
+		phiz_preproc_torchvision(p);
+		int size = (int)phiz_graph_value(m->graph, phiz_graph_find_value(m->graph, "image"))->type.shape.dim[2];
+		assert_ok(ctx, phiz_graph_clone(m->graph, &bytes_graph));
+		assert_ok(ctx, phiz_pass_bytes(bytes_graph, "image", p->mean, p->std, "erased"));
+		assert_ok(ctx, phiz_plan_create(ctx, bytes_graph, &o, &bytes));
+		if (k == 3)
+			o.backend = phiz_backend_cpu();
+		assert_ok(ctx, phiz_plan_create(ctx, m->graph, &o, &floats));
+		for (int run = 0; run < 5; run++) { /* call by call, recorded, replayed, and again of another batch */
+			int n = run < 3 ? most : most - 1;
+			assert_ok(ctx, phiz_plan_set_batch(bytes, n));
+			assert_ok(ctx, phiz_plan_set_batch(floats, n));
+			fill_both(ctx, p, bytes, bytes_graph, floats, m->graph, n, size);
+			assert_ok(ctx, phiz_plan_forward(bytes));
+			assert_ok(ctx, phiz_plan_forward(floats));
+			const struct phiz_tensor *want = phiz_plan_tensor(floats, phiz_graph_output_at(m->graph, 0));
+			assert_memory_equal(phiz_plan_tensor(bytes, phiz_graph_output_at(bytes_graph, 0))->data, want->data,
+			                    phiz_tensor_bytes(want));
+		}
+		phiz_plan_free(&bytes);
+		phiz_plan_free(&floats);
+		phiz_graph_free(&bytes_graph);
+		phiz_model_free(&m);
+	}
+	test_ctx_done(&ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(networks_agree),
 		cmocka_unit_test(recorded_runs_read_their_input),
+		cmocka_unit_test(bytes_are_as_good_as_floats),
 	};
 	struct phiz_ctx *ctx = test_ctx(1);
 	struct phiz_cuda_device about;

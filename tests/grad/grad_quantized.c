@@ -1,5 +1,6 @@
-/* The operators on quantised values have no gradient. Their reference kernels against the formulas in double: a byte is
- * right if it is the nearest to what the formula gives, but for what single precision leaves open between two. */
+/* The operators on quantised values, and on the bytes of pictures, have no gradient. Their reference kernels against
+ * the formulas in double: a byte is right if it is the nearest to what the formula gives, but for what single precision
+ * leaves open between two. */
 #include "grad/grad.h"
 
 #include "core/ops/rule.h"
@@ -94,13 +95,29 @@ static void check_average(const struct op_case *c, const struct op_run *r, int64
 	check_near(c, op_get(&r->call.out[0], o), sum / (double)area, 255 * attr(r, "scale"));
 }
 
+static void check_normalized(const struct op_case *c, const struct op_run *r, int64_t o)
+{
+	static const char *const mean[] = {"mean0", "mean1", "mean2"}, *const std[] = {"std0", "std1", "std2"};
+	const struct phiz_tensor *y = &r->call.out[0], *box = &r->call.in[PHIZ_NORMALIZE_ERASED];
+	const int64_t *d = y->shape.dim, w = o % d[3], h = o / d[3] % d[2], k = o / d[3] / d[2] % 3;
+	const int64_t at = 4 * (o / d[3] / d[2] / 3);
+	double x = (op_get(&r->call.in[0], o) / 255 - attr(r, mean[k])) / attr(r, std[k]);
+
+	if (r->node.n_inputs > PHIZ_NORMALIZE_ERASED && (double)w >= op_get(box, at) && (double)h >= op_get(box, at + 1) &&
+	    (double)w < op_get(box, at) + op_get(box, at + 2) && (double)h < op_get(box, at + 1) + op_get(box, at + 3))
+		x = 0;
+	check_near(c, op_get(y, o), x, 1 / attr(r, std[k]));
+}
+
 static void check_output(const struct op_case *c, const struct op_run *r, int64_t o)
 {
 	const struct phiz_op *op = r->node.op;
 	const struct phiz_tensor *x = &r->call.in[0], *y = &r->call.out[0];
 	int64_t g = o % y->shape.dim[y->shape.ndim > 1];
 
-	if (op == &phiz_op_quantize)
+	if (op == &phiz_op_normalize_bytes)
+		check_normalized(c, r, o);
+	else if (op == &phiz_op_quantize)
 		check_byte(c, op_get(y, o), op_get(x, o) / attr(r, "scale"), attr(r, "zero"));
 	else if (op == &phiz_op_dequantize)
 		check_near(c, op_get(y, o), attr(r, "scale") * (op_get(x, o) - attr(r, "zero")), 255 * attr(r, "scale"));
@@ -155,6 +172,12 @@ static void check_edges(void)
 		assert_int_equal((int)op_get(&r.call.out[0], i), want[i]);
 	op_run_done(&r);
 	test_ctx_done(&ctx);
+}
+
+void grad_normalize_bytes(void **state)
+{
+	(void)state;
+	check(&phiz_op_normalize_bytes);
 }
 
 void grad_quantize(void **state)

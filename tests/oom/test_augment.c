@@ -13,6 +13,7 @@ static enum phiz_status run(struct phiz_ctx *ctx, void *user)
 	struct phiz_preproc p;
 	struct phiz_augment a;
 	struct phiz_rng rng;
+	const struct phiz_augment_out out = {.planes = planes};
 	phiz_preproc_torchvision(&p);
 	p.size = SIZE;
 	phiz_augment_defaults(&a);
@@ -22,7 +23,7 @@ static enum phiz_status run(struct phiz_ctx *ctx, void *user)
 	a.translate[0] = 0.1;
 	a.brightness = a.contrast = a.saturation = a.hue = 0.2;
 	phiz_rng_init(&rng, 1, 0, 0, PHIZ_STREAM_TEST);
-	return phiz_augment_run(ctx, &a, &p, &rng, image, planes, NULL);
+	return phiz_augment_run(ctx, &a, &p, &rng, image, &out, NULL);
 }
 
 /* Changes an image in place; after a failure it must be the same one. */

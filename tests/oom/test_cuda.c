@@ -65,19 +65,35 @@ static enum phiz_status place(struct phiz_trainnet *net, struct phiz_model *mode
 	return status;
 }
 
+static const struct phiz_preproc preproc = {.size = SIZE, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.5f, 0.25f}};
+
+/* The double gets bytes, the CPU floats. */
+static enum phiz_status load(struct phiz_trainnet *net, int n)
+{
+	static const int32_t erased[BATCH * 4] = {0};
+	uint8_t bytes[BATCH * 3 * SIZE * SIZE];
+	float images[BATCH * 3 * SIZE * SIZE], *features[PHIZ_MAX_FEATURES];
+	enum phiz_status status = phiz_trainnet_begin(net, false, BATCH, features);
+
+	for (int i = 0; i < BATCH * 3 * SIZE * SIZE; i++) {
+		int c = i / (SIZE * SIZE) % 3;
+		bytes[i] = (uint8_t)((i * 37 + n * 11) % 251);
+		images[i] = ((float)bytes[i] / 255 - preproc.mean[c]) / preproc.std[c];
+	}
+	if (status)
+		return status;
+	return net->erased == PHIZ_NONE ? phiz_trainnet_features(net, images, BATCH, features)
+	                                : phiz_trainnet_bytes(net, bytes, erased, BATCH, features);
+}
+
 static enum phiz_status step(struct phiz_trainnet *net, struct phiz_optimizer *optimizer, struct phiz_ema *ema, int n,
                              double *loss)
 {
 	static const int32_t labels[BATCH] = {0, 2, 3};
-	float images[BATCH * 3 * SIZE * SIZE], *features[PHIZ_MAX_FEATURES];
 	const float *logits;
 	double norm = 0;
+	enum phiz_status status = load(net, n);
 
-	for (int i = 0; i < BATCH * 3 * SIZE * SIZE; i++)
-		images[i] = (float)((i * 37 + n * 11) % 101) / 50 - 1;
-	enum phiz_status status = phiz_trainnet_begin(net, false, BATCH, features);
-	if (!status)
-		status = phiz_trainnet_features(net, images, BATCH, features);
 	if (!status && n > 0)
 		status = phiz_trainnet_send(net);
 	if (!status)
@@ -118,7 +134,8 @@ static enum phiz_status train(struct phiz_ctx *ctx, bool on_double, double loss[
 	if (!status && on_double)
 		status = phiz_backend_cuda_create(ctx, 0, &backend);
 	const struct phiz_backend *used = on_double ? backend : phiz_backend_cpu();
-	struct phiz_trainnet_options options = {.batch = BATCH, .val_batch = 2, .size = SIZE, .backend = used};
+	struct phiz_trainnet_options options = {.batch = BATCH, .val_batch = 2, .size = SIZE, .backend = used,
+	                                        .bytes = on_double ? &preproc : NULL};
 	if (!status)
 		status = phiz_trainnet_create(model, &options, &net);
 	if (!status)

@@ -34,6 +34,7 @@ static enum phiz_status cut(struct phiz_ctx *ctx, void *user)
 	struct phiz_augment a;
 	struct phiz_face face;
 	struct phiz_rng rng;
+	const struct phiz_augment_out out = {.planes = planes};
 
 	phiz_preproc_torchvision(&p);
 	p.size = 32;
@@ -44,7 +45,7 @@ static enum phiz_status cut(struct phiz_ctx *ctx, void *user)
 	a.flip = a.low_res = a.blur = a.jpeg = 1;
 	a.rotation = 10;
 	phiz_rng_init(&rng, 1, 0, 0, PHIZ_STREAM_TEST);
-	return phiz_augment_face_run(ctx, &a, &p, &face, &rng, &w->image, planes, NULL);
+	return phiz_augment_face_run(ctx, &a, &p, &face, &rng, &w->image, &out, NULL);
 }
 
 static enum phiz_status order(struct phiz_ctx *ctx, void *user)

@@ -7,9 +7,10 @@ static struct fake_device *device_of(const struct phiz_backend *backend) { retur
 static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
                                       bool backward)
 {
-	const char *lacks = device_of(call->backend)->lacks;
+	const char *lacks = device_of(call->backend)->lacks, *op = call->node->op->name;
+	bool quantised = (dtype == PHIZ_U8 && strcmp(op, "normalize_bytes") != 0) || call->out[0].dtype == PHIZ_U8;
 
-	if (dtype == PHIZ_U8 || call->out[0].dtype == PHIZ_U8 || (lacks && !strcmp(lacks, call->node->op->name)))
+	if (quantised || (lacks && !strcmp(lacks, op)))
 		return NULL;
 	return phiz_backend_reference()->find(ctx, call, dtype, backward);
 }

@@ -369,6 +369,8 @@ void op_run_fill(struct op_run *r, uint64_t seed)
 			continue;
 		if (strncmp(name, "labels", 6) == 0)
 			fill_labels(&call->in[i], &rng, classes_of(r));
+		else if (strcmp(name, "erased") == 0)
+			fill_labels(&call->in[i], &rng, 6); /* boxes, some of them partly outside */
 		else if (call->in[i].dtype == PHIZ_U8 || call->in[i].dtype == PHIZ_I8)
 			fill_bytes(&call->in[i], &rng);
 		else if (call->in[0].dtype == PHIZ_U8)

@@ -428,6 +428,21 @@ static void draw_cast(struct draw *d)
 	op_case_attr(d->c, "dtype", PHIZ_F64);
 }
 
+static void draw_normalize_bytes(struct draw *d)
+{
+	static const char *const mean[] = {"mean0", "mean1", "mean2"}, *const std[] = {"std0", "std1", "std2"};
+	struct phiz_shape s = four_dims(d, 1, 1);
+
+	s.dim[1] = 3;
+	op_case_input(d->c, 0, PHIZ_U8, s);
+	if (coin(d))
+		op_case_input(d->c, PHIZ_NORMALIZE_ERASED, PHIZ_I32, phiz_shape_2d(s.dim[0], 4));
+	for (int c = 0; c < 3; c++) {
+		op_case_attr(d->c, mean[c], (double)between(d, 1, 63) / 64);
+		op_case_attr(d->c, std[c], (double)between(d, 1, 63) / 64);
+	}
+}
+
 static void draw_scale(struct draw *d)
 {
 	op_case_attr(d->c, "scale", (double)between(d, 1, 9) / 64);

@@ -65,6 +65,7 @@ static const struct {
 	{&phiz_op_resize_nearest, SUMS},
 	{&phiz_op_lp_pool2d, STATISTICS},
 	{&phiz_op_local_response_norm, STATISTICS},
+	{&phiz_op_normalize_bytes, EXACT},
 	{&phiz_op_quantize, EXACT},
 	{&phiz_op_dequantize, EXACT},
 	{&phiz_op_quantized_conv2d, EXACT},

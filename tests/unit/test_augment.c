@@ -291,6 +291,7 @@ static void test_identity(void **state)
 	struct phiz_preproc p;
 	struct phiz_augment a;
 	struct phiz_rng rng = rng_at(0), same = rng;
+	const struct phiz_augment_out out = {.planes = augmented};
 	(void)state;
 	phiz_preproc_torchvision(&p);
 	p.crop = 0.8;
@@ -298,14 +299,14 @@ static void test_identity(void **state)
 	p.size = 32;
 	phiz_augment_defaults(&a);
 	assert_ok(ctx, phiz_preproc_run(ctx, &p, &image, plain));
-	assert_ok(ctx, phiz_augment_run(ctx, NULL, &p, &rng, &image, augmented, NULL));
+	assert_ok(ctx, phiz_augment_run(ctx, NULL, &p, &rng, &image, &out, NULL));
 	assert_memory_equal(plain, augmented, sizeof plain);
-	assert_ok(ctx, phiz_augment_run(ctx, &a, &p, &rng, &image, augmented, NULL));
+	assert_ok(ctx, phiz_augment_run(ctx, &a, &p, &rng, &image, &out, NULL));
 	assert_memory_equal(plain, augmented, sizeof plain);
 	assert_memory_equal(&rng, &same, sizeof rng);
 	/* On, but drawn as nothing: the same again. */
 	a.flip = 1e-300;
-	assert_ok(ctx, phiz_augment_run(ctx, &a, &p, &rng, &image, augmented, NULL));
+	assert_ok(ctx, phiz_augment_run(ctx, &a, &p, &rng, &image, &out, NULL));
 	assert_memory_equal(plain, augmented, sizeof plain);
 	phiz_image_free(ctx, &image);
 }
@@ -325,7 +326,8 @@ static void test_reproducible(void **state)
 	a.erase_random = true;
 	for (int i = 0; i < 3; i++) {
 		struct phiz_rng rng = rng_at(i == 1 ? 6 : 5);
-		assert_ok(ctx, phiz_augment_run(ctx, &a, &p, &rng, &image, planes[i], NULL));
+		const struct phiz_augment_out out = {.planes = planes[i]};
+		assert_ok(ctx, phiz_augment_run(ctx, &a, &p, &rng, &image, &out, NULL));
 	}
 	assert_memory_equal(planes[0], planes[2], sizeof planes[0]);
 	assert_memory_not_equal(planes[0], planes[1], sizeof planes[0]);

@@ -257,21 +257,31 @@ static void stop_and_go(struct world *w, const char *const *settings, int64_t st
 	phiz_recipe_free(&r);
 }
 
-static void check_resume(struct world *w, const char *const *settings)
+/* The hash of a run that is left alone; returns its steps. `more`: a further setting, or NULL. */
+static int64_t reference(struct world *w, const char *const *settings, const char *more, char hash[65])
 {
 	struct phiz_train_options o = {0};
 	struct phiz_train_result result;
 	struct phiz_recipe r;
-	char run[400], hash[65];
-	int64_t steps;
+	char run[400];
 
 	new_run(w, run);
 	make_recipe(w, &r, settings);
+	if (more)
+		assert_ok(w->ctx, phiz_recipe_set(&r, more));
 	assert_ok(w->ctx, train(w, &r, run, &o, &result));
-	memcpy(hash, result.weights_sha256, sizeof hash);
-	steps = result.steps;
+	memcpy(hash, result.weights_sha256, 65);
+	int64_t steps = result.steps;
 	phiz_train_result_free(w->ctx, &result);
 	phiz_recipe_free(&r);
+	return steps;
+}
+
+static void check_resume(struct world *w, const char *const *settings)
+{
+	char hash[65];
+	int64_t steps = reference(w, settings, NULL, hash);
+
 	assert_true(steps >= 6);
 	stop_and_go(w, settings, 3, true, hash);
 	stop_and_go(w, settings, steps - 1, false, hash);
@@ -286,6 +296,32 @@ static void test_resume(void **state)
 	check_resume(w, cosface);
 	check_resume(w, triplet);
 	check_resume(w, distill);
+	close_world(w);
+}
+
+/* --- Uploads. --- */
+
+/* Photos are brought to a device as bytes, but for those that noise may be put into: no matter to what is trained. The
+ * probability is such that it is drawn, and comes out as no, each time. */
+static void test_bytes_train_as_floats(void **state)
+{
+	static const char *const cases[][6] = {
+		{"loss.name=arcface", "augment.erase=1e-12"},
+		{"loss.name=arcface", "augment.erase=1e-12", "train.precision=bf16"},
+		{"loss.name=triplet", "augment.erase=1e-12", "data.people_per_batch=3", "data.photos_per_person=2",
+		 "train.freeze=conv1, bn1, layer1"},
+	};
+	struct world *w = open_world(2);
+	char bytes[65], floats[65], erased[65];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		(void)reference(w, cases[i], NULL, bytes);
+		(void)reference(w, cases[i], "augment.erase_random=yes", floats);
+		assert_string_equal(bytes, floats);
+		(void)reference(w, cases[i], "augment.erase=0.9", erased);
+		assert_string_not_equal(bytes, erased);
+	}
 	close_world(w);
 }
 
@@ -463,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_learns),
 		cmocka_unit_test(test_margin_grows),
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_bytes_train_as_floats),
 		cmocka_unit_test(test_not_finite),
 		cmocka_unit_test(test_teacher_is_kept),
 		cmocka_unit_test(test_unlabelled),

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <phiz/plan.h>
+
 #include "core/base/alloc.h"
 #include "core/base/sha256.h"
 #include "core/base/thread.h"
@@ -241,6 +243,7 @@ static void test_augmented(void **state)
 	(void)state;
 	setup(&w, 1);
 	want = phiz_alloc(w.ctx, PLANES, sizeof(*want));
+	const struct phiz_augment_out out = {.planes = want};
 	l = open_loader(&w);
 	assert_ok(w.ctx, phiz_loader_start(l, 2, 0));
 	for (;;) {
@@ -253,7 +256,7 @@ static void test_augmented(void **state)
 			char *path = phiz_dataset_path(w.ctx, w.dataset, b.samples[i]);
 			assert_ok(w.ctx, phiz_image_read(w.ctx, path, NULL, &image));
 			phiz_rng_init(&rng, w.options.seed, 2, b.samples[i], PHIZ_STREAM_AUGMENT);
-			assert_ok(w.ctx, phiz_augment_run(w.ctx, &w.augment, &w.preproc, &rng, &image, want, NULL));
+			assert_ok(w.ctx, phiz_augment_run(w.ctx, &w.augment, &w.preproc, &rng, &image, &out, NULL));
 			assert_memory_equal(want, b.images + PLANES * (size_t)i, PLANES * sizeof(float));
 			phiz_image_free(w.ctx, &image);
 			phiz_free(w.ctx, path);
@@ -261,6 +264,72 @@ static void test_augmented(void **state)
 	}
 	phiz_loader_free(&l);
 	phiz_free(w.ctx, want);
+	teardown(&w);
+}
+
+/* A graph that does what the network's first step does with bytes. */
+static struct phiz_plan *make_normalizer(struct world *w, struct phiz_graph **graph)
+{
+	const struct phiz_plan_options o = {.backend = phiz_backend_cpu(), .batch = BATCH, .loss = PHIZ_NONE};
+	const struct phiz_shape shape = phiz_shape_4d(1, 3, SIZE, SIZE);
+	struct phiz_plan *plan;
+	int image;
+
+	assert_ok(w->ctx, phiz_graph_create(w->ctx, graph));
+	assert_ok(w->ctx, phiz_graph_input(*graph, "image", PHIZ_F32, &shape, &image));
+	assert_ok(w->ctx, phiz_graph_output(*graph, image));
+	assert_ok(w->ctx, phiz_pass_bytes(*graph, "image", w->preproc.mean, w->preproc.std, "erased"));
+	assert_ok(w->ctx, phiz_graph_verify(*graph));
+	assert_ok(w->ctx, phiz_plan_create(w->ctx, *graph, &o, &plan));
+	return plan;
+}
+
+/* Bytes, normalised later, are to the last bit the floats of a loader that normalises them, erased or not. */
+static void test_bytes(void **state)
+{
+	struct world w;
+
+	(void)state;
+	setup(&w, 2);
+	for (int augmented = 0; augmented < 2; augmented++) {
+		struct phiz_graph *graph;
+		struct phiz_plan *plan = make_normalizer(&w, &graph);
+		struct phiz_loader *floats, *bytes;
+		struct phiz_batch a, b;
+		int erased = 0;
+
+		w.augment.erase = 0.5;
+		w.options.augment = augmented ? &w.augment : NULL;
+		w.options.bytes = false;
+		floats = open_loader(&w);
+		w.options.bytes = true;
+		bytes = open_loader(&w);
+		assert_ok(w.ctx, phiz_loader_start(floats, 1, 0));
+		assert_ok(w.ctx, phiz_loader_start(bytes, 1, 0));
+		for (;;) {
+			assert_ok(w.ctx, phiz_loader_next(floats, &a));
+			assert_ok(w.ctx, phiz_loader_next(bytes, &b));
+			assert_int_equal(a.n, b.n);
+			if (!a.n)
+				break;
+			size_t pixels = (size_t)a.n * PLANES;
+			assert_null(b.images);
+			assert_ok(w.ctx, phiz_plan_set_batch(plan, a.n));
+			memcpy(phiz_plan_tensor(plan, phiz_graph_find_value(graph, "image"))->data, b.bytes, pixels);
+			memcpy(phiz_plan_tensor(plan, phiz_graph_find_value(graph, "erased"))->data, b.erased,
+			       (size_t)a.n * 4 * sizeof *b.erased);
+			assert_ok(w.ctx, phiz_plan_forward(plan));
+			assert_memory_equal(phiz_plan_tensor(plan, phiz_graph_output_at(graph, 0))->data, a.images,
+			                    pixels * sizeof(float));
+			for (int i = 0; i < b.n; i++)
+				erased += b.erased[4 * i + 2] > 0;
+		}
+		assert_true(augmented ? erased > 0 && erased < PHOTOS : erased == 0);
+		phiz_loader_free(&floats);
+		phiz_loader_free(&bytes);
+		phiz_plan_free(&plan);
+		phiz_graph_free(&graph);
+	}
 	teardown(&w);
 }
 
@@ -679,7 +748,7 @@ int main(void)
 		cmocka_unit_test(test_bad_photos), cmocka_unit_test(test_error_surfaces), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_memory_is_bounded), cmocka_unit_test(test_destroyed_in_the_middle),
 		cmocka_unit_test(test_every_allocation_may_fail), cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_stages),
+		cmocka_unit_test(test_stages), cmocka_unit_test(test_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,13 @@ PHIZ_API enum phiz_status phiz_pass_fold_batch_norm(struct phiz_graph *graph, ph
 PHIZ_API enum phiz_status phiz_pass_fuse_activation(struct phiz_graph *graph, bool training);
 /* add after conv2d becomes conv2d's input `residual`; run before fuse_activation. */
 PHIZ_API enum phiz_status phiz_pass_fuse_residual(struct phiz_graph *graph);
+/* The input of this name, f32 [N, 3, H, W], becomes bytes (u8) that the graph normalises first, to the numbers that
+ * phiz_preproc_normalize gives: a quarter of what has to be brought to a device. erased: also a new input of this name,
+ * i32 [N, 4], a box (x, y, width, height) of each sample's picture that is 0 once it is normalised; NULL: none. Ids of
+ * values stay. After an error the graph is of no use. Errors: SHAPE (there is no such input), ARG (the name is taken),
+ * NOMEM. */
+PHIZ_API enum phiz_status phiz_pass_bytes(struct phiz_graph *graph, const char *input, const float mean[3],
+                                          const float std[3], const char *erased);
 
 /* What a value took on in calibration; low > high where nothing is known. mean and square: averages of its elements and
  * of their squares by channel (dim 1), or NULL. */

@@ -39,6 +39,8 @@ PHIZ_API enum phiz_status phiz_preproc_geometry(struct phiz_ctx *ctx, const stru
                                                 const struct phiz_image *from, struct phiz_image *out);
 /* The numeric part: (rgb/255 - mean)/std into planes; out holds 3 * width * height floats (C, H, W). */
 PHIZ_API void phiz_preproc_normalize(const struct phiz_preproc *p, const struct phiz_image *image, float *out);
+/* The bytes that it reads, in the same order, for where a device does the arithmetic (phiz_pass_bytes in plan.h). */
+PHIZ_API void phiz_preproc_planes(const struct phiz_image *image, uint8_t *out);
 /* Both. out: 3 * size * size floats. */
 PHIZ_API enum phiz_status phiz_preproc_run(struct phiz_ctx *ctx, const struct phiz_preproc *p,
                                            const struct phiz_image *from, float *out);

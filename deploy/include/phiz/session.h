@@ -76,9 +76,16 @@ PHIZ_API enum phiz_status phiz_session_run(struct phiz_session *session, const u
                                            size_t stride);
 /* n pictures at once (n <= options.batch), RGB. */
 PHIZ_API enum phiz_status phiz_session_run_images(struct phiz_session *session, const struct phiz_image *image, int n);
-/* What the network itself reads, for callers that preprocess: n * 3 * size * size floats to write, then run. */
-PHIZ_API float *phiz_session_input(struct phiz_session *session);
+/* What the network itself reads, for callers that preprocess: picture i's place, phiz_session_input_bytes long, to be
+ * written before the run. [3, size, size] floats, normalised; or, where it runs on a device, the bytes before that
+ * (phiz_preproc_planes), which the device normalises to the same numbers. */
+PHIZ_API void *phiz_session_input(struct phiz_session *session, int i);
+PHIZ_API size_t phiz_session_input_bytes(const struct phiz_session *session);
 PHIZ_API enum phiz_status phiz_session_run_input(struct phiz_session *session, int n);
+/* Preprocesses a picture into such a place or into other memory. Any thread may, with its own ctx. Errors: those of
+ * phiz_preproc_geometry. */
+PHIZ_API enum phiz_status phiz_session_prepare(const struct phiz_session *session, struct phiz_ctx *ctx,
+                                               const struct phiz_image *image, void *out);
 
 /* Of the last run; valid until the next. i: which picture of the run. */
 PHIZ_API const struct phiz_result *phiz_session_result(const struct phiz_session *session);
