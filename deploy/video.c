@@ -33,6 +33,15 @@ struct phiz_video {
 
 bool phiz_video_available(void) { return true; }
 
+bool phiz_video_has_element(const char *name)
+{
+	GstElementFactory *found = gst_init_check(NULL, NULL, NULL) ? gst_element_factory_find(name) : NULL;
+
+	if (found)
+		gst_object_unref(found);
+	return found != NULL;
+}
+
 /* --- Messages. --- */
 
 static void one_line(char *text)

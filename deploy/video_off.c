@@ -5,6 +5,12 @@
 
 bool phiz_video_available(void) { return false; }
 
+bool phiz_video_has_element(const char *name)
+{
+	(void)name;
+	return false;
+}
+
 enum phiz_status phiz_video_open(struct phiz_ctx *ctx, const char *path, const struct phiz_video_options *options,
                                  struct phiz_video **out)
 {

@@ -4,7 +4,6 @@
 
 #include <phiz/cuda.h>
 #include <phiz/model.h>
-#include <phiz/video.h>
 
 #include "core/base/bytes.h"
 #include "deploy/export.h"
@@ -44,6 +43,8 @@ static void tell(void *user, const struct phiz_finding *f)
 		phiz_bytes_json(&r->text, f->value);
 		phiz_bytes_text(&r->text, ",\"cure\":");
 		phiz_bytes_json(&r->text, f->cure);
+		if (f->package)
+			phiz_bytes_printf(&r->text, ",\"package\":\"%s\"", f->package);
 		phiz_bytes_text(&r->text, "}\n");
 	} else {
 		phiz_bytes_printf(&r->text, "%-8s %-16s %s%s%s\n", states[f->state], f->what, f->value, *f->cure ? ": " : "",
@@ -53,22 +54,9 @@ static void tell(void *user, const struct phiz_finding *f)
 		printf("%s", r->text.data);
 }
 
-static void look_at_video(struct report *r)
-{
-	struct phiz_finding f = {PHIZ_FINDING_OK, "video", "", ""};
-
-	snprintf(f.value, sizeof f.value, "%s", phiz_video_available() ? "with GStreamer" : "built without GStreamer");
-	if (!phiz_video_available()) {
-		f.state = PHIZ_FINDING_WARNING;
-		snprintf(f.cure, sizeof f.cure, "for videos and cameras: install libgstreamer1.0-dev and "
-		         "libgstreamer-plugins-base1.0-dev, and build again");
-	}
-	tell(r, &f);
-}
-
 static void look_at_gpu(struct report *r)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "GPU", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "GPU", "", "", NULL};
 	struct phiz_cuda_device d;
 	const char *why;
 	int count = phiz_cuda_count(&why);
@@ -76,7 +64,7 @@ static void look_at_gpu(struct report *r)
 	if (count == 0)
 		snprintf(f.value, sizeof f.value, "none: %.200s", why);
 	for (int i = 0; i < count; i++) {
-		f = (struct phiz_finding){PHIZ_FINDING_OK, "GPU", "", ""};
+		f = (struct phiz_finding){PHIZ_FINDING_OK, "GPU", "", "", NULL};
 		if (phiz_cuda_describe(r->ctx, i, &d)) {
 			f.state = PHIZ_FINDING_WARNING;
 			snprintf(f.value, sizeof f.value, "cuda:%d does not answer", i);
@@ -98,7 +86,7 @@ static void compare(struct report *r, const struct phiz_model *m, const struct p
                     const struct phiz_backend *backend, enum phiz_dtype precision, const char *where)
 {
 	const double limit = phiz_golden_limit(golden, precision);
-	struct phiz_finding f = {PHIZ_FINDING_OK, "self-test", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "self-test", "", "", NULL};
 	double d;
 
 	if (phiz_golden_compare(golden, m, backend, precision, &d)) {
@@ -136,7 +124,7 @@ static void compare_all(struct report *r, const struct phiz_model *m, const stru
 
 static void tell_no_test(struct report *r)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "self-test", "none: the model finds faces", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "self-test", "none: the model finds faces", "", NULL};
 	tell(r, &f);
 }
 
@@ -173,7 +161,6 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	phiz_bytes_init(&r.text, ctx);
 	enum phiz_status status = phiz_doctor_look(ctx, r.settings->root ? r.settings->root : "", tell, &r);
 	if (!status) {
-		look_at_video(&r);
 		look_at_gpu(&r);
 		if (n_args > 0)
 			status = test_model(&r, args[0]);
@@ -191,8 +178,9 @@ static const struct settings defaults;
 const struct phiz_verb phiz_verb_doctor = {
 	"doctor", "is this machine fit to run models?", "[MODEL] [--json]",
 	"Looks at the board, its release (JetPack), processor, clocks, power mode, temperature,\n"
-	"memory, swap, disk, cameras, GStreamer and GPUs, and says of each what there is and,\n"
-	"where something is amiss, what to do. With a MODEL test pictures go through it on the\n"
+	"memory, swap, disk, cameras, GStreamer's elements for videos and cameras (with the\n"
+	"Debian package that brings each) and GPUs, and says of each what there is and, where\n"
+	"something is amiss, what to do. With a MODEL test pictures go through it on the\n"
 	"processor and the GPU, in each precision, and what comes out is held against the golden\n"
 	"outputs that phiz export left in the file or, where there are none, against plain\n"
 	"reference kernels, which may take a minute. The exit status is 1 where a check failed;\n"

@@ -1,11 +1,18 @@
 #include "tools/doctor.h"
 
-#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/videodev2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <phiz/video.h>
 
 #include "core/base/alloc.h"
 
@@ -74,7 +81,7 @@ static void tell(struct look *l, struct phiz_finding *f)
 
 static bool look_at_board(struct look *l)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "board", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "board", "", "", NULL};
 	char vendor[128] = "";
 	bool jetson = false;
 
@@ -100,7 +107,7 @@ static const char *jetpack_of(int major, int minor)
 
 static void look_at_release(struct look *l)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "JetPack", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "JetPack", "", "", NULL};
 	int major = 0, minor = 0;
 
 	if (!read_text(l, "/etc/nv_tegra_release"))
@@ -123,7 +130,7 @@ static void look_at_release(struct look *l)
 
 static void look_at_processor(struct look *l)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "processor", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "processor", "", "", NULL};
 	char name[256] = "";
 	int cores = 0;
 
@@ -151,7 +158,7 @@ static double number_in(struct look *l, const char *path)
 
 static void look_at_clocks(struct look *l, bool jetson)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "clocks", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "clocks", "", "", NULL};
 	char governor[64];
 	double most = number_in(l, "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq");
 
@@ -170,7 +177,7 @@ static void look_at_clocks(struct look *l, bool jetson)
 
 static void look_at_power(struct look *l)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "power mode", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "power mode", "", "", NULL};
 	int mode;
 
 	if (!read_text(l, "/var/lib/nvpmodel/status") || sscanf(l->text, "pmode:%d", &mode) != 1)
@@ -186,7 +193,7 @@ static void look_at_power(struct look *l)
 
 static void look_at_temperature(struct look *l)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "temperature", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "temperature", "", "", NULL};
 	double most = -1;
 
 	for (int i = 0; i < 16; i++) {
@@ -216,7 +223,7 @@ static double meminfo(struct look *l, const char *key)
 
 static void look_at_memory(struct look *l)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "memory", "", ""}, s = {PHIZ_FINDING_OK, "swap", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "memory", "", "", NULL}, s = {PHIZ_FINDING_OK, "swap", "", "", NULL};
 
 	if (!read_text(l, "/proc/meminfo")) {
 		f.state = PHIZ_FINDING_WARNING;
@@ -247,7 +254,7 @@ static void look_at_memory(struct look *l)
 
 static void look_at_disk(struct look *l)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "disk", "", ""};
+	struct phiz_finding f = {PHIZ_FINDING_OK, "disk", "", "", NULL};
 	struct statvfs disk;
 
 	if (statvfs(".", &disk)) {
@@ -269,32 +276,109 @@ static void look_at_disk(struct look *l)
 	tell(l, &f);
 }
 
-/* --- Cameras --- */
+/* --- Cameras and videos --- */
+
+/* Nodes that give no pictures (a camera's second one is for its metadata) are none. What is no device, in a folder that
+ * stands for another machine's, is taken at its name. */
+static bool gives_pictures(int device)
+{
+	struct v4l2_capability c = {.capabilities = 0};
+
+	if (ioctl(device, VIDIOC_QUERYCAP, &c))
+		return true;
+	unsigned caps = c.capabilities & V4L2_CAP_DEVICE_CAPS ? c.device_caps : c.capabilities;
+	return caps & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE);
+}
+
+static bool look_at_camera(struct look *l, int number)
+{
+	struct phiz_finding f = {PHIZ_FINDING_OK, "camera", "", "", NULL};
+	char path[512];
+	struct stat node;
+
+	snprintf(path, sizeof path, "%s/dev/video%d", l->root, number);
+	if (lstat(path, &node))
+		return false;
+	int device = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC), error = errno;
+	bool camera = device < 0 || gives_pictures(device);
+	if (device >= 0)
+		close(device);
+	snprintf(path, sizeof path, "/sys/class/video4linux/video%d/name", number);
+	bool named = read_text(l, path);
+	write_to(f.value, "/dev/video%d%s%.100s", number, named ? ": " : "", named ? l->text : "");
+	if (device < 0) {
+		f.state = PHIZ_FINDING_WARNING;
+		write_to(f.value, "/dev/video%d cannot be opened: %s", number, strerror(error));
+		write_to(f.cure, "%s", error == EACCES ? "sudo usermod -aG video $USER, and log in again"
+		                                       : "dmesg tells more; unplug it and plug it in again");
+	}
+	if (camera)
+		tell(l, &f);
+	return camera;
+}
 
 static void look_at_cameras(struct look *l)
 {
-	struct phiz_finding f = {PHIZ_FINDING_OK, "cameras", "", ""};
-	char folder[512], path[128];
-	size_t used = 0;
+	struct phiz_finding none = {PHIZ_FINDING_OK, "camera", "none as /dev/video* (network cameras need none)", "", NULL};
 	int count = 0;
 
-	snprintf(folder, sizeof folder, "%s/dev", l->root);
-	DIR *dir = opendir(folder);
-	for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
-		if (strncmp(e->d_name, "video", 5) || strlen(e->d_name) > 16)
-			continue;
-		snprintf(path, sizeof path, "/sys/class/video4linux/%.16s/name", e->d_name);
-		bool named = read_text(l, path);
-		if (used < sizeof f.value)
-			used += (size_t)snprintf(f.value + used, sizeof f.value - used, "%s/dev/%s%s%.60s%s", count ? ", " : "",
-			                         e->d_name, named ? " (" : "", named ? l->text : "", named ? ")" : "");
-		count++;
-	}
-	if (dir)
-		closedir(dir);
+	for (int i = 0; i < 64; i++)
+		count += look_at_camera(l, i);
 	if (count == 0)
-		write_to(f.value, "none as /dev/video* (network cameras need none)");
+		tell(l, &none);
+}
+
+/* What is missing is no fault as such: a board without a camera needs no source for one. */
+static const struct element {
+	const char *name, *what, *package;
+	bool jetson; /* on a Jetson only */
+} elements[] = {
+	{"decodebin", "videos and streams of any kind", "gstreamer1.0-plugins-base", false},
+	{"videoconvert", "colours of videos and cameras", "gstreamer1.0-plugins-base", false},
+	{"videoflip", "videos turned upright", "gstreamer1.0-plugins-good", false},
+	{"qtdemux", "MP4 and MOV files", "gstreamer1.0-plugins-good", false},
+	{"avdec_h264", "H.264, decoded by the processor", "gstreamer1.0-libav", false},
+	{"avdec_h265", "H.265, decoded by the processor", "gstreamer1.0-libav", false},
+	{"jpegdec", "MJPEG, which many USB cameras send", "gstreamer1.0-plugins-good", false},
+	{"v4l2src", "USB cameras", "gstreamer1.0-plugins-good", false},
+	{"rtspsrc", "network cameras (RTSP)", "gstreamer1.0-plugins-good", false},
+	{"h264parse", "H.264 for NVIDIA's decoder", "gstreamer1.0-plugins-bad", true},
+	{"nvv4l2decoder", "H.264 and H.265, decoded by the board's decoder", "nvidia-l4t-gstreamer", true},
+	{"nvvidconv", "pictures out of NVIDIA's memory", "nvidia-l4t-gstreamer", true},
+	{"nvarguscamerasrc", "CSI cameras", "nvidia-l4t-gstreamer", true},
+};
+
+static void look_at_elements(struct look *l, bool jetson)
+{
+	for (size_t i = 0; i < sizeof elements / sizeof elements[0]; i++) {
+		const struct element *e = &elements[i];
+		struct phiz_finding f = {PHIZ_FINDING_OK, e->name, "", "", e->package};
+		if (e->jetson && !jetson)
+			continue;
+		if (phiz_video_has_element(e->name)) {
+			write_to(f.value, "there, for %s (%s)", e->what, e->package);
+		} else {
+			f.state = PHIZ_FINDING_WARNING;
+			write_to(f.value, "missing, for %s", e->what);
+			write_to(f.cure, "sudo apt-get install %s", e->package);
+		}
+		tell(l, &f);
+	}
+}
+
+static void look_at_video(struct look *l, bool jetson)
+{
+	struct phiz_finding f = {PHIZ_FINDING_OK, "video", "with GStreamer", "", NULL};
+
+	if (!phiz_video_available()) {
+		f.state = PHIZ_FINDING_WARNING;
+		write_to(f.value, "built without GStreamer");
+		write_to(f.cure, "for videos and cameras: install libgstreamer1.0-dev and libgstreamer-plugins-base1.0-dev, "
+		         "and build again");
+	}
 	tell(l, &f);
+	if (phiz_video_available())
+		look_at_elements(l, jetson);
 }
 
 enum phiz_status phiz_doctor_look(struct phiz_ctx *ctx, const char *root, phiz_finding_fn tell_fn, void *user)
@@ -315,6 +399,7 @@ enum phiz_status phiz_doctor_look(struct phiz_ctx *ctx, const char *root, phiz_f
 	look_at_memory(l);
 	look_at_disk(l);
 	look_at_cameras(l);
+	look_at_video(l, jetson);
 	phiz_free(ctx, l);
 	return PHIZ_OK;
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """phiz doctor: on this machine, on the files of a Jetson Nano that is short of everything, and with a model."""
+import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,14 +11,22 @@ import tempfile
 PHIZ = os.path.join(os.environ["PHIZ_BUILD"], "tools", "phiz")
 
 
-def doctor(*args, want=0):
-    done = subprocess.run([PHIZ, "doctor", *args], capture_output=True, text=True, timeout=300)
+# GStreamer's elements that matter, the plugin that each is in (libgst*.so), the Debian package; on a Jetson those too.
+ELEMENTS = {"decodebin": "playback", "videoconvert": "videoconvert*", "videoflip": "videofilter", "qtdemux": "isomp4",
+            "avdec_h264": "libav", "avdec_h265": "libav", "jpegdec": "jpeg", "v4l2src": "video4linux2",
+            "rtspsrc": "rtsp"}
+ON_JETSON = {"h264parse", "nvv4l2decoder", "nvvidconv", "nvarguscamerasrc"}
+
+
+def doctor(*args, want=0, env=None):
+    done = subprocess.run([PHIZ, "doctor", *args], capture_output=True, text=True, timeout=300,
+                          env={**os.environ, **(env or {})})
     assert done.returncode == want, (args, done.returncode, done.stdout, done.stderr)
     return done.stdout
 
 
-def findings(*args, want=0):
-    return [json.loads(line) for line in doctor("--json", *args, want=want).splitlines()]
+def findings(*args, want=0, env=None):
+    return [json.loads(line) for line in doctor("--json", *args, want=want, env=env).splitlines()]
 
 
 def write(root, path, text):
@@ -30,13 +40,44 @@ def by_check(found):
     return {f["check"]: f for f in found}
 
 
+def elements(found):
+    return {f["check"] for f in found if "package" in f}
+
+
+def test_plugins(here):
+    """What dpkg says brings each element is what doctor says; with one plugin alone there is nothing but that one."""
+    folders = glob.glob("/usr/lib/*/gstreamer-1.0")
+    assert elements(here.values()) == set(ELEMENTS), elements(here.values())
+    for element, plugin in ELEMENTS.items():
+        files = [f for folder in folders for f in glob.glob(f"{folder}/libgst{plugin}.so")]
+        f = here[element]
+        assert (f["state"] == "ok") == bool(files), f
+        if files and shutil.which("dpkg"):
+            owner = subprocess.run(["dpkg", "-S", files[0]], capture_output=True, text=True, check=True).stdout
+            assert owner.split(":")[0] == f["package"], (owner, f)
+    rtsp = [f for folder in folders for f in glob.glob(f"{folder}/libgstrtsp.so")]
+    for files in (rtsp, []):
+        with tempfile.TemporaryDirectory() as alone:
+            for file in files:
+                shutil.copy(file, alone)
+            env = {"GST_PLUGIN_SYSTEM_PATH_1_0": alone, "GST_PLUGIN_PATH_1_0": "", "GST_REGISTRY_1_0": f"{alone}/r"}
+            found = [f for f in findings(env=env) if "package" in f]
+            assert {f["check"] for f in found if f["state"] == "ok"} == ({"rtspsrc"} if files else set()), found
+            missing = next(f for f in found if f["check"] == "avdec_h264")
+            assert missing["cure"] == "sudo apt-get install gstreamer1.0-libav" and "missing" in missing["value"]
+            assert "gstreamer1.0-libav" in doctor(env=env)
+
+
 def main():
     here = by_check(findings())
-    for check in ("board", "processor", "memory", "disk", "cameras", "video", "GPU"):
+    for check in ("board", "processor", "memory", "disk", "camera", "video", "GPU"):
         assert check in here, check
     total = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
     assert here["memory"]["value"].startswith(f"{total / 1048576:.1f} GiB"), here["memory"]
     assert doctor().splitlines()[-1].endswith("0 failed")
+    video = here["video"]["value"] == "with GStreamer"
+    if video:
+        test_plugins(here)
 
     with tempfile.TemporaryDirectory() as root:
         cpu = "cpu/cpu0/cpufreq/"
@@ -51,11 +92,20 @@ def main():
         write(root, "sys/class/thermal/thermal_zone1/temp", "84500\n")
         write(root, "sys/class/video4linux/video0/name", "vi-output, imx219 7-0010\n")
         write(root, "dev/video0", "")
-        nano = by_check(findings("--root", root))
+        write(root, "dev/video10", "")
+        os.symlink(os.path.join(root, "nowhere"), os.path.join(root, "dev/video2"))
+        found = findings("--root", root)
+        nano = by_check(found)
+        cameras = [f for f in found if f["check"] == "camera"]
+        nodes = [f["value"].split()[0].rstrip(":") for f in cameras]
+        assert nodes == ["/dev/video0", "/dev/video2", "/dev/video10"], cameras
+        assert cameras[0]["value"] == "/dev/video0: vi-output, imx219 7-0010" and cameras[0]["state"] == "ok"
+        assert cameras[1]["state"] == "warning" and "cannot be opened" in cameras[1]["value"], cameras[1]
+        assert elements(found) == (set(ELEMENTS) | ON_JETSON if video else set()), elements(found)
+        assert video == (nano.get("nvarguscamerasrc", {}).get("package") == "nvidia-l4t-gstreamer")
         assert nano["board"]["value"] == "NVIDIA Jetson Nano Developer Kit"
         assert nano["processor"]["value"] == "ARM, part 0xd07, 4 cores"
         assert nano["clocks"]["value"] == "governor schedutil, 102 of 1479 MHz"
-        assert nano["cameras"]["value"] == "/dev/video0 (vi-output, imx219 7-0010)"
         for check in ("JetPack", "clocks", "power mode", "temperature", "memory", "swap"):
             assert nano[check]["state"] == "warning" and nano[check]["cure"], nano[check]
         assert "32.4" in nano["JetPack"]["value"] and "4.6" in nano["JetPack"]["cure"]

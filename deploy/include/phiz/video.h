@@ -30,6 +30,9 @@ struct phiz_frame {
 /* Was phiz built with GStreamer? Without, phiz_video_open gives UNSUPPORTED. */
 PHIZ_API bool phiz_video_available(void);
 
+/* Is GStreamer's element of this name ("rtspsrc") installed? False without GStreamer, too. */
+PHIZ_API bool phiz_video_has_element(const char *name);
+
 /* path: of a file of any kind that an installed GStreamer plugin reads. ctx must outlive the video. Errors: NOTFOUND,
  * ARG (options), UNSUPPORTED (built without GStreamer, or a plugin is missing: the message names it), FORMAT (not a
  * video), IO. What is wrong further in comes from phiz_video_next. */
