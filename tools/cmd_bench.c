@@ -28,7 +28,8 @@
 enum { MAX_RUNS = 1000, TUNE_SECONDS = 20 };
 
 struct settings {
-	const char *mode, *precision, *device, *freeze;
+	const char *mode, *precision, *freeze;
+	struct phiz_device_args device; /* its precision is in `precision` */
 	int64_t batch, size, width, classes, runs;
 	double seconds;
 	bool json, per_layer, peak, tune;
@@ -45,8 +46,9 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--precision", TEXT, precision, "P", 0, 0,
 	            "fp32; bf16: activations of 16 bits, where there are kernels for it; int8: on bytes (infer); "
 	            "fp16: on a GPU"),
-	PHIZ_OPTION(struct settings, "--device", TEXT, device, "D", 0, 0,
+	PHIZ_OPTION(struct settings, "--device", TEXT, device.name, "D", 0, 0,
 	            "cpu (default), cuda or cuda:N, or auto: a GPU if there is one"),
+	PHIZ_NO_CUDNN_OPTION(struct settings, device),
 	PHIZ_OPTION(struct settings, "--freeze", TEXT, freeze, "LIST", 0, 0,
 	            "with train: layers that do not train, as train.freeze of a recipe (\"all\", \"layer1, layer2\")"),
 	PHIZ_OPTION(struct settings, "--runs", INT, runs, "N", 1, MAX_RUNS, "timed runs at most (default 50)"),
@@ -519,7 +521,7 @@ static int bench(struct phiz_ctx *ctx, const struct settings *s, const char *nam
 	struct phiz_peak peak = {0};
 	double rss = 0;
 
-	if (phiz_device_open(ctx, s->device, &w.device))
+	if (phiz_device_open(ctx, &s->device, &w.device))
 		return phiz_report(ctx);
 	int usage = check_device(s, &w.device);
 	if (usage) {
@@ -563,6 +565,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		return phiz_usage(&phiz_verb_bench, "--precision: want fp32, bf16, fp16 or int8, got '%s'", s->precision);
 	if (s->width && (!s->size || s->tune || !strcmp(s->mode, "train")))
 		return phiz_usage(&phiz_verb_bench, "--width goes with --size and --mode infer, without --tune");
+	if (s->device.no_cudnn && (!strcmp(s->mode, "train") || !strcmp(s->precision, "bf16")))
+		return phiz_usage(&phiz_verb_bench, "--no-cudnn is for --mode infer, in fp32 or fp16: it trains no model");
 	if (s->tune && !strcmp(s->mode, "train"))
 		return phiz_usage(&phiz_verb_bench, "--tune is for inference on the CPU");
 	if (!strcmp(s->precision, "int8") && !strcmp(s->mode, "train"))
@@ -576,7 +580,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	return s->peak ? print_peaks(ctx, s->json) : bench(ctx, s, args[0]);
 }
 
-static const struct settings defaults = {.mode = "infer", .precision = "fp32", .device = "cpu", .runs = 50,
+static const struct settings defaults = {.mode = "infer", .precision = "fp32", .device = {.name = "cpu"}, .runs = 50,
                                          .seconds = 10};
 
 const struct phiz_verb phiz_verb_bench = {

@@ -131,7 +131,7 @@ static enum phiz_status embed(struct job *j)
 	o.detector = detector;
 	o.device = &device;
 	if (!status)
-		status = phiz_device_open_in(j->ctx, s->face.device, NULL, &device);
+		status = phiz_device_open(j->ctx, &s->face.device, &device);
 	if (!status)
 		status = phiz_embedder_open(j->ctx, model, &o, &embedder);
 	if (!status) {

@@ -13,7 +13,8 @@
 #include "tools/tools.h"
 
 struct settings {
-	const char *detector, *box, *npy, *names, *device, *precision;
+	const char *detector, *box, *npy, *names;
+	struct phiz_device_args device;
 	bool aligned, detect, flip, json;
 };
 
@@ -26,8 +27,8 @@ static const struct phiz_option options[] = {
 	            "as --detect, by this detector (a name or a file)"),
 	PHIZ_OPTION(struct settings, "--box", TEXT, box, "X,Y,W,H", 0, 0, "take this box of each picture, in pixels"),
 	PHIZ_OPTION(struct settings, "--flip", FLAG, flip, NULL, 0, 0, "add the embedding of the mirror image"),
-	PHIZ_DEVICE_OPTION(struct settings, device),
-	PHIZ_PRECISION_OPTION(struct settings),
+	PHIZ_DEVICE_OPTIONS(struct settings, device),
+	PHIZ_PRECISION_OPTION(struct settings, device),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object an embedding on standard output"),
 	PHIZ_OPTION(struct settings, "--npy", TEXT, npy, "FILE", 0, 0,
 	            "write all embeddings as a NumPy array, float32 [N, D]"),
@@ -162,7 +163,7 @@ static enum phiz_status open_embedder(struct run *r, const char *model)
 	bool detect = s->detect || s->detector;
 	struct phiz_embedder_options o = {.what = detect ? PHIZ_EMBED_FACES : PHIZ_EMBED_WHOLE, .flip = s->flip};
 	char *path = NULL, *detector = NULL;
-	enum phiz_status status = phiz_device_open_in(r->ctx, s->device, s->precision, &r->device);
+	enum phiz_status status = phiz_device_open(r->ctx, &s->device, &r->device);
 
 	o.device = &r->device;
 	if (!status)

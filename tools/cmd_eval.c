@@ -25,7 +25,8 @@ struct settings {
 	int64_t splits, per_person;
 	bool aligned, decision;
 	const char *data, *split, *part, *strangers, *report, *against;
-	const char *pairs, *root, *box, *detector, *device, *precision;
+	const char *pairs, *root, *box, *detector;
+	struct phiz_device_args device;
 	double far;
 	bool json, write_threshold, strict, flip, detect;
 };
@@ -56,8 +57,8 @@ static const struct phiz_option options[] = {
 	            "is, with --pairs the box, or the middle"),
 	PHIZ_OPTION(struct settings, "--detector", TEXT, detector, "NAME", 0, 0,
 	            "as --detect, by this detector (a name or a file; default: the best there is)"),
-	PHIZ_DEVICE_OPTION(struct settings, device),
-	PHIZ_PRECISION_OPTION(struct settings),
+	PHIZ_DEVICE_OPTIONS(struct settings, device),
+	PHIZ_PRECISION_OPTION(struct settings, device),
 	PHIZ_OPTION(struct settings, "--strict", FLAG, strict, NULL, 0, 0, "a photo that cannot be read is an error"),
 	PHIZ_OPTION(struct settings, "--classifier", TEXT, classifier, "NAME", 0, 0,
 	            "judge classifiers on the model's embeddings: nearest, knn, means, svm or all"),
@@ -271,7 +272,7 @@ static int run_pairs(struct phiz_ctx *ctx, const struct settings *s, const char 
 	struct phiz_eval_pairs p = {
 		.model = model, .pairs = s->pairs, .root = s->root, .detector = s->detector, .report = s->report, .far = s->far,
 		.flip = s->flip, .detect = s->detect || s->detector, .json = s->json, .strict = s->strict,
-		.write_threshold = s->write_threshold, .device = s->device, .precision = s->precision,
+		.write_threshold = s->write_threshold, .device = s->device,
 	};
 	int usage = check_pairs(s, p.box);
 
@@ -287,7 +288,7 @@ static int check_usage(const struct settings *s, enum phiz_part *part)
 		return phiz_usage(&phiz_verb_eval, "--root, --flip and --box belong to --pairs LIST");
 	if (s->aligned && (s->detect || s->detector))
 		return phiz_usage(&phiz_verb_eval, "--aligned takes photos as crops, --detect finds the faces: want one");
-	if (s->precision && s->classifier)
+	if (s->device.precision && s->classifier)
 		return phiz_usage(&phiz_verb_eval, "--precision: classifiers are judged on embeddings in fp32");
 	if (!s->report && !s->json && !s->classifier)
 		return phiz_usage(&phiz_verb_eval, "want --report DIR or --json, or both");
@@ -305,7 +306,7 @@ static enum phiz_status judge(struct phiz_ctx *ctx, const struct settings *s, st
 	enum phiz_status status = open_photos(ctx, s, &j->dataset);
 
 	if (!status)
-		status = phiz_device_open_in(ctx, s->device, s->precision, &j->device);
+		status = phiz_device_open(ctx, &s->device, &j->device);
 	if (!status && (s->detect || s->detector))
 		status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, s->detector, &j->detector);
 	if (!status)

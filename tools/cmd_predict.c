@@ -11,7 +11,8 @@
 #include "tools/tools.h"
 
 struct settings {
-	const char *detector, *device, *precision;
+	const char *detector;
+	struct phiz_device_args device;
 	bool detect, json, logits;
 	int64_t topk;
 };
@@ -23,8 +24,8 @@ static const struct phiz_option options[] = {
 	            "as --detect, by this detector (a name or a file; default: the best there is)"),
 	PHIZ_OPTION(struct settings, "--topk", INT, topk, "K", 1, PHIZ_MAX_CANDIDATES, "classes to list (default 5)"),
 	PHIZ_OPTION(struct settings, "--logits", FLAG, logits, NULL, 0, 0, "with --json: the network's raw output too"),
-	PHIZ_DEVICE_OPTION(struct settings, device),
-	PHIZ_PRECISION_OPTION(struct settings),
+	PHIZ_DEVICE_OPTIONS(struct settings, device),
+	PHIZ_PRECISION_OPTION(struct settings, device),
 	PHIZ_OPTION(struct settings, "--json", FLAG, json, NULL, 0, 0, "one JSON object a picture on standard output"),
 };
 
@@ -135,7 +136,7 @@ static enum phiz_status open_all(struct phiz_ctx *ctx, struct work *w, const cha
 	const struct settings *s = w->settings;
 	struct phiz_recognizer_options o = {.names = true};
 	char *path = NULL, *detector = NULL;
-	enum phiz_status status = phiz_device_open_in(ctx, s->device, s->precision, &w->device);
+	enum phiz_status status = phiz_device_open(ctx, &s->device, &w->device);
 
 	o.precision = w->device.precision;
 	o.backend = w->device.backend;

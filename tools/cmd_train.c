@@ -251,6 +251,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	struct phiz_landmarks faces = {0};
 	struct phiz_model *model = NULL;
 	struct phiz_train_result result = {0};
+	const struct phiz_device_args where = {.name = s->device};
 	struct phiz_device_choice device = {0};
 	struct phiz_progress bar;
 
@@ -267,7 +268,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status)
 		status = read_recipe(s, args[0], &recipe);
 	if (!status)
-		status = phiz_device_open(ctx, s->device ? s->device : "auto", &device);
+		status = phiz_device_open(ctx, &where, &device);
 	if (!status)
 		status = open_data(ctx, s, &recipe, &dataset, &faces);
 	if (!status)

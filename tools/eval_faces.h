@@ -7,13 +7,15 @@
 
 #include <phiz/ctx.h>
 
+#include "tools/device_args.h"
+
 struct phiz_eval_faces {
 	const char *model, *data;
 	const char *split;      /* CSV; NULL: splits are drawn */
 	const char *strangers;  /* or NULL */
 	const char *classifier; /* a name, or "all" */
 	const char *detector;   /* NULL: the default */
-	const char *device;     /* as --device has it, or NULL */
+	struct phiz_device_args device;
 	double far, val;        /* val: share of drawn splits that is judged */
 	int64_t splits;         /* drawn, with seeds 0, 1, ... */
 	int64_t per_person;     /* photos of each person to learn from, drawn by the seed; 0: all */

@@ -65,7 +65,7 @@ static enum phiz_status open_embedder(struct run *r)
 {
 	const struct phiz_eval_pairs *s = r->settings;
 	struct phiz_embedder_options o = {.flip = s->flip};
-	enum phiz_status status = phiz_device_open_in(r->ctx, s->device, s->precision, &r->device);
+	enum phiz_status status = phiz_device_open(r->ctx, &s->device, &r->device);
 
 	o.device = &r->device;
 	if (!status)

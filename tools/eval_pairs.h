@@ -6,12 +6,14 @@
 
 #include <phiz/ctx.h>
 
+#include "tools/device_args.h"
+
 struct phiz_eval_pairs {
 	const char *model, *pairs;
 	const char *root;     /* of the pictures; NULL: the folder of the list */
 	const char *detector; /* a name or a path; NULL: the default */
 	const char *report;   /* a folder, or NULL */
-	const char *device, *precision; /* as the options have them, or NULL */
+	struct phiz_device_args device;
 	int box[4];           /* width 0: none */
 	double far;           /* for write_threshold */
 	bool flip, detect, json, strict, write_threshold;

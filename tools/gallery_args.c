@@ -145,7 +145,7 @@ enum phiz_status phiz_face_args_open(struct phiz_ctx *ctx, const struct phiz_fac
 	if (!status && !model)
 		status = phiz_choose_model(ctx, PHIZ_MODEL_EMBEDDER, args->model, &model);
 	if (!status)
-		status = phiz_device_open_in(ctx, args->device, NULL, &out->device);
+		status = phiz_device_open(ctx, &args->device, &out->device);
 	if (!status && !args->aligned)
 		status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, args->detector, &detector);
 	if (!status)

@@ -14,7 +14,8 @@ struct phiz_gallery_args {
 	bool encrypt; /* only verbs that may make a gallery offer it */
 };
 struct phiz_face_args {
-	const char *detector, *model, *device;
+	const char *detector, *model;
+	struct phiz_device_args device;
 	bool aligned;
 };
 /* The networks that these name; all zero before they are opened. */
@@ -36,7 +37,7 @@ struct phiz_face_nets {
 	            "there is)"), \
 	PHIZ_OPTION(settings, "--detector", TEXT, face.detector, "MODEL", 0, 0, \
 	            "the detector (default: the best there is)"), \
-	PHIZ_DEVICE_OPTION(settings, face.device), \
+	PHIZ_DEVICE_OPTIONS(settings, face.device), \
 	PHIZ_OPTION(settings, "--aligned", FLAG, face.aligned, NULL, 0, 0, "the photos are aligned crops: no detector")
 
 /* Where the gallery is, by option, environment or default. */

@@ -17,20 +17,6 @@ enum phiz_status phiz_cuda_check(struct phiz_ctx *ctx, int error, const char *wh
 	                 cudaGetErrorString((cudaError_t)error));
 }
 
-enum phiz_status phiz_cudnn_check(struct phiz_ctx *ctx, cudnnStatus_t error, const char *what)
-{
-	if (error == CUDNN_STATUS_SUCCESS)
-		return PHIZ_OK;
-	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "cudnn: %s: %s", what, cudnnGetErrorString(error));
-}
-
-enum phiz_status phiz_cublas_check(struct phiz_ctx *ctx, cublasStatus_t error, const char *what)
-{
-	if (error == CUBLAS_STATUS_SUCCESS)
-		return PHIZ_OK;
-	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "cublas: %s: status %d", what, (int)error);
-}
-
 static int count_devices(const char **why)
 {
 	int count = 0;
@@ -74,7 +60,7 @@ static enum phiz_status describe(struct phiz_ctx *ctx, int device, struct phiz_c
 	out->multiprocessors = properties.multiProcessorCount;
 	cudaDriverGetVersion(&out->driver);
 	cudaRuntimeGetVersion(&out->runtime);
-	out->cudnn = (int)cudnnGetVersion();
+	out->cudnn = phiz_cuda_kit.cudnn_version();
 	return PHIZ_OK;
 }
 
@@ -242,10 +228,22 @@ static void choose_by_clock(const struct phiz_backend *backend, bool on)
 /* --- The kernel table --- */
 
 static const struct phiz_kernel *const table[] = {
-	phiz_cuda_conv2d, phiz_cuda_linear, phiz_cuda_relu, phiz_cuda_leaky_relu, phiz_cuda_prelu, phiz_cuda_add,
-	phiz_cuda_batch_norm, phiz_cuda_max_pool2d, phiz_cuda_avg_pool2d, phiz_cuda_global_avg_pool,
-	phiz_cuda_softmax_cross_entropy, phiz_cuda_normalize_bytes,
+	phiz_cuda_relu, phiz_cuda_leaky_relu, phiz_cuda_prelu, phiz_cuda_add, phiz_cuda_batch_norm, phiz_cuda_max_pool2d,
+	phiz_cuda_avg_pool2d, phiz_cuda_global_avg_pool, phiz_cuda_softmax_cross_entropy, phiz_cuda_normalize_bytes,
 };
+
+static const struct phiz_kernel *find_in(const struct phiz_kernel *const *rows, size_t n, const struct phiz_call *call,
+                                         enum phiz_dtype dtype, bool backward)
+{
+	for (size_t i = 0; i < n; i++)
+		for (int d = 0; d < PHIZ_CUDA_DTYPES; d++) {
+			const struct phiz_kernel *k = &rows[i][d];
+			if (k->op && k->dtype == dtype && !strcmp(k->op, call->node->op->name) &&
+			    (backward ? k->backward : k->forward) && (!k->supports || k->supports(call)))
+				return k;
+		}
+	return NULL;
+}
 
 static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_call *call, enum phiz_dtype dtype,
                                       bool backward)
@@ -255,19 +253,13 @@ static const struct phiz_kernel *find(struct phiz_ctx *ctx, const struct phiz_ca
 	(void)ctx;
 	if (dtype == PHIZ_BF16 && !c->bf16)
 		return NULL;
-	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-		for (int d = 0; d < 3; d++) {
-			const struct phiz_kernel *k = &table[i][d];
-			if (k->op && k->dtype == dtype && !strcmp(k->op, call->node->op->name) &&
-			    (backward ? k->backward : k->forward) && (!k->supports || k->supports(call)))
-				return k;
-		}
-	return NULL;
+	const struct phiz_kernel *k = find_in(phiz_cuda_kit.rows, phiz_cuda_kit.n_rows, call, dtype, backward);
+	return k ? k : find_in(table, sizeof table / sizeof table[0], call, dtype, backward);
 }
 
 /* --- The backend --- */
 
-static enum phiz_status open_libraries(struct phiz_ctx *ctx, struct phiz_cuda *c)
+static enum phiz_status open_device(struct phiz_ctx *ctx, struct phiz_cuda *c)
 {
 	struct cudaDeviceProp properties;
 	enum phiz_status status = phiz_cuda_check(ctx, cudaSetDevice(c->device), "choosing the device");
@@ -276,28 +268,14 @@ static enum phiz_status open_libraries(struct phiz_ctx *ctx, struct phiz_cuda *c
 		status = phiz_cuda_check(ctx, cudaGetDeviceProperties(&properties, c->device), "reading its properties");
 	if (status)
 		return status;
-	c->tensor_cores = properties.major >= 7;
-	c->bf16 = properties.major >= 8 && CUDART_VERSION >= 11000;
+	c->tensor_cores = properties.major >= 7 && !phiz_cuda_kit.lean;
+	c->bf16 = properties.major >= 8 && CUDART_VERSION >= 11000 && !phiz_cuda_kit.lean;
 	status = phiz_cuda_check(ctx, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "making a stream");
 	if (!status)
 		status = phiz_cuda_check(ctx, cudaStreamCreateWithFlags(&c->ahead, cudaStreamNonBlocking), "making a stream");
 	if (!status)
 		status = phiz_cuda_check(ctx, cudaEventCreateWithFlags(&c->landed, cudaEventDisableTiming), "making an event");
-	if (!status)
-		status = phiz_cudnn_check(ctx, cudnnCreate(&c->cudnn), "starting");
-	if (!status)
-		status = phiz_cudnn_check(ctx, cudnnSetStream(c->cudnn, c->stream), "choosing the stream");
-	if (!status)
-		status = phiz_cublas_check(ctx, cublasCreate(&c->cublas), "starting");
-	if (!status)
-		status = phiz_cublas_check(ctx, cublasSetStream(c->cublas, c->stream), "choosing the stream");
-#if CUDART_VERSION >= 11000 /* before, the library asks for memory in the middle of a run */
-	if (!status)
-		status = phiz_cuda_check(ctx, cudaMalloc(&c->cublas_workspace, 8 << 20), "asking for cublas's memory");
-	if (!status)
-		status = phiz_cublas_check(ctx, cublasSetWorkspace(c->cublas, c->cublas_workspace, 8 << 20), "giving memory");
-#endif
-	return status;
+	return status ? status : phiz_cuda_kit.open(ctx, c);
 }
 
 static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
@@ -305,14 +283,8 @@ static void free_backend(struct phiz_ctx *ctx, struct phiz_backend **backend)
 	if (!backend || !*backend)
 		return;
 	struct phiz_cuda *c = (*backend)->state;
-	phiz_cuda_forget_choices(c);
+	phiz_cuda_kit.close(c);
 	phiz_cuda_forget_tables(c);
-	if (c->cublas)
-		cublasDestroy(c->cublas);
-	if (c->cudnn)
-		cudnnDestroy(c->cudnn);
-	if (c->cublas_workspace)
-		cudaFree(c->cublas_workspace);
 	if (c->landed)
 		cudaEventDestroy(c->landed);
 	if (c->ahead)
@@ -356,9 +328,10 @@ static enum phiz_status create(struct phiz_ctx *ctx, int device, struct phiz_bac
 	c->device = device;
 	make_mutex(&c->mutex);
 	*b = (struct phiz_backend){
-		.name = "cuda", .find = find, .alloc = alloc, .free = release, .device = &calls, .state = c,
+		.name = phiz_cuda_kit.lean ? "lean cuda" : "cuda", .find = find, .alloc = alloc, .free = release,
+		.device = &calls, .state = c,
 	};
-	status = open_libraries(ctx, c);
+	status = open_device(ctx, c);
 	b->picture_layout = c->tensor_cores ? PHIZ_CHANNELS_LAST : PHIZ_PLAIN;
 	b->wide_layout = PHIZ_PLAIN; /* tensor cores have no part in float32, and cuDNN is 1.6 times as fast so */
 	if (status)

@@ -4,9 +4,7 @@
 
 #include <pthread.h>
 
-#include <cublas_v2.h>
 #include <cuda_runtime.h>
-#include <cudnn.h>
 
 #include <phiz/cuda.h>
 
@@ -22,8 +20,7 @@ struct phiz_cuda {
 	int device;
 	cudaStream_t stream, ahead; /* of the kernels; of copies beside them */
 	cudaEvent_t landed;         /* the last of those copies is there */
-	cudnnHandle_t cudnn;
-	cublasHandle_t cublas;
+	void *cudnn, *cublas; /* their handles, where the module has them */
 	void *cublas_workspace;
 	bool tensor_cores; /* compute capability 7.0 and later */
 	bool bf16;         /* 8.0 and later */
@@ -37,13 +34,28 @@ static inline struct phiz_cuda *phiz_cuda_of(const struct phiz_call *call)
 	return call->backend->state;
 }
 
-/* Statuses of the three libraries into ours, with the call's name in the message. OK where the call succeeded. */
+/* CUDA's status into ours, with the call's name in the message. OK where the call succeeded. */
 enum phiz_status phiz_cuda_check(struct phiz_ctx *ctx, int error, const char *what);
-enum phiz_status phiz_cudnn_check(struct phiz_ctx *ctx, cudnnStatus_t error, const char *what);
-enum phiz_status phiz_cublas_check(struct phiz_ctx *ctx, cublasStatus_t error, const char *what);
 
-/* cudnn_ops.c: what was measured is given up. */
-void phiz_cuda_forget_choices(struct phiz_cuda *c);
+/* What convolutions and linear layers are done with, which is all that two modules differ in: NVIDIA's libraries
+ * (kit_libraries.c), or kernels of our own alone (lean_ops.c). Each module has one. */
+struct phiz_cuda_kit {
+	const struct phiz_kernel *const *rows; /* each of PHIZ_CUDA_DTYPES, from the most to the least preferred */
+	size_t n_rows;
+	bool lean; /* own kernels: runs models, does not train them */
+	int (*cudnn_version)(void); /* 0: none */
+	enum phiz_status (*open)(struct phiz_ctx *ctx, struct phiz_cuda *c);
+	void (*close)(struct phiz_cuda *c); /* also what was opened in part */
+};
+extern const struct phiz_cuda_kit phiz_cuda_kit;
+enum { PHIZ_CUDA_DTYPES = 3 };
+
+/* cudnn_ops.c and cublas_ops.c: the parts of kit_libraries.c. */
+enum phiz_status phiz_cudnn_open(struct phiz_ctx *ctx, struct phiz_cuda *c);
+void phiz_cudnn_close(struct phiz_cuda *c);
+int phiz_cudnn_version(void);
+enum phiz_status phiz_cublas_open(struct phiz_ctx *ctx, struct phiz_cuda *c);
+void phiz_cublas_close(struct phiz_cuda *c);
 
 /* update.c: the optimiser's step and the moving average (<phiz/update.h>), and what they keep between steps. */
 enum phiz_status phiz_cuda_update(struct phiz_ctx *ctx, const struct phiz_backend *backend,
@@ -58,14 +70,19 @@ struct phiz_cuda_picture phiz_cuda_picture_of(const struct phiz_tensor *t);
 struct phiz_cuda_picture phiz_cuda_picture_like(const struct phiz_tensor *t, enum phiz_dtype dtype,
                                                 enum phiz_layout layout, void *data);
 
+/* The element-wise job of a call's output: bias, residual and activation are for the caller to fill in. */
+struct phiz_cuda_pointwise phiz_cuda_pointwise_of(const struct phiz_call *call);
+static inline size_t phiz_cuda_line_up(size_t bytes) { return (bytes + 255) & ~(size_t)255; }
+
 /* A tensor's channels (dim 1) among the rest of it, as it lies. */
 struct phiz_cuda_lines phiz_cuda_lines_of(const struct phiz_tensor *t);
 
-/* ops.c and cudnn_ops.c: the kernel table, from the least to the most preferred. */
-extern const struct phiz_kernel phiz_cuda_conv2d[3], phiz_cuda_linear[3], phiz_cuda_relu[3], phiz_cuda_leaky_relu[3],
-	phiz_cuda_prelu[3], phiz_cuda_add[3], phiz_cuda_batch_norm[3], phiz_cuda_max_pool2d[3], phiz_cuda_avg_pool2d[3],
-	phiz_cuda_global_avg_pool[3], phiz_cuda_softmax_cross_entropy[3];
+/* The kernel table's rows, each for F32, F16 and BF16: of ops.c, of cudnn_ops.c and cublas_ops.c. */
+extern const struct phiz_kernel phiz_cuda_relu[3], phiz_cuda_leaky_relu[3], phiz_cuda_prelu[3], phiz_cuda_add[3],
+	phiz_cuda_batch_norm[3], phiz_cuda_max_pool2d[3], phiz_cuda_avg_pool2d[3], phiz_cuda_global_avg_pool[3],
+	phiz_cuda_softmax_cross_entropy[3];
 /* ops_infer.c */
 extern const struct phiz_kernel phiz_cuda_normalize_bytes[3];
+extern const struct phiz_kernel phiz_cudnn_conv2d[3], phiz_cublas_linear[3];
 
 #endif

@@ -1,13 +1,15 @@
-/* conv2d by cuDNN, on the calls that its versions 8.2 and 9 share. Every cuDNN call but the handle's stands here.
+/* conv2d by cuDNN, on the calls that its versions 8.2 and 9 share. Every cuDNN call stands here.
  *
  * A call runs in the row's dtype T and in the layout of its pictures; filters are kept so, and a tensor that is not
  * (the network's input, an output for the host) is copied from or to the workspace. F32 is computed in float32, not in
  * TF32; F16 and BF16 on tensor cores, with sums in float32. */
 #include "core/cuda/cuda.h"
 
+#include <cudnn.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/error.h"
 #include "core/ops/ops.h"
 #include "core/ops/rule.h"
 
@@ -34,11 +36,16 @@ struct conv {
 	int n_algorithms;
 };
 
-static size_t line_up(size_t bytes) { return (bytes + 255) & ~(size_t)255; }
+static enum phiz_status check(struct phiz_ctx *ctx, cudnnStatus_t error, const char *what)
+{
+	if (error == CUDNN_STATUS_SUCCESS)
+		return PHIZ_OK;
+	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "cudnn: %s: %s", what, cudnnGetErrorString(error));
+}
 
 static size_t bytes_in(const struct phiz_tensor *t, enum phiz_dtype dtype)
 {
-	return line_up((size_t)phiz_tensor_count(t) * phiz_dtype_size(dtype));
+	return phiz_cuda_line_up((size_t)phiz_tensor_count(t) * phiz_dtype_size(dtype));
 }
 
 static bool is_native(const struct conv *v, const struct phiz_tensor *t)
@@ -271,7 +278,7 @@ static const struct phiz_cuda_choice *choice_of(struct conv *v, enum pass pass)
 	return c;
 }
 
-void phiz_cuda_forget_choices(struct phiz_cuda *c)
+static void forget_choices(struct phiz_cuda *c)
 {
 	while (c->choices) {
 		struct phiz_cuda_choice *gone = c->choices;
@@ -347,8 +354,8 @@ static struct weights weights_at(const struct phiz_call *call, enum phiz_dtype d
 	const size_t k = (size_t)call->out[0].shape.dim[1];
 	struct weights w = {(char *)memory, NULL, NULL, 0};
 	w.narrow = w.filter + bytes_in(&call->in[PHIZ_CONV2D_WEIGHT], dtype);
-	w.wide = w.narrow + line_up(k * phiz_dtype_size(dtype));
-	w.bytes = (size_t)(w.wide - w.filter) + line_up(k * sizeof(float));
+	w.wide = w.narrow + phiz_cuda_line_up(k * phiz_dtype_size(dtype));
+	w.bytes = (size_t)(w.wide - w.filter) + phiz_cuda_line_up(k * sizeof(float));
 	return w;
 }
 
@@ -515,7 +522,7 @@ static enum phiz_status run_any(struct conv *v, void *x, void *y, const struct w
 		if (!error)
 			return finish(v, y, w);
 	}
-	return phiz_cudnn_check(v->call->ctx, error, "a convolution");
+	return check(v->call->ctx, error, "a convolution");
 }
 
 static enum phiz_status forward(struct phiz_call *call, enum phiz_dtype dtype)
@@ -523,10 +530,10 @@ static enum phiz_status forward(struct phiz_call *call, enum phiz_dtype dtype)
 	struct conv v;
 	struct weights w;
 	void *x, *y;
-	enum phiz_status status = phiz_cudnn_check(call->ctx, open_conv(call, dtype, &v), "describing a convolution");
+	enum phiz_status status = check(call->ctx, open_conv(call, dtype, &v), "describing a convolution");
 	size_t used = places(&v, call->workspace, &x, &y, &w);
 	if (!status)
-		status = phiz_cudnn_check(call->ctx, choose(&v, FORWARD, call->workspace_bytes - used),
+		status = check(call->ctx, choose(&v, FORWARD, call->workspace_bytes - used),
 		                          "choosing an algorithm");
 	if (!status && !call->constants)
 		status = phiz_cuda_check(call->ctx, make_weights(call, dtype, &w), "starting a kernel");
@@ -549,7 +556,7 @@ static enum phiz_status run_back(struct conv *v, enum pass pass, const struct ba
 		if (!error)
 			break;
 	}
-	return phiz_cudnn_check(v->call->ctx, error, pass == DATA ? "a convolution's input gradient"
+	return check(v->call->ctx, error, pass == DATA ? "a convolution's input gradient"
 	                                                          : "a convolution's filter gradient");
 }
 
@@ -593,7 +600,7 @@ static enum phiz_status backward_filter(struct conv *v, const struct back *b, vo
 static enum phiz_status backward(struct phiz_call *call, enum phiz_dtype dtype)
 {
 	struct conv v;
-	enum phiz_status status = phiz_cudnn_check(call->ctx, open_conv(call, dtype, &v), "describing a convolution");
+	enum phiz_status status = check(call->ctx, open_conv(call, dtype, &v), "describing a convolution");
 	const struct back b = back_places(&v, call->workspace);
 	char *work = (char *)call->workspace + b.bytes;
 	if (!call->dout[0].data)
@@ -636,4 +643,24 @@ ROW(bf16, PHIZ_BF16)
 	{.op = "conv2d", .name = "cudnn", .dtype = dtype_, .supports = supports_##name_, .workspace = workspace_##name_, \
 	 .forward = forward_##name_, .backward = backward_##name_, .blocked = true, .constants = constants_##name_, \
 	 .prepare = prepare_##name_}
-const struct phiz_kernel phiz_cuda_conv2d[3] = {KERNEL(f32, PHIZ_F32), KERNEL(f16, PHIZ_F16), KERNEL(bf16, PHIZ_BF16)};
+const struct phiz_kernel phiz_cudnn_conv2d[3] = {KERNEL(f32, PHIZ_F32), KERNEL(f16, PHIZ_F16), KERNEL(bf16, PHIZ_BF16)};
+
+/* --- The handle --- */
+
+int phiz_cudnn_version(void) { return (int)cudnnGetVersion(); }
+
+enum phiz_status phiz_cudnn_open(struct phiz_ctx *ctx, struct phiz_cuda *c)
+{
+	cudnnHandle_t handle = NULL;
+	enum phiz_status status = check(ctx, cudnnCreate(&handle), "starting");
+
+	c->cudnn = handle;
+	return status ? status : check(ctx, cudnnSetStream(handle, c->stream), "choosing the stream");
+}
+
+void phiz_cudnn_close(struct phiz_cuda *c)
+{
+	forget_choices(c);
+	if (c->cudnn)
+		cudnnDestroy(c->cudnn);
+}

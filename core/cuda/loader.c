@@ -1,6 +1,8 @@
 /* The CUDA backend as phiz sees it: a module that is opened when it is asked for, since cuBLAS and cuDNN cost each
- * start 0.15 s and 200 MiB. It is found as any library is (phiz and libphiz.so carry its folder as their run path).
- * Nothing is kept here: opening what is open already gives it again, and it is never closed, as CUDA wants it. */
+ * start 0.15 s and 200 MiB; or the other module, which does without them. They are two files, and not one that opens
+ * the libraries by name, so that the linker checks each call and no table of functions and file names has to be kept.
+ * They are found as any library is (phiz and libphiz.so carry their folder as their run path). Nothing is kept here:
+ * opening what is open already gives it again, and it is never closed, as CUDA wants it. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,18 +45,18 @@ static bool has_gpu(const char **why)
 }
 
 /* A named module is taken at its word; the usual one is left alone where it could not run, as it is large. */
-static void *open_file(const char **why)
+static void *open_file(bool lean, const char **why)
 {
-	const char *named = getenv("PHIZ_CUDA_MODULE");
+	const char *named = getenv(lean ? "PHIZ_CUDA_LEAN_MODULE" : "PHIZ_CUDA_MODULE");
 
 	if (named && *named)
 		return open_named(named, why);
-	return has_gpu(why) ? open_named(PHIZ_CUDA_MODULE_FILE, why) : NULL;
+	return has_gpu(why) ? open_named(lean ? PHIZ_CUDA_LEAN_MODULE_FILE : PHIZ_CUDA_MODULE_FILE, why) : NULL;
 }
 
-static const struct phiz_cuda_module *open_module(const char **why)
+static const struct phiz_cuda_module *open_module(bool lean, const char **why)
 {
-	void *file = open_file(why);
+	void *file = open_file(lean, why);
 	phiz_cuda_module_fn *entry = NULL;
 
 	if (!file)
@@ -72,10 +74,10 @@ static const struct phiz_cuda_module *open_module(const char **why)
 	return NULL;
 }
 
-int phiz_cuda_count(const char **why)
+int phiz_cuda_count_for(const struct phiz_cuda_options *options, const char **why)
 {
 	const char *reason;
-	const struct phiz_cuda_module *module = open_module(&reason);
+	const struct phiz_cuda_module *module = open_module(options->no_cudnn, &reason);
 	int count = module ? module->count(&reason) : 0;
 
 	if (why)
@@ -83,10 +85,17 @@ int phiz_cuda_count(const char **why)
 	return count;
 }
 
+int phiz_cuda_count(const char **why)
+{
+	const struct phiz_cuda_options options = {0};
+
+	return phiz_cuda_count_for(&options, why);
+}
+
 enum phiz_status phiz_cuda_describe(struct phiz_ctx *ctx, int device, struct phiz_cuda_device *out)
 {
 	const char *why;
-	const struct phiz_cuda_module *module = open_module(&why);
+	const struct phiz_cuda_module *module = open_module(false, &why);
 
 	if (module)
 		return module->describe(ctx, device, out);
@@ -94,20 +103,34 @@ enum phiz_status phiz_cuda_describe(struct phiz_ctx *ctx, int device, struct phi
 	return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s", why);
 }
 
-enum phiz_status phiz_backend_cuda_create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
+enum phiz_status phiz_backend_cuda_open(struct phiz_ctx *ctx, const struct phiz_cuda_options *options,
+                                        struct phiz_backend **out)
 {
 	const char *why;
-	const struct phiz_cuda_module *module = open_module(&why);
+	const struct phiz_cuda_module *module = open_module(options->no_cudnn, &why);
 
 	*out = NULL;
-	return module ? module->create(ctx, device, out)
-	              : phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s: use the CPU (--device cpu)", why);
+	if (!module)
+		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "%s: use the CPU (--device cpu)", why);
+	enum phiz_status status = module->create(ctx, options->device, out);
+	if (!status)
+		(*out)->infers_only = options->no_cudnn;
+	return status;
 }
 
+enum phiz_status phiz_backend_cuda_create(struct phiz_ctx *ctx, int device, struct phiz_backend **out)
+{
+	const struct phiz_cuda_options options = {.device = device};
+
+	return phiz_backend_cuda_open(ctx, &options, out);
+}
+
+/* By the module that made it, which is open. */
 void phiz_backend_cuda_free(struct phiz_ctx *ctx, struct phiz_backend **backend)
 {
 	const char *why;
-	const struct phiz_cuda_module *module = backend && *backend ? open_module(&why) : NULL;
+	const struct phiz_cuda_module *module =
+		backend && *backend ? open_module((*backend)->infers_only, &why) : NULL;
 
 	if (module)
 		module->free(ctx, backend);

@@ -1,10 +1,11 @@
-/* What libphiz_cuda.so gives to phiz, which opens it when a GPU is asked for (loader.c). */
+/* What libphiz_cuda.so and libphiz_cuda_lean.so give to phiz, which opens the one that is asked for (loader.c). */
 #ifndef PHIZ_CUDA_MODULE_H
 #define PHIZ_CUDA_MODULE_H
 
 #include <phiz/cuda.h>
 
 #define PHIZ_CUDA_MODULE_FILE "libphiz_cuda.so"
+#define PHIZ_CUDA_LEAN_MODULE_FILE "libphiz_cuda_lean.so"
 #define PHIZ_CUDA_MODULE_ENTRY "phiz_cuda_module"
 
 /* As the functions of <phiz/cuda.h>; the version comes first, and is all that may be read of another version. */

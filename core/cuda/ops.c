@@ -1,5 +1,5 @@
-/* Rows of the kernel table that run on kernels of our own, and linear layers by cuBLAS. Each operator has a row for
- * F32, F16 and BF16; activations of a call are of one dtype, but for what a row says of itself. */
+/* Rows of the kernel table that run on kernels of our own in every module. Each operator has a row for F32, F16 and
+ * BF16; activations of a call are of one dtype, but for what a row says of itself. */
 #include "core/cuda/row.h"
 
 #include "core/base/error.h"
@@ -40,7 +40,7 @@ static bool is_uniform(const struct phiz_call *call, int activations)
 }
 
 /* What elementwise operators share: one channel's elements and where the next channel is. */
-static struct phiz_cuda_pointwise pointwise_of(const struct phiz_call *call)
+struct phiz_cuda_pointwise phiz_cuda_pointwise_of(const struct phiz_call *call)
 {
 	const struct phiz_tensor *y = &call->out[0];
 	int64_t inner = 1;
@@ -129,7 +129,7 @@ static enum phiz_status add_back(struct phiz_call *call)
 
 static enum phiz_status prelu(struct phiz_call *call)
 {
-	struct phiz_cuda_pointwise p = pointwise_of(call);
+	struct phiz_cuda_pointwise p = phiz_cuda_pointwise_of(call);
 	p.slopes = call->in[PHIZ_PRELU_WEIGHT].data;
 	p.n_slopes = call->in[PHIZ_PRELU_WEIGHT].shape.dim[0];
 	return launch(call, &p);
@@ -173,7 +173,8 @@ static struct phiz_cuda_norm norm_of(const struct phiz_call *call)
 	struct phiz_cuda_norm p = {
 		.x = call->in[0].data, .y = call->out[0].data, .dtype = (int)call->out[0].dtype,
 		.lines = phiz_cuda_lines_of(&call->out[0]), .weight = data_of(call, PHIZ_BATCH_NORM_WEIGHT),
-		.bias = data_of(call, PHIZ_BATCH_NORM_BIAS), .running_mean = data_of(call, PHIZ_BATCH_NORM_MEAN),
+		.bias = data_of(call, PHIZ_BATCH_NORM_BIAS),
+		.running_mean = data_of(call, PHIZ_BATCH_NORM_MEAN),
 		.running_var = data_of(call, PHIZ_BATCH_NORM_VAR), .eps = (float)a[PHIZ_BATCH_NORM_EPS].f,
 		.momentum = (float)a[PHIZ_BATCH_NORM_MOMENTUM].f,
 		.batch = call->training && !a[PHIZ_BATCH_NORM_FROZEN].i, .act = (int)a[PHIZ_BATCH_NORM_ACT].i,
@@ -280,129 +281,6 @@ static enum phiz_status global_avg_pool_back(struct phiz_call *call)
 	return started(call, phiz_cuda_mean_backward(&din, &dout, adds(call, 0), phiz_cuda_of(call)->stream));
 }
 
-/* --- linear: y [N,G] = act(x [N,F] w^T [F,G] + b); x of the row's dtype, y of it or F32, w kept in the row's, sums in
- * float. Backward, without act: dx = dy w, dw = dy^T x, db = sum over n of dy. --- */
-
-static cudaDataType data_type(enum phiz_dtype dtype)
-{
-#if CUDART_VERSION >= 11000
-	if (dtype == PHIZ_BF16)
-		return CUDA_R_16BF;
-#endif
-	return dtype == PHIZ_F16 ? CUDA_R_16F : CUDA_R_32F;
-}
-
-static bool linear_supports(const struct phiz_call *call)
-{
-	enum phiz_dtype in = call->in[0].dtype, out = call->out[0].dtype;
-	return (out == in || out == PHIZ_F32) && !(call->training && call->node->attr[PHIZ_LINEAR_ACT].i);
-}
-
-static size_t linear_constants(const struct phiz_call *call)
-{
-	return (size_t)phiz_tensor_count(&call->in[PHIZ_LINEAR_WEIGHT]) * phiz_dtype_size(call->in[0].dtype);
-}
-
-static int copy_as(const struct phiz_call *call, const struct phiz_tensor *t, enum phiz_dtype dtype, void *data)
-{
-	struct phiz_cuda_picture from = phiz_cuda_picture_of(t);
-	struct phiz_cuda_picture to = phiz_cuda_picture_like(t, dtype, PHIZ_PLAIN, data);
-	return phiz_cuda_copy(&from, &to, false, phiz_cuda_of(call)->stream);
-}
-
-static void linear_prepare(const struct phiz_call *call, void *constants)
-{
-	/* What fails here shows when the plan waits for it. */
-	(void)copy_as(call, &call->in[PHIZ_LINEAR_WEIGHT], call->in[0].dtype, constants);
-}
-
-static size_t line_up(size_t bytes) { return (bytes + 255) & ~(size_t)255; }
-
-/* The weights in the row's dtype; backward also dy in it, and the bias's sums. */
-static size_t linear_workspace(const struct phiz_call *call, bool backward, int threads)
-{
-	struct phiz_cuda_lines l = phiz_cuda_lines_of(&call->out[0]);
-	size_t dy = (size_t)phiz_tensor_count(&call->out[0]) * phiz_dtype_size(call->in[0].dtype);
-	(void)threads;
-	return line_up(linear_constants(call)) + (backward ? line_up(dy) + phiz_cuda_sum_workspace(&l) : 0);
-}
-
-/* The call's weights in the row's dtype: the model's own, what is kept, or a copy made now in the workspace. */
-static const void *linear_weights(const struct phiz_call *call, enum phiz_status *status)
-{
-	const struct phiz_tensor *w = &call->in[PHIZ_LINEAR_WEIGHT];
-	if (call->constants)
-		return call->constants;
-	if (w->dtype == call->in[0].dtype)
-		return w->data;
-	*status = started(call, copy_as(call, w, call->in[0].dtype, call->workspace));
-	return call->workspace;
-}
-
-/* C [m,n] = A B (+ C), by columns, as cuBLAS counts; A and B of dtype `in`, C of `out`. */
-static enum phiz_status multiply(const struct phiz_call *call, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
-                                 int k, const void *a, int lda, const void *b, int ldb, enum phiz_dtype in, void *c,
-                                 enum phiz_dtype out, bool add)
-{
-	const float one = 1, beta = add ? 1 : 0;
-#if CUDART_VERSION >= 11000
-	const cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
-#else
-	const cudaDataType compute = CUDA_R_32F;
-#endif
-	return phiz_cublas_check(call->ctx,
-	                         cublasGemmEx(phiz_cuda_of(call)->cublas, ta, tb, m, n, k, &one, a, data_type(in), lda, b,
-	                                      data_type(in), ldb, &beta, c, data_type(out), m, compute,
-	                                      CUBLAS_GEMM_DEFAULT),
-	                         "a linear layer");
-}
-
-static enum phiz_status linear(struct phiz_call *call)
-{
-	const int n = (int)call->in[0].shape.dim[0], f = (int)call->in[0].shape.dim[1], g = (int)call->out[0].shape.dim[1];
-	enum phiz_status status = PHIZ_OK;
-	const void *w = linear_weights(call, &status);
-	/* y^T [G,N] = w [F,G]^T x^T [F,N]. */
-	if (!status)
-		status = multiply(call, CUBLAS_OP_T, CUBLAS_OP_N, g, n, f, w, f, call->in[0].data, f, call->in[0].dtype,
-		                  call->out[0].data, call->out[0].dtype, false);
-	struct phiz_cuda_pointwise p = pointwise_of(call);
-	p.x = p.y;
-	p.bias = data_of(call, PHIZ_LINEAR_BIAS);
-	p.act = (int)call->node->attr[PHIZ_LINEAR_ACT].i;
-	p.slope = (float)call->node->attr[PHIZ_LINEAR_ACT_SLOPE].f;
-	return status || (!p.bias && !p.act) ? status : launch(call, &p);
-}
-
-static enum phiz_status linear_back(struct phiz_call *call)
-{
-	const int n = (int)call->in[0].shape.dim[0], f = (int)call->in[0].shape.dim[1], g = (int)call->out[0].shape.dim[1];
-	const enum phiz_dtype dtype = call->in[0].dtype;
-	const struct phiz_tensor *dx = &call->din[0], *dw = &call->din[PHIZ_LINEAR_WEIGHT];
-	char *narrow = (char *)call->workspace + line_up(linear_constants(call));
-	char *sums = narrow + line_up((size_t)phiz_tensor_count(&call->out[0]) * phiz_dtype_size(dtype));
-	const void *dy = call->dout[0].data;
-	float *db = call->n_in > PHIZ_LINEAR_BIAS ? call->din[PHIZ_LINEAR_BIAS].data : NULL;
-	struct phiz_cuda_lines l = phiz_cuda_lines_of(&call->out[0]);
-	enum phiz_status status = PHIZ_OK;
-	if (!dy)
-		return PHIZ_OK;
-	if (db)
-		status = started(call, phiz_cuda_channel_sum(dy, (int)call->dout[0].dtype, &l, db, adds(call, PHIZ_LINEAR_BIAS),
-		                                             sums, phiz_cuda_of(call)->stream));
-	if (!status && call->dout[0].dtype != dtype) {
-		status = started(call, copy_as(call, &call->dout[0], dtype, narrow));
-		dy = narrow;
-	}
-	const void *w = dx->data && !status ? linear_weights(call, &status) : NULL;
-	if (!status && w) /* dx^T [F,N] = w^T [F,G] dy^T [G,N] */
-		status = multiply(call, CUBLAS_OP_N, CUBLAS_OP_N, f, n, g, w, f, dy, g, dtype, dx->data, dtype, adds(call, 0));
-	if (!status && dw->data) /* dw^T [F,G] = x^T [F,N] dy [N,G] */
-		status = multiply(call, CUBLAS_OP_N, CUBLAS_OP_T, f, g, n, call->in[0].data, f, dy, g, dtype, dw->data,
-		                  PHIZ_F32, adds(call, PHIZ_LINEAR_WEIGHT));
-	return status;
-}
-
 /* --- softmax_cross_entropy, in F32 --- */
 
 enum { ENTROPY_P, ENTROPY_SUM }; /* saved */
@@ -459,9 +337,3 @@ ROWS(avg_pool2d, avg_pool_supports, NULL, NULL);
 ROWS(global_avg_pool, global_supports, NULL, global_avg_pool_back);
 const struct phiz_kernel phiz_cuda_softmax_cross_entropy[3] = {
 	ROW(softmax_cross_entropy, PHIZ_F32, NULL, cross_entropy_workspace, softmax_cross_entropy_back)};
-
-#define LINEAR(dtype_) \
-	{.op = "linear", .name = "cublas", .dtype = dtype_, .supports = linear_supports, .workspace = linear_workspace, \
-	 .forward = linear, .backward = linear_back, .blocked = true, .constants = linear_constants, \
-	 .prepare = linear_prepare}
-const struct phiz_kernel phiz_cuda_linear[3] = {LINEAR(PHIZ_F32), LINEAR(PHIZ_F16), LINEAR(PHIZ_BF16)};

@@ -374,14 +374,14 @@ static void measure_kernels(struct phiz_plan *p)
 		const struct phiz_kernel *kernel = step->kernel;
 		if (p->on_host[step->node])
 			continue;
+		if (p->options.fixed && !step->backward && kernel->constants)
+			step->constant_bytes = (kernel->constants(&step->call) + 63) & ~(size_t)63;
+		step->constant_offset = p->constant_bytes;
+		p->constant_bytes += step->constant_bytes;
+		step->call.constants = step->constant_bytes ? step : NULL; /* not yet where they will be, but there will be */
 		size_t need = kernel->workspace ? kernel->workspace(&step->call, step->backward, threads) : 0;
 		if (need > p->workspace_bytes)
 			p->workspace_bytes = need;
-		if (!p->options.fixed || step->backward || !kernel->constants)
-			continue;
-		step->constant_bytes = (kernel->constants(&step->call) + 63) & ~(size_t)63;
-		step->constant_offset = p->constant_bytes;
-		p->constant_bytes += step->constant_bytes;
 	}
 }
 
@@ -461,6 +461,9 @@ static enum phiz_status check_options(struct phiz_ctx *ctx, const struct phiz_gr
 	if (o->precision == PHIZ_F16 && !o->backend->device)
 		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "the CPU has no kernels for fp16 activations: bf16 is near, and fp16 "
 		                 "is for GPUs");
+	if (o->backend->infers_only && o->mode == PHIZ_PLAN_TRAIN)
+		return phiz_fail(ctx, PHIZ_E_UNSUPPORTED, "the %s backend runs models, it does not train them: train with "
+		                 "cuDNN (without --no-cudnn) or on the CPU", o->backend->name);
 	if (o->consume && !o->fixed)
 		return phiz_fail(ctx, PHIZ_E_ARG, "a plan consumes parameters only where they are fixed");
 	for (size_t i = 0; i < g->n_values; i++)

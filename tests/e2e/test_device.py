@@ -16,11 +16,12 @@ BUILD = os.environ["PHIZ_BUILD"]
 PHIZ = os.path.join(BUILD, "tools", "phiz")
 MODULE = os.path.join(BUILD, "tests", "libfake_cuda_device.so")
 DOUBLE = os.path.join(BUILD, "tests", "libcuda_double_13000.so")
+LEAN = os.path.join(BUILD, "tests", "libcuda_lean_double_13000.so")
 ON_FAKE, ON_CPU = "device: cuda:0", "device: cpu"
 
 
 def phiz(*args, want=0, module=MODULE, libraries=""):
-    env = dict(os.environ, PHIZ_CUDA_MODULE=module, LD_LIBRARY_PATH=libraries)
+    env = dict(os.environ, PHIZ_CUDA_MODULE=module, PHIZ_CUDA_LEAN_MODULE=LEAN, LD_LIBRARY_PATH=libraries)
     r = subprocess.run([PHIZ, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=env)
     assert r.returncode == want, f"phiz {args}: exit {r.returncode}, want {want}\n{r.stdout}{r.stderr}"
     return r
@@ -147,6 +148,27 @@ def check_training(dir):
     assert "local_response_norm" in r.stderr, r.stderr
 
 
+def check_lean(model, data, photos, dir):
+    """By phiz's own kernels; the module with cuDNN is one that cannot be opened."""
+    nowhere = "/nowhere/module.so"
+    there = phiz("predict", model, *photos[:2], "--json", "--logits", "--no-cudnn", "--verbose", module=nowhere)
+    assert ON_FAKE + ", without cuDNN" in there.stderr, there.stderr
+    here = phiz("predict", model, *photos[:2], "--json", "--logits", "--device", "cpu")
+    assert close(lines(there), lines(here)) and there.stdout != here.stdout
+    nets = ["--gallery", f"{dir}/g.db", "--model", model, "--aligned"]
+    for verb in (["embed", model, *photos], ["eval", model, "--data", data],
+                 ["identify", photos[1], *nets, "--threshold", "0"]):
+        r = phiz(*verb, "--json", "--no-cudnn", "--device", "cuda", "--verbose", module=nowhere)
+        assert ON_FAKE + ", without cuDNN" in r.stderr, r.stderr
+    half = lines(phiz("predict", model, photos[0], "--json", "--precision", "fp16", "--no-cudnn", module=nowhere))[0]
+    assert 0 < abs(half["confidence"] - lines(here)[0]["confidence"]) < 0.01, half
+    r = phiz("predict", model, photos[0], "--precision", "bf16", "--no-cudnn", want=1, module=nowhere)
+    assert r.stderr == "phiz: --precision bf16: without cuDNN there are fp32 and fp16\n", r.stderr
+    r = phiz("bench", "tiny", "--mode", "train", "--no-cudnn", want=2)
+    assert "--no-cudnn is for --mode infer, in fp32 or fp16: it trains no model" in r.stderr, r.stderr
+    phiz("train", "tiny", "--data", data, "--run", f"{dir}/none", "--no-cudnn", want=2)
+
+
 def check_refusals(model, photos):
     missing = phiz("predict", model, photos[0], "--device", "cuda", want=1, module="/nowhere/module.so")
     assert "/nowhere/module.so: cannot open" in missing.stderr and missing.stderr.count("\n") == 1, missing.stderr
@@ -196,6 +218,7 @@ def main():
         if os.path.exists(DOUBLE):
             check_double(f"{dir}/m.phiz", f"{dir}/int8.phiz", photos[::6])
             check_training(dir)
+            check_lean(f"{dir}/m.phiz", f"{dir}/data", photos[::6], dir)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ struct phiz_kernel {
 	unsigned features;    /* instruction sets that it needs (core/cpu/features.h), 0: none */
 	/* May it do this call (shapes, attributes; data pointers are not set)? NULL: always. */
 	bool (*supports)(const struct phiz_call *call);
-	/* Scratch bytes for the call (may use threads); must not grow when dim 0 (the batch) shrinks. NULL: none. */
+	/* Scratch bytes for the call (may use threads); must not grow when dim 0 (the batch) shrinks. call->constants is
+	 * not NULL where there will be some; nothing is to be read there yet. NULL: none. */
 	size_t (*workspace)(const struct phiz_call *call, bool backward, int threads);
 	phiz_kernel_fn forward, backward;
 	bool blocked; /* takes blocked tensors, in any mixture that supports() lets pass; others see plain ones only */

@@ -17,6 +17,7 @@ struct phiz_tuning; /* tune.h */
 /* A device's memory and kernels. */
 struct phiz_backend {
 	const char *name; /* "cpu" */
+	bool infers_only; /* plans of it run models, they do not train (UNSUPPORTED) */
 	enum phiz_layout picture_layout; /* how pictures lie best, where kernels and shapes allow it */
 	enum phiz_layout wide_layout;    /* the same in plans of F32 */
 	/* The best kernel for the call's node, dtype and shapes in this direction, or NULL. dtype is the plan's precision

@@ -97,6 +97,9 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end);
 
 #define __global__
 #define __device__
+#define __host__
+#define __align__(n) __attribute__((aligned(n)))
+#define __launch_bounds__(...)
 #define __shared__ static
 
 struct dim3 {

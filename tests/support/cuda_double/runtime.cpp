@@ -3,6 +3,7 @@
  * pinned are taken at once, and copies to it waited for, as CUDA does. */
 #include <cuda_runtime.h>
 
+#include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -537,8 +538,11 @@ namespace {
 
 const size_t STACK = (size_t)256 << 10;
 
+/* A context to begin on a stack of its own; from then on jumps, which ask nothing of the system. */
 struct fiber {
 	ucontext_t context;
+	jmp_buf here;
+	bool begun = false;
 	char *stack = nullptr;
 	bool done = false;
 	void *fake = nullptr; /* the sanitizer's */
@@ -546,7 +550,7 @@ struct fiber {
 
 struct block_run {
 	std::vector<fiber> fibers;
-	ucontext_t scheduler;
+	jmp_buf scheduler;
 	const work_fn *thread = nullptr;
 	unsigned current = 0;
 	void *fake = nullptr;
@@ -576,20 +580,36 @@ void finish_switch(void *fake, const void **bottom, size_t *size)
 #endif
 }
 
-void yield(bool for_good)
+void yield()
 {
 	fiber &f = block.fibers[block.current];
-	start_switch(for_good ? nullptr : &f.fake, block.bottom, block.size);
-	swapcontext(&f.context, &block.scheduler);
+	start_switch(&f.fake, block.bottom, block.size);
+	if (!_setjmp(f.here))
+		_longjmp(block.scheduler, 1);
 	finish_switch(f.fake, &block.bottom, &block.size);
 }
 
 void fiber_main()
 {
 	finish_switch(nullptr, &block.bottom, &block.size);
-	(*block.thread)();
-	block.fibers[block.current].done = true;
-	yield(true);
+	for (;;) { /* a thread of one block after the other */
+		(*block.thread)();
+		block.fibers[block.current].done = true;
+		yield();
+	}
+}
+
+/* Runs the fiber up to its next wait. */
+void go_on(fiber &f)
+{
+	start_switch(&block.fake, f.stack, STACK);
+	if (!_setjmp(block.scheduler)) {
+		if (f.begun)
+			_longjmp(f.here, 1);
+		f.begun = true;
+		setcontext(&f.context);
+	}
+	finish_switch(block.fake, nullptr, nullptr);
 }
 
 void run_fibers(unsigned threads, const work_fn &thread)
@@ -599,9 +619,10 @@ void run_fibers(unsigned threads, const work_fn &thread)
 		block.fibers.resize(threads);
 	for (unsigned t = 0; t < threads; t++) {
 		fiber &f = block.fibers[t];
-		if (!f.stack)
-			f.stack = (char *)mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		f.done = false;
+		if (f.stack)
+			continue;
+		f.stack = (char *)mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		getcontext(&f.context);
 		f.context.uc_stack.ss_sp = f.stack;
 		f.context.uc_stack.ss_size = STACK;
@@ -617,9 +638,7 @@ void run_fibers(unsigned threads, const work_fn &thread)
 			any = true;
 			block.current = t;
 			threadIdx.x = t;
-			start_switch(&block.fake, f.stack, STACK);
-			swapcontext(&block.scheduler, &f.context);
-			finish_switch(block.fake, nullptr, nullptr);
+			go_on(f);
 		}
 	}
 }
@@ -645,7 +664,7 @@ void run_blocks(dim3 blocks, unsigned threads, bool together, const work_fn &thr
 
 }
 
-void __syncthreads(void) { yield(false); }
+void __syncthreads(void) { yield(); }
 
 void cuda_double::launch(dim3 blocks, unsigned threads, void *stream, bool together, work_fn thread)
 {
