@@ -67,6 +67,8 @@ static enum phiz_status take_options(struct phiz_detector *d, const struct phiz_
 	if (!status)
 		status = take(d, "max_faces", 1, MAX_MAX_FACES, 1024, &faces);
 	o->max_faces = (int)faces;
+	if (!o->backend)
+		o->backend = phiz_backend_cpu();
 	return status;
 }
 

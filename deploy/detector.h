@@ -38,8 +38,7 @@ struct phiz_detector {
 
 enum { PHIZ_SUBNET_OUTPUTS = 16 };
 struct phiz_subnet {
-	struct phiz_ctx *ctx;
-	const struct phiz_tuning *tuning; /* the model's */
+	struct phiz_detector *detector;
 	struct phiz_graph *graph;
 	int input, output[PHIZ_SUBNET_OUTPUTS]; /* values of the graph */
 };
@@ -49,6 +48,7 @@ struct phiz_subnet {
 enum phiz_status phiz_subnet_cut(struct phiz_detector *d, const char *input, const char *const *output, int n,
                                  struct phiz_subnet *out);
 void phiz_subnet_free(struct phiz_subnet *net);
+/* On the detector's backend; where that cannot and there is a fallback, on this, and so are all plans from then on. */
 enum phiz_status phiz_subnet_plan(const struct phiz_subnet *net, int64_t batch, int height, int width,
                                   struct phiz_plan **out);
 /* Of a plan of the subnet. */

@@ -101,12 +101,17 @@ enum phiz_status phiz_recognizer_open(struct phiz_ctx *ctx, const char *detector
 	if (!r)
 		return PHIZ_E_NOMEM;
 	r->ctx = ctx;
+	struct phiz_detector_options o = options ? options->detector : (struct phiz_detector_options){0};
+	if (options && !o.backend) {
+		o.backend = options->backend;
+		o.fallback = options->fallback;
+	}
 	enum phiz_status status = open_model(r, model, detector ? BATCH : 1, options);
 	if (!status && detector)
-		status = phiz_detector_open(ctx, detector, options ? &options->detector : NULL, &r->detector);
+		status = phiz_detector_open(ctx, detector, &o, &r->detector);
 	if (!status && detector && r->align.kind == PHIZ_ALIGN_ARCFACE && !(options && options->quick) &&
 	    phiz_refine_helps(r->detector))
-		status = phiz_refiner_open(ctx, detector, &r->refiner);
+		status = phiz_refiner_open(ctx, detector, &o, &r->refiner);
 	if (status)
 		phiz_recognizer_free(&r);
 	*out = r;

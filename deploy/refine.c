@@ -28,9 +28,12 @@ bool phiz_refine_helps(const struct phiz_detector *detector)
 	return name && !strcmp(name, "yunet");
 }
 
-enum phiz_status phiz_refiner_open(struct phiz_ctx *ctx, const char *path, struct phiz_refiner **out)
+enum phiz_status phiz_refiner_open(struct phiz_ctx *ctx, const char *path, const struct phiz_detector_options *options,
+                                   struct phiz_refiner **out)
 {
-	struct phiz_detector_options o = {.threshold = {MIN_SCORE}, .max_faces = 16};
+	struct phiz_detector_options o = {.threshold = {MIN_SCORE}, .max_faces = 16,
+	                                  .backend = options ? options->backend : NULL,
+	                                  .fallback = options ? options->fallback : NULL};
 	struct phiz_refiner *r = phiz_calloc(ctx, 1, sizeof *r);
 	enum phiz_status status = r ? PHIZ_OK : PHIZ_E_NOMEM;
 

@@ -14,8 +14,10 @@ struct phiz_refiner;
 
 /* Is there anything to gain for this detector? YuNet: yes. MTCNN looks again itself; Ultra-Light has no landmarks. */
 bool phiz_refine_helps(const struct phiz_detector *detector);
-/* path: the detector's file. Errors: those of phiz_detector_open. */
-enum phiz_status phiz_refiner_open(struct phiz_ctx *ctx, const char *path, struct phiz_refiner **out);
+/* path: the detector's file. options: of these backend and fallback; may be NULL. Errors: those of
+ * phiz_detector_open. */
+enum phiz_status phiz_refiner_open(struct phiz_ctx *ctx, const char *path, const struct phiz_detector_options *options,
+                                   struct phiz_refiner **out);
 void phiz_refiner_free(struct phiz_refiner **refiner);
 /* Moves the face's landmarks; leaves them where no look finds the face again, and leaves box and score. Errors: those
  * of phiz_detector_run. */

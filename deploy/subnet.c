@@ -37,8 +37,7 @@ enum phiz_status phiz_subnet_cut(struct phiz_detector *d, const char *input, con
                                  struct phiz_subnet *out)
 {
 	memset(out, 0, sizeof *out);
-	out->ctx = d->ctx;
-	out->tuning = d->model->tuning;
+	out->detector = d;
 	enum phiz_status status = phiz_graph_clone(d->model->graph, &out->graph);
 	if (!status)
 		status = look_up(d, input, output, n, out);
@@ -56,15 +55,18 @@ void phiz_subnet_free(struct phiz_subnet *net) { phiz_graph_free(&net->graph); }
 enum phiz_status phiz_subnet_plan(const struct phiz_subnet *net, int64_t batch, int height, int width,
                                   struct phiz_plan **out)
 {
+	struct phiz_detector *d = net->detector;
 	struct phiz_plan_options o = {
-		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = batch, .height = height, .width = width,
-		.loss = PHIZ_NONE, .fixed = true, .tuning = net->tuning,
+		.backend = d->options.backend, .fallback = d->options.fallback, .mode = PHIZ_PLAN_INFER, .batch = batch,
+		.height = height, .width = width, .loss = PHIZ_NONE, .fixed = true, .tuning = d->model->tuning,
 	};
-	enum phiz_status status = phiz_plan_create(net->ctx, net->graph, &o, out);
+	enum phiz_status status = phiz_plan_create(d->ctx, net->graph, &o, out);
 
-	if (!status && !phiz_plan_tensor(*out, net->input)) {
-		phiz_plan_free(out);
-		status = phiz_fail(net->ctx, PHIZ_E_UNSUPPORTED, "the detector's outputs do not depend on its input");
-	}
-	return status;
+	if (status)
+		return status;
+	d->options.backend = phiz_plan_backend(*out);
+	if (phiz_plan_tensor(*out, net->input))
+		return PHIZ_OK;
+	phiz_plan_free(out);
+	return phiz_fail(d->ctx, PHIZ_E_UNSUPPORTED, "the detector's outputs do not depend on its input");
 }

@@ -3,6 +3,7 @@
 #define PHIZ_TOOLS_CHECK_H
 
 #include "datasets/doctor.h"
+#include "tools/device_args.h"
 #include "tools/tools.h"
 
 struct check {
@@ -10,6 +11,7 @@ struct check {
 	struct phiz_checkup c;
 	struct phiz_doctor_limits limits;
 	char *detector, *embedder; /* files, or NULL */
+	struct phiz_device_choice device;
 	struct phiz_names left_out; /* what was not looked at, and how to get it: sentences */
 	char *cache;                /* file, or NULL */
 	size_t measured, cached;    /* photos */

@@ -207,10 +207,12 @@ static enum phiz_status open_worker(struct sweep *s, struct worker *w)
 {
 	struct check *check = s->check;
 	const char *detector = check->c.crops ? NULL : check->detector;
+	const struct phiz_recognizer_options o = {.backend = check->device.backend, .fallback = check->device.fallback};
+	const struct phiz_detector_options find = {.backend = o.backend, .fallback = o.fallback};
 
 	if (check->embedder && (detector || check->c.crops))
-		return phiz_recognizer_open(w->fork, detector, check->embedder, NULL, &w->recognizer);
-	return detector ? phiz_detector_open(w->fork, detector, NULL, &w->detector) : PHIZ_OK;
+		return phiz_recognizer_open(w->fork, detector, check->embedder, &o, &w->recognizer);
+	return detector ? phiz_detector_open(w->fork, detector, &find, &w->detector) : PHIZ_OK;
 }
 
 static enum phiz_status hire(struct phiz_ctx *ctx, struct sweep *s)

@@ -19,6 +19,7 @@ extern const struct phiz_verb phiz_verb_data_check;
 
 struct check_settings {
 	const char *split, *report, *aside, *detector, *model, *crops, *kinds, *skip, *cache;
+	struct phiz_device_args device;
 	double near_bits, eyes, sharpness, few;
 	bool json, fix, undo;
 };
@@ -40,6 +41,7 @@ static const struct phiz_option check_options[] = {
 	            "finds the faces (default: the best in the models folder; none: do without)"),
 	PHIZ_OPTION(struct check_settings, "--model", TEXT, model, "MODEL", 0, 0,
 	            "tells people apart (default: the best in the models folder; none: do without)"),
+	PHIZ_DEVICE_OPTIONS(struct check_settings, device),
 	PHIZ_OPTION(struct check_settings, "--crops", TEXT, crops, "yes|no|auto", 0, 0,
 	            "the photos are crops of faces: look for none in them (default auto)"),
 	PHIZ_OPTION(struct check_settings, "--cache", TEXT, cache, "FILE", 0, 0,
@@ -353,6 +355,7 @@ static void close_check(struct phiz_ctx *ctx, struct check *check)
 	phiz_free(ctx, check->detector);
 	phiz_free(ctx, check->embedder);
 	phiz_free(ctx, check->cache);
+	phiz_device_close(ctx, &check->device);
 }
 
 static int run_check(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
@@ -370,6 +373,8 @@ static int run_check(struct phiz_ctx *ctx, void *settings, int n_args, char **ar
 	if (s->undo)
 		return undo(ctx, s, args[0]);
 	status = prepare(ctx, s, &check, &unknown);
+	if (!status)
+		status = phiz_device_open(ctx, &s->device, &check.device);
 	if (!status)
 		status = phiz_check_measure(ctx, &check);
 	if (!status)

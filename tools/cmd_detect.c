@@ -9,6 +9,7 @@
 #include "core/image/draw.h"
 #include "core/io/json.h"
 #include "deploy/truth.h"
+#include "tools/device_args.h"
 #include "tools/drawings.h"
 #include "tools/models.h"
 #include "tools/photos.h"
@@ -18,6 +19,7 @@ extern const struct phiz_verb phiz_verb_data_detect;
 
 struct settings {
 	const char *detector, *threshold, *draw;
+	struct phiz_device_args device;
 	struct phiz_list truth;
 	double min_face, scale_factor, nms;
 	int64_t max_side;
@@ -37,6 +39,7 @@ static const struct phiz_option options[] = {
 	            "MTCNN: from one size of the photo to the next (default 0.709)"),
 	PHIZ_OPTION(struct settings, "--nms", REAL, nms, "IOU", 0.01, 1,
 	            "of two boxes that overlap more the weaker goes (default: the detector's)"),
+	PHIZ_DEVICE_OPTIONS(struct settings, device),
 	PHIZ_OPTION(struct settings, "--draw", TEXT, draw, "DIR", 0, 0, "write the photos with boxes and points there"),
 	PHIZ_OPTION(struct settings, "--truth", LIST, truth, "FILE", 0, 0,
 	            "recall and precision on the photos of this file of boxes (again for more)"),
@@ -46,6 +49,7 @@ static const struct phiz_option options[] = {
 struct work {
 	struct phiz_ctx *ctx;
 	const struct settings *s;
+	struct phiz_device_choice device;
 	struct phiz_detector *detector;
 	struct phiz_faces faces;
 	struct phiz_bytes text;
@@ -76,9 +80,10 @@ static enum phiz_status read_thresholds(struct phiz_ctx *ctx, const char *text, 
 }
 
 /* threshold: the n that were given. */
-static enum phiz_status open_detector(struct phiz_ctx *ctx, const struct settings *s, const double *threshold, int n,
-                                      struct phiz_detector **out)
+static enum phiz_status open_detector(struct work *w, const double *threshold, int n)
 {
+	const struct settings *s = w->s;
+	struct phiz_ctx *ctx = w->ctx;
 	struct phiz_detector_options o = {.min_face = s->min_face, .scale_factor = s->scale_factor, .nms = s->nms,
 	                                  .max_side = (int)s->max_side};
 	struct phiz_model *model = NULL;
@@ -86,13 +91,17 @@ static enum phiz_status open_detector(struct phiz_ctx *ctx, const struct setting
 	enum phiz_status status = phiz_choose_model(ctx, PHIZ_MODEL_DETECTOR, s->detector, &path);
 
 	if (!status)
+		status = phiz_device_open(ctx, &s->device, &w->device);
+	o.backend = w->device.backend;
+	o.fallback = w->device.fallback;
+	if (!status)
 		status = phiz_model_read(ctx, path, &model);
 	if (!status) {
 		const char *kind = phiz_model_meta(model, "detector");
 		bool cascade = kind && !strcmp(kind, "mtcnn");
 		for (int i = 0; i < n; i++)
 			o.threshold[n == 1 && cascade ? 2 : i] = threshold[i];
-		status = phiz_detector_adopt(ctx, model, &o, out);
+		status = phiz_detector_adopt(ctx, model, &o, &w->detector);
 		if (status)
 			phiz_fail_in(ctx, "%s", path);
 	}
@@ -273,7 +282,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		                                                 : "want photos, or --truth FILE");
 	phiz_bytes_init(&w.text, ctx);
 	phiz_progress_start(&w.progress);
-	enum phiz_status status = open_detector(ctx, w.s, threshold, n_thresholds, &w.detector);
+	enum phiz_status status = open_detector(&w, threshold, n_thresholds);
 	if (!status)
 		status = phiz_drawings_begin(ctx, &w.drawings, w.s->draw);
 	if (status)
@@ -284,6 +293,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	phiz_faces_free(ctx, &w.faces);
 	phiz_bytes_free(&w.text);
 	phiz_detector_free(&w.detector);
+	phiz_device_close(ctx, &w.device);
 	return exit_status;
 }
 

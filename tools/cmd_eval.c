@@ -117,7 +117,7 @@ static enum phiz_status place_faces(struct phiz_ctx *ctx, struct judged *j, cons
 	o->how = j->detector ? phiz_path_base(j->detector) : PHIZ_LANDMARKS_NAME;
 	enum phiz_status status = j->detector ? PHIZ_OK : phiz_read_faces(ctx, j->dataset, &o->align, own);
 	if (!status && j->detector && !j->found.face)
-		status = phiz_find_faces(ctx, j->dataset, j->part, j->detector, &j->found);
+		status = phiz_find_faces(ctx, j->dataset, j->part, j->detector, &j->device, &j->found);
 	o->faces = j->detector ? &j->found : own->face ? own : NULL;
 	return status;
 }

@@ -13,6 +13,7 @@ extern const struct phiz_verb phiz_verb_data_extract;
 
 struct extract_options {
 	const char *out, *align, *detector, *model, *faces, *format;
+	struct phiz_device_args device;
 	int64_t size, per_track;
 	double margin, min_score, min_size, min_quality, every, fps;
 	bool json;
@@ -41,6 +42,7 @@ static const struct phiz_option options[] = {
                 "take the faces from a list instead of finding them"),
 	PHIZ_OPTION(struct extract_options, "--model", TEXT, model, "MODEL", 0, 0,
                 "embedder that tells people apart; 'none': without (default: the best that is there)"),
+	PHIZ_DEVICE_OPTIONS(struct extract_options, device),
 	PHIZ_OPTION(struct extract_options, "--format", TEXT, format, "jpg|png", 0, 0,
                 "of the crops (default jpg, quality 95)"),
 	PHIZ_OPTION(struct extract_options, "--every", REAL, every, "N", 1, 1000000,
@@ -188,6 +190,8 @@ static enum phiz_status work(struct extract *e, const struct extract_options *o,
 	enum phiz_status status = extract_collect(e, n_args, args);
 
 	if (!status)
+		status = phiz_device_open(e->ctx, &o->device, &e->device);
+	if (!status)
 		status = open_detector(e, o);
 	if (!status)
 		status = open_embedder(e, o);
@@ -230,6 +234,7 @@ static int run_extract(struct phiz_ctx *ctx, void *settings, int n_args, char **
 			tell(&e, n);
 	}
 	extract_free(&e);
+	phiz_device_close(ctx, &e.device);
 	return status ? phiz_report(ctx) : PHIZ_EXIT_DONE;
 }
 

@@ -85,8 +85,12 @@ static enum phiz_status open_shared(struct phiz_embedder *e)
 
 static enum phiz_status open_worker(struct phiz_embedder *e, struct worker *w)
 {
+	const struct phiz_device_choice *d = e->options.device;
+	struct phiz_detector_options detect = e->options.detect;
 	enum phiz_status status = PHIZ_OK;
 
+	detect.backend = d ? d->backend : NULL;
+	detect.fallback = d ? d->fallback : NULL;
 	if (!w->ctx)
 		status = phiz_ctx_fork(e->ctx, &w->ctx);
 	if (!status && e->shared.session && !w->input) {
@@ -96,10 +100,10 @@ static enum phiz_status open_worker(struct phiz_embedder *e, struct worker *w)
 	if (!status && !e->shared.session && !w->session)
 		status = create_session(e, w->ctx, NULL, &w->session);
 	if (!status && e->detector && !w->detector)
-		status = phiz_detector_open(w->ctx, e->detector, &e->options.detect, &w->detector);
+		status = phiz_detector_open(w->ctx, e->detector, &detect, &w->detector);
 	if (!status && w->detector && !w->refiner && phiz_refine_helps(w->detector) &&
 	    phiz_recognizer_align(phiz_runtime_model(e->runtime)).kind == PHIZ_ALIGN_ARCFACE)
-		status = phiz_refiner_open(w->ctx, e->detector, &w->refiner);
+		status = phiz_refiner_open(w->ctx, e->detector, &detect, &w->refiner);
 	return status;
 }
 

@@ -10,6 +10,7 @@
 #include "core/base/file.h"
 #include "datasets/crops.h"
 #include "deploy/refine.h"
+#include "tools/device_args.h"
 #include "tools/tools.h"
 
 /* A photo or a video, and what came of it. */
@@ -49,6 +50,7 @@ struct extract {
 	struct phiz_crops_settings settings;
 	const char *dir;
 	/* Where faces come from. */
+	struct phiz_device_choice device;
 	char *detector;            /* a .phiz file, or NULL */
 	struct extract_list list;  /* without a detector */
 	char *embedder;            /* or NULL */

@@ -182,7 +182,9 @@ static enum phiz_status look_up(struct extract_worker *w, const struct extract_l
 
 enum phiz_status extract_workers_open(struct extract *e)
 {
-	struct phiz_session_options embed = {.embed = true};
+	const struct phiz_session_options embed = {.embed = true, .backend = e->device.backend,
+	                                           .fallback = e->device.fallback};
+	const struct phiz_detector_options detect = {.backend = e->device.backend, .fallback = e->device.fallback};
 	enum phiz_status status = PHIZ_OK;
 
 	e->worker = phiz_calloc(e->ctx, (size_t)phiz_ctx_threads(e->ctx), sizeof *e->worker);
@@ -196,9 +198,9 @@ enum phiz_status extract_workers_open(struct extract *e)
 			break;
 		e->workers++;
 		if (e->detector)
-			status = phiz_detector_open(w->ctx, e->detector, NULL, &w->detector);
+			status = phiz_detector_open(w->ctx, e->detector, &detect, &w->detector);
 		if (!status && w->detector && e->settings.align.kind == PHIZ_ALIGN_ARCFACE && phiz_refine_helps(w->detector))
-			status = phiz_refiner_open(w->ctx, e->detector, &w->refiner);
+			status = phiz_refiner_open(w->ctx, e->detector, &detect, &w->refiner);
 		if (!status && e->runtime)
 			status = phiz_session_create(e->runtime, w->ctx, &embed, &w->session);
 		if (status)

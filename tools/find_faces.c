@@ -32,8 +32,10 @@ struct search {
 	struct phiz_landmarks *out;
 };
 
-static enum phiz_status open_finders(struct phiz_ctx *ctx, const char *detector, struct search *s)
+static enum phiz_status open_finders(struct phiz_ctx *ctx, const char *detector,
+                                     const struct phiz_device_choice *device, struct search *s)
 {
+	const struct phiz_detector_options o = {.backend = device->backend, .fallback = device->fallback};
 	int n = phiz_ctx_threads(ctx);
 	enum phiz_status status = PHIZ_OK;
 
@@ -43,8 +45,8 @@ static enum phiz_status open_finders(struct phiz_ctx *ctx, const char *detector,
 	for (s->n_finders = 0; s->n_finders < n && !status; s->n_finders++) {
 		struct finder *f = &s->finder[s->n_finders];
 		status = phiz_ctx_fork(ctx, &f->ctx);
-		if (!status && (phiz_detector_open(f->ctx, detector, NULL, &f->detector) ||
-		                (phiz_refine_helps(f->detector) && phiz_refiner_open(f->ctx, detector, &f->refiner))))
+		if (!status && (phiz_detector_open(f->ctx, detector, &o, &f->detector) ||
+		                (phiz_refine_helps(f->detector) && phiz_refiner_open(f->ctx, detector, &o, &f->refiner))))
 			status = phiz_fail_copy(ctx, f->ctx);
 	}
 	return status;
@@ -127,7 +129,8 @@ static enum phiz_status search(struct phiz_ctx *ctx, const struct phiz_dataset *
 }
 
 enum phiz_status phiz_find_faces(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, enum phiz_part part,
-                                 const char *detector, struct phiz_landmarks *out)
+                                 const char *detector, const struct phiz_device_choice *device,
+                                 struct phiz_landmarks *out)
 {
 	struct search s = {.out = out};
 	uint32_t *index = phiz_alloc(ctx, dataset->count, sizeof *index);
@@ -139,7 +142,7 @@ enum phiz_status phiz_find_faces(struct phiz_ctx *ctx, const struct phiz_dataset
 		if (dataset->sample[i].part == part || dataset->sample[i].part == PHIZ_PART_STRANGER)
 			index[count++] = (uint32_t)i;
 	if (!status)
-		status = open_finders(ctx, detector, &s);
+		status = open_finders(ctx, detector, device, &s);
 	if (!status)
 		status = search(ctx, dataset, &s, index, count);
 	for (size_t i = 0; i < out->count && !status; i++)

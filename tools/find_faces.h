@@ -5,13 +5,15 @@
 #include <phiz/model.h>
 
 #include "datasets/landmarks.h"
+#include "tools/device_args.h"
 
-/* Runs a detector (path of a .phiz) on the photos of `part` and the strangers', on all cores, with progress: out->face
- * is the one that each photo is of (phiz_main_face); its score is -1 where there is none and where the photo cannot be
- * read, which is not told. CANCELLED when phiz_interrupted is set. Free out with phiz_landmarks_free, also on
- * failure. */
+/* Runs a detector (path of a .phiz, on `device`) on the photos of `part` and the strangers', on all cores, with
+ * progress: out->face is the one that each photo is of (phiz_main_face); its score is -1 where there is none and where
+ * the photo cannot be read, which is not told. CANCELLED when phiz_interrupted is set. Free out with
+ * phiz_landmarks_free, also on failure. */
 enum phiz_status phiz_find_faces(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, enum phiz_part part,
-                                 const char *detector, struct phiz_landmarks *out);
+                                 const char *detector, const struct phiz_device_choice *device,
+                                 struct phiz_landmarks *out);
 
 /* The same from the landmarks.csv of the photos' folders, for a model that has faces cut out as align says; a photo
  * that such a file does not have becomes SKIP, as in training. Nothing is found (out->face NULL, the photos are crops

@@ -230,6 +230,8 @@ static void choose_by_clock(const struct phiz_backend *backend, bool on)
 static const struct phiz_kernel *const table[] = {
 	phiz_cuda_relu, phiz_cuda_leaky_relu, phiz_cuda_prelu, phiz_cuda_add, phiz_cuda_batch_norm, phiz_cuda_max_pool2d,
 	phiz_cuda_avg_pool2d, phiz_cuda_global_avg_pool, phiz_cuda_softmax_cross_entropy, phiz_cuda_normalize_bytes,
+	phiz_cuda_permute, phiz_cuda_slice, phiz_cuda_concat, phiz_cuda_resize_nearest, phiz_cuda_affine, phiz_cuda_sigmoid,
+	phiz_cuda_exp, phiz_cuda_softmax, phiz_cuda_l2_normalize,
 };
 
 static const struct phiz_kernel *find_in(const struct phiz_kernel *const *rows, size_t n, const struct phiz_call *call,

@@ -82,7 +82,9 @@ extern const struct phiz_kernel phiz_cuda_relu[3], phiz_cuda_leaky_relu[3], phiz
 	phiz_cuda_batch_norm[3], phiz_cuda_max_pool2d[3], phiz_cuda_avg_pool2d[3], phiz_cuda_global_avg_pool[3],
 	phiz_cuda_softmax_cross_entropy[3];
 /* ops_infer.c */
-extern const struct phiz_kernel phiz_cuda_normalize_bytes[3];
+extern const struct phiz_kernel phiz_cuda_normalize_bytes[3], phiz_cuda_permute[3], phiz_cuda_slice[3],
+	phiz_cuda_concat[3], phiz_cuda_resize_nearest[3], phiz_cuda_affine[3], phiz_cuda_sigmoid[3], phiz_cuda_exp[3],
+	phiz_cuda_softmax[3], phiz_cuda_l2_normalize[3];
 extern const struct phiz_kernel phiz_cudnn_conv2d[3], phiz_cublas_linear[3];
 
 #endif

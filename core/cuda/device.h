@@ -102,4 +102,24 @@ static inline __device__ int64_t offset(const struct phiz_cuda_picture *p, int64
 	return n * p->stride[0] + c * p->stride[1] + h * p->stride[2] + w * p->stride[3];
 }
 
+/* The sum over a block, or the largest of it, on all its threads; all of them take part. Started by LAUNCH_BLOCK. */
+static inline __device__ float block_reduce(float v, bool largest)
+{
+	__shared__ float all[THREADS];
+	__syncthreads(); /* an earlier result has been read */
+	all[threadIdx.x] = v;
+	for (int half = THREADS / 2; half > 0; half /= 2) {
+		__syncthreads();
+		if ((int)threadIdx.x < half) {
+			float other = all[threadIdx.x + half];
+			if (!largest)
+				all[threadIdx.x] += other;
+			else if (other > all[threadIdx.x])
+				all[threadIdx.x] = other;
+		}
+	}
+	__syncthreads();
+	return all[0];
+}
+
 #endif

@@ -5,25 +5,6 @@
 
 /* --- softmax_cross_entropy: a block a sample --- */
 
-static __device__ float block_reduce(float v, bool largest)
-{
-	__shared__ float all[THREADS];
-	__syncthreads(); /* an earlier result has been read */
-	all[threadIdx.x] = v;
-	for (int half = THREADS / 2; half > 0; half /= 2) {
-		__syncthreads();
-		if ((int)threadIdx.x < half) {
-			float other = all[threadIdx.x + half];
-			if (!largest)
-				all[threadIdx.x] += other;
-			else if (other > all[threadIdx.x])
-				all[threadIdx.x] = other;
-		}
-	}
-	__syncthreads();
-	return all[0];
-}
-
 static __device__ float weight_of(const struct phiz_cuda_cross_entropy *p, int64_t c)
 {
 	return p->class_weight ? p->class_weight[c] : 1.0f;

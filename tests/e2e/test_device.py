@@ -72,6 +72,22 @@ def check_verbs(model, data, photos):
     assert "device: cuda:2" in half.stderr
 
 
+def check_data(model, data):
+    """phiz data check tells people apart on the device; what it found may be a fault, exit status 1."""
+    def cosines(*more):
+        r = subprocess.run([PHIZ, "data", "check", data, "--model", model, "--detector", "none", "--crops", "yes",
+                            "--cache", "none", "--json", "--verbose", *more], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, encoding="utf-8", env=dict(os.environ, PHIZ_CUDA_MODULE=MODULE))
+        assert r.returncode in (0, 1), r.stderr
+        return r.stderr, json.loads(r.stdout)
+
+    (there, a), (here, b) = cosines(), cosines("--device", "cpu")
+    assert ON_FAKE in there and ON_CPU in here and close(a, b), (a, b)
+    refused = phiz("data", "check", data, "--model", model, "--detector", "none", "--crops", "yes", "--cache", "none",
+                   "--device", "cuda", module="/nowhere/module.so", want=1)
+    assert "/nowhere/module.so: cannot open" in refused.stderr, refused.stderr
+
+
 def check_gallery(model, photos, dir):
     nets = ["--gallery", f"{dir}/g.db", "--model", model, "--aligned"]
     for name, photo in zip(("anna", "bert", "carl"), photos[::2]):
@@ -211,6 +227,7 @@ def main():
         check_verbs(f"{dir}/m.phiz", f"{dir}/data", photos[::6])
         for form in ("fp16", "bf16"):  # of the weights in the file
             both("predict", f"{dir}/{form}.phiz", *photos[::6], "--json", "--logits")
+        check_data(f"{dir}/m.phiz", f"{dir}/data")
         check_gallery(f"{dir}/m.phiz", photos[::4], dir)
         check_fallback(f"{dir}/int8.phiz", make_embedder(dir), photos[::6])
         check_refusals(f"{dir}/m.phiz", photos)

@@ -1,6 +1,6 @@
-/* label: gpu Every operator of the CUDA backend that trains, forward and backward, in each precision, against the
- * reference kernels: x -> convolution or linear layer -> operator -> the same again -> cross entropy, so that what goes
- * in and out of the operator is of the plan's precision and in its layout. Skipped where no device can be used. */
+/* label: gpu Every operator of the CUDA backend, forward and, where it trains, backward, in each precision, against the
+ * reference kernels: x -> convolution or linear layer -> operator -> the same again (-> cross entropy), so that what
+ * goes in and out of the operator is of the plan's precision and in its layout. Skipped where no device can be used. */
 #include "support/support.h"
 
 #include <math.h>
@@ -49,6 +49,33 @@ static const char *const cases[] = {
 	"linear [5,33] [7,33] - training=1",
 	"dropout [5,40] p=0.4 training=1",
 	"l2_normalize [5,40] training=1",
+};
+
+/* Those that run forward only. */
+static const char *const forward_cases[] = {
+	"sigmoid [5,16,6,6]",
+	"sigmoid [5,33]",
+	"exp [5,16,5,3]",
+	"softmax [5,16,6,6]",
+	"softmax [5,16,3,5] axis=3",
+	"softmax [5,40] axis=-1",
+	"softmax [5,300] axis=1",
+	"permute [5,16,6,4] p0=0 p1=2 p2=3 p3=1",
+	"permute [5,6,4,16] p0=0 p1=3 p2=1 p3=2",
+	"slice [5,16,6,6] axis=1 start=3 end=11",
+	"slice [5,16,6,7] axis=-1 start=-4 end=-1",
+	"slice [5,40] axis=1 start=8 end=100",
+	"concat [5,16,6,6] [5,16,6,6] [5,16,6,6] axis=1",
+	"concat [5,16,6,6] [5,16,6,6] axis=3",
+	"concat [5,20] [5,20] axis=-1",
+	"resize_nearest [5,16,3,4] scale_h=2 scale_w=2",
+	"resize_nearest [5,3,4,5] scale_h=3 scale_w=1",
+	"affine [5,16,6,6] [1,16,1,1] [1,16,1,1]",
+	"affine [5,16,6,5] - [1,1,6,5]",
+	"affine [5,16,6,5] [1,1,1,1] -",
+	"affine [5,40] [1,40] [1,1]",
+	"l2_normalize [5,16,4,3]",
+	"l2_normalize [5,512]",
 };
 
 struct net {
@@ -127,8 +154,12 @@ static void build(struct net *n, const char *text)
 	one.dim[0] = 1;
 	assert_ok(n->ctx, phiz_graph_input(n->graph, "x", PHIZ_F32, &one, &n->image));
 	input[0] = add_layer(n, "before", n->image, &rng);
-	for (int i = 1; i < c.node.n_inputs; i++)
-		input[i] = !strcmp(c.node.op->name, "add") ? add_layer(n, "other", n->image, &rng) : add_input(n, &c, i, &rng);
+	for (int i = 1; i < c.node.n_inputs; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "other%d", i);
+		input[i] = phiz_shape_equal(&c.in[i].shape, &c.in[0].shape) ? add_layer(n, name, n->image, &rng)
+		                                                            : add_input(n, &c, i, &rng);
+	}
 	for (int i = 0; i < c.node.op->n_attrs; i++) {
 		attr[i].name = c.node.op->attrs[i].name;
 		attr[i].value = c.node.op->attrs[i].kind == PHIZ_ATTR_INT ? (double)c.node.attr[i].i : c.node.attr[i].f;
@@ -211,6 +242,13 @@ static void compare(struct net *n, const struct phiz_tensor *got, const struct p
 	phiz_free(n->ctx, b);
 }
 
+static void free_net(struct net *n)
+{
+	phiz_graph_free(&n->graph);
+	for (int i = 0; i < n->n_tensors; i++)
+		phiz_tensor_free(n->ctx, &n->tensor[i]);
+}
+
 static void check(struct phiz_ctx *ctx, const char *text, enum phiz_dtype precision, double limit)
 {
 	struct net n = {.ctx = ctx}, want = {.ctx = ctx};
@@ -245,12 +283,41 @@ static void check(struct phiz_ctx *ctx, const char *text, enum phiz_dtype precis
 	}
 	phiz_plan_free(&got);
 	phiz_plan_free(&reference);
-	phiz_graph_free(&n.graph);
-	phiz_graph_free(&want.graph);
-	for (int i = 0; i < n.n_tensors; i++) {
-		phiz_tensor_free(ctx, &n.tensor[i]);
-		phiz_tensor_free(ctx, &want.tensor[i]);
+	free_net(&n);
+	free_net(&want);
+}
+
+static void check_forward(struct phiz_ctx *ctx, const char *text, enum phiz_dtype precision, double limit)
+{
+	struct net n = {.ctx = ctx};
+	struct phiz_plan_options o = {.backend = device, .batch = 5, .loss = PHIZ_NONE, .precision = precision};
+	struct phiz_plan *got, *want;
+
+	build(&n, text);
+	assert_ok(ctx, phiz_plan_create(ctx, n.graph, &o, &got));
+	o.backend = phiz_backend_reference();
+	o.precision = PHIZ_F32;
+	assert_ok(ctx, phiz_plan_create(ctx, n.graph, &o, &want));
+	for (int run = 0; run < 4; run++) {
+		int64_t batch = run < 3 ? 5 : 4;
+		assert_ok(ctx, phiz_plan_set_batch(got, batch));
+		assert_ok(ctx, phiz_plan_set_batch(want, batch));
+		struct phiz_tensor *x = phiz_plan_tensor(got, n.image), *same = phiz_plan_tensor(want, n.image);
+		struct phiz_rng rng;
+		phiz_rng_init(&rng, 6 + (uint64_t)run, 0, 0, PHIZ_STREAM_TEST);
+		for (int64_t i = 0; i < phiz_tensor_count(x); i++)
+			((float *)x->data)[i] = ((float *)same->data)[i] = (float)phiz_rng_uniform(&rng, -2, 2);
+		assert_ok(ctx, phiz_plan_forward(got));
+		assert_ok(ctx, phiz_plan_forward(want));
+		const struct phiz_tensor *y = phiz_plan_tensor(want, n.output);
+		double d = distance(phiz_plan_tensor(got, n.output)->data, y->data, phiz_tensor_count(y));
+		worst = d > worst ? d : worst;
+		if (!(d <= limit))
+			fail_msg("%s %s, run %d: output %g away (of %g)", text, phiz_dtype_name(precision), run, d, limit);
 	}
+	phiz_plan_free(&got);
+	phiz_plan_free(&want);
+	free_net(&n);
 }
 
 static void check_all(enum phiz_dtype precision, double limit)
@@ -258,6 +325,8 @@ static void check_all(enum phiz_dtype precision, double limit)
 	struct phiz_ctx *ctx = test_ctx(1);
 
 	worst = 0;
+	for (size_t i = 0; i < sizeof forward_cases / sizeof forward_cases[0]; i++)
+		check_forward(ctx, forward_cases[i], precision, limit);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		if (precision == PHIZ_F32 || !strstr(cases[i], "[1] training"))
 			check(ctx, cases[i], precision, limit);

@@ -11,7 +11,7 @@ static enum phiz_status open_and_look(struct phiz_ctx *ctx, void *user)
 	struct phiz_face f = {.box = {20, 20, 60, 60}, .score = 1}, before = f;
 	struct phiz_refiner *r = NULL;
 	struct phiz_image image = {0};
-	enum phiz_status status = phiz_refiner_open(ctx, user, &r);
+	enum phiz_status status = phiz_refiner_open(ctx, user, NULL, &r);
 
 	assert_true(!r == (status != PHIZ_OK));
 	if (!status)

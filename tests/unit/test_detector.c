@@ -5,6 +5,9 @@
 
 #include <phiz/detector.h>
 
+#include "support/device.h"
+#include "support/fake_device.h"
+
 static struct phiz_detector *make(struct phiz_ctx *ctx, const struct phiz_detector_options *options)
 {
 	struct phiz_detector *d;
@@ -35,8 +38,9 @@ static void assert_face(const struct phiz_face *f, double x, double y, double w,
 
 static void decodes(void **state)
 {
+	const struct phiz_detector_options o = {.backend = test_backend()};
 	struct phiz_ctx *ctx = test_ctx(2);
-	struct phiz_detector *d = make(ctx, NULL);
+	struct phiz_detector *d = make(ctx, &o);
 	struct phiz_faces faces = {0};
 	struct phiz_image image;
 
@@ -65,7 +69,7 @@ static void decodes(void **state)
 /* A photo of 1280 x 960 is seen at 640 x 480: sizes and places double. */
 static void shrinks(void **state)
 {
-	struct phiz_detector_options o = {.min_face = 33};
+	struct phiz_detector_options o = {.min_face = 33, .backend = test_backend()};
 	struct phiz_ctx *ctx = test_ctx(2);
 	struct phiz_detector *d = make(ctx, NULL);
 	struct phiz_faces faces = {0};
@@ -283,6 +287,41 @@ static enum phiz_status open_and_run(struct phiz_ctx *ctx, void *user)
 	return status;
 }
 
+/* On a device; on the CPU where that lacks a kernel and the CPU will do, for photos of all sizes; else refused. */
+static void a_device_or_the_cpu(void **state)
+{
+	static const int side[] = {60, 200, 60};
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct fake_device device;
+	struct phiz_detector_options o = {.backend = &device.backend};
+	struct phiz_faces faces = {0};
+	struct phiz_detector *d;
+
+	(void)state;
+	fake_device_init(&device);
+	for (int lacks = 0; lacks < 2; lacks++) {
+		device.runs = 0;
+		device.lacks = lacks ? "conv2d" : NULL;
+		if (lacks)
+			assert_fails(ctx, PHIZ_E_UNSUPPORTED, phiz_detector_adopt(ctx, test_spot_detector(ctx, NULL), &o, &d));
+		o.fallback = lacks ? phiz_backend_cpu() : NULL;
+		d = make(ctx, &o);
+		for (int i = 0; i < 3; i++) {
+			struct phiz_image image;
+			make_photo(ctx, side[i], side[i], &image);
+			paint(&image, 16, 8, 255, 204, 0);
+			assert_ok(ctx, phiz_detector_run(d, &image, &faces));
+			assert_int_equal(faces.n, 1);
+			assert_face(&faces.face[0], 12, 0, 16, 24, sqrt(0.8));
+			phiz_image_free(ctx, &image);
+		}
+		assert_int_equal(device.runs, lacks ? 0 : 3);
+		phiz_detector_free(&d);
+	}
+	phiz_faces_free(ctx, &faces);
+	test_ctx_done(&ctx);
+}
+
 static void memory_runs_out(void **state)
 {
 	struct phiz_ctx *ctx = test_ctx(1);
@@ -304,7 +343,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decodes), cmocka_unit_test(shrinks), cmocka_unit_test(many_faces),
 		cmocka_unit_test(odd_photos), cmocka_unit_test(memory_stays), cmocka_unit_test(refuses),
-		cmocka_unit_test(memory_runs_out),
+		cmocka_unit_test(memory_runs_out), cmocka_unit_test(a_device_or_the_cpu),
 	};
+
+	(void)test_backend(); /* before there is anything to leave behind */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

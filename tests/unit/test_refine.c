@@ -90,7 +90,7 @@ static void mean_of_four_looks(void **state)
 	struct scene *s = *state;
 	struct phiz_refiner *r;
 
-	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, &r));
+	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, NULL, &r));
 	for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
 		double x = at[i][0], y = at[i][1], k = at[i][2];
 		struct phiz_face f = face_at(x, y, k), before = f;
@@ -115,7 +115,7 @@ static void looks_that_see_nothing_do_not_count(void **state)
 
 	at[0] = 255;
 	at[1] = 200;
-	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, &r));
+	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, NULL, &r));
 	assert_ok(s->ctx, phiz_refine_face(r, &s->photo, &f));
 	assert_refined(&f, &before, 200, 150, 1, (1 + 1.2) / 2);
 	phiz_refiner_free(&r);
@@ -127,7 +127,7 @@ static void neighbours_are_others(void **state)
 	struct phiz_face f = face_at(200, 150, 1), before = f;
 	struct phiz_refiner *r;
 
-	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, &r));
+	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, NULL, &r));
 	assert_ok(s->ctx, phiz_refine_face(r, &s->photo, &f)); /* nobody at all */
 	assert_memory_equal(&f, &before, sizeof f);
 	paint(&s->photo, 200 + 64, 150, 9, 255); /* a third of the cut away; brighter than the one in the middle */
@@ -148,7 +148,7 @@ static void odd_faces(void **state)
 	struct phiz_image grey;
 	struct phiz_refiner *r;
 
-	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, &r));
+	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, NULL, &r));
 	for (size_t i = 0; i < sizeof box / sizeof box[0]; i++) {
 		struct phiz_face f = face_at(200, 150, 1), before;
 		memcpy(f.box, box[i], sizeof f.box);
@@ -170,7 +170,7 @@ static void opening(void **state)
 	struct phiz_detector *d;
 	struct phiz_refiner *r;
 
-	assert_fails(s->ctx, PHIZ_E_NOTFOUND, phiz_refiner_open(s->ctx, "/nowhere.phiz", &r));
+	assert_fails(s->ctx, PHIZ_E_NOTFOUND, phiz_refiner_open(s->ctx, "/nowhere.phiz", NULL, &r));
 	assert_null(r);
 	assert_ok(s->ctx, phiz_detector_open(s->ctx, s->path, NULL, &d));
 	assert_true(phiz_refine_helps(d)); /* it says that it is a yunet */
@@ -184,7 +184,7 @@ static void memory_stays(void **state)
 	struct phiz_memory_stats before, after;
 	struct phiz_refiner *r;
 
-	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, &r));
+	assert_ok(s->ctx, phiz_refiner_open(s->ctx, s->path, NULL, &r));
 	paint(&s->photo, 200, 150, 30, 255);
 	for (int i = 0; i < 30; i++) {
 		struct phiz_face f = face_at(200 - i, 150 + i, 0.1 + 0.1 * i);

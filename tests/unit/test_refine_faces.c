@@ -95,7 +95,7 @@ static void points_come_nearer(void **state)
 	assert_ok(ctx, phiz_model_write(m, path));
 	phiz_model_free(&m);
 	assert_ok(ctx, phiz_detector_open(ctx, path, NULL, &d));
-	assert_ok(ctx, phiz_refiner_open(ctx, path, &r));
+	assert_ok(ctx, phiz_refiner_open(ctx, path, NULL, &r));
 	look_at_all(ctx, d, r, sums);
 	for (int i = 0; i < SIDES; i++) {
 		print_message("photos of %d pixels: %d faces, off by %.4f of the eyes' distance, then by %.4f\n", side[i],

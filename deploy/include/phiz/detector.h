@@ -20,6 +20,9 @@ struct phiz_detector_options {
 	double nms;          /* IoU above which the weaker of two boxes goes; 0: the detector's default */
 	int max_side;        /* a larger photo is made smaller first; bounds time and memory; 0: the detector's default */
 	int max_faces;       /* the best are kept; 0: 1024 */
+	/* Of its networks, in float32, as in phiz_session_options; NULL: the CPU. Photos are made ready and boxes are read
+	 * on the CPU. */
+	const struct phiz_backend *backend, *fallback;
 };
 
 struct phiz_faces {

@@ -23,7 +23,8 @@ struct phiz_recognizer_options {
 	bool quick; /* take YuNet's landmarks as they come; else each face is looked at again at four sizes, which aligns
 	               small and turned faces better, and costs about as much as MobileFaceNet's embedding */
 	bool names; /* the model is a classifier that names faces; instead of embeddings there are results */
-	/* Of the model, as in phiz_session_options; the detector runs on the CPU. */
+	/* Of the model, as in phiz_session_options; the detector, in float32, is on the same backend unless its own options
+	 * name another. */
 	enum phiz_dtype precision;
 	const struct phiz_backend *backend, *fallback;
 };
