@@ -5,8 +5,9 @@
  * of the sum, STEP pairs of its terms, it brings (TILE_K + TILE_P) pairs each from memory into shared memory, where a
  * number is then read 8 (w) or 16 (x) times: three 16-byte reads of shared memory feed 32 half2 multiply-adds. While a
  * step is computed the next one is on its way in registers; the two steps' tiles take turns in shared memory, so that
- * a block waits for itself once a step. Shared memory: 16 KiB a block; 128 registers a thread: four blocks on a
- * multiprocessor of 64 KiB shared memory and 256 KiB registers, 16 warps for its four schedulers.
+ * a block waits for itself once a step. On sm_53 a block takes 16 KiB of shared memory, a thread 161 registers in
+ * F16 and 124 in F32: three and four blocks on a multiprocessor, 12 and 16 warps for its four schedulers, and each
+ * warp has 32 sums that do not wait for each other.
  *
  * F16: two neighbours in the sum are multiplied at once and added to two partial sums in half2. sm_53 has no
  * instruction that multiplies halves into a float, and widening each product would cost more than float32 altogether;
@@ -36,7 +37,7 @@ template <> struct pairs<float> {
 		float a, b;
 	};
 	struct part {}; /* float needs none */
-	enum { STEP = 8 };
+	enum { STEP = 8, BLOCKS = 4 };
 	static __device__ pair make(float a, float b)
 	{
 		pair v = {a, b};
@@ -51,7 +52,7 @@ template <> struct pairs<float> {
 template <> struct pairs<__half> {
 	typedef __half2 pair;
 	typedef __half2 part;
-	enum { STEP = 16 }; /* which is also what is summed in half2 */
+	enum { STEP = 16, BLOCKS = 3 }; /* which is also what is summed in half2 */
 	static __device__ pair make(float a, float b) { return __floats2half2_rn(a, b); }
 	static __device__ pair make(__half a, __half b) { return __halves2half2(a, b); }
 	static __device__ __half narrow(float v) { return __float2half_rn(v); }
@@ -95,8 +96,20 @@ __host__ __device__ bool has_taps(const phiz_cuda_lean_conv &v)
 	       (v.q - 1) * v.stride_w >= v.w;
 }
 
-/* [groups][tiles of K][pairs][TILE_K] pairs. */
-template <typename T> __global__ void pack(phiz_cuda_lean_conv v, const float *w, typename pairs<T>::pair *to)
+/* U_e of Winograd's F(2x2, 3x3) (kernels_lean_winograd.cu): element e of G g G^T. */
+__device__ float point_of(const float g[9], int e)
+{
+	const float rows[4][3] = {{1, 0, 0}, {0.5f, 0.5f, 0.5f}, {0.5f, -0.5f, 0.5f}, {0, 0, 1}};
+	float sum = 0;
+	for (int r = 0; r < 3; r++)
+		for (int s = 0; s < 3; s++)
+			sum += rows[e / 4][r] * rows[e % 4][s] * g[3 * r + s];
+	return sum;
+}
+
+/* [groups][tiles of K][pairs][TILE_K] pairs. POINTS: w is [K/16,C/16,3,3], group e has its element e. */
+template <typename T, bool POINTS>
+__global__ void pack(phiz_cuda_lean_conv v, const float *w, typename pairs<T>::pair *to)
 {
 	const sizes s = sizes_of<T>(v);
 	const int group_k = v.k / v.groups;
@@ -104,10 +117,15 @@ template <typename T> __global__ void pack(phiz_cuda_lean_conv v, const float *w
 		const int in_tile = (int)(i % TILE_K), pair = (int)(i / TILE_K % s.pairs);
 		const int tile = (int)(i / TILE_K / s.pairs % (s.padded_k / TILE_K));
 		const int group = (int)(i / TILE_K / s.pairs / (s.padded_k / TILE_K)), k = tile * TILE_K + in_tile;
-		const float *row = w + ((int64_t)group * group_k + k) * s.terms;
-		const bool in = k < group_k;
-		to[i] = pairs<T>::make(in && 2 * pair < s.terms ? row[2 * pair] : 0.0f,
-		                       in && 2 * pair + 1 < s.terms ? row[2 * pair + 1] : 0.0f);
+		float two[2] = {0, 0};
+		for (int j = 0; j < 2; j++) {
+			const int term = 2 * pair + j;
+			if (k >= group_k || term >= s.terms)
+				continue;
+			two[j] = POINTS ? point_of(w + ((int64_t)k * s.terms + term) * 9, group)
+			                : w[((int64_t)group * group_k + k) * s.terms + term];
+		}
+		to[i] = pairs<T>::make(two[0], two[1]);
 	}
 }
 
@@ -151,8 +169,32 @@ __device__ float activate(float y, int act, float slope) /* NaN stays NaN */
 	return act == ACT_NONE || !(y <= 0) ? y : act == ACT_RELU ? 0.0f : y * slope;
 }
 
+/* Output `at`: what follows the sum. */
+template <typename Out> __device__ void finish(const phiz_cuda_lean_conv &v, int64_t at, float y)
+{
+	if (v.residual)
+		y += number<Out>(v.residual, at);
+	put<Out>(v.y, at, activate(y, v.act, v.slope));
+}
+
+template <typename Out> struct __align__(4 * sizeof(Out)) aligned_four {
+	Out at[4];
+};
+
+/* Outputs `at`, a multiple of 4, and the three behind it. */
+template <typename Out> __device__ void finish_four(const phiz_cuda_lean_conv &v, int64_t at, const float y[4])
+{
+	aligned_four<Out> r, z;
+	if (v.residual)
+		r = ((const aligned_four<Out> *)v.residual)[at / 4];
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		put<Out>(z.at, i, activate(v.residual ? y[i] + number<Out>(r.at, i) : y[i], v.act, v.slope));
+	((aligned_four<Out> *)v.y)[at / 4] = z;
+}
+
 template <typename T, typename In, typename Out, bool TAPS>
-__global__ void __launch_bounds__(BLOCK, 4) convolve(phiz_cuda_lean_conv v)
+__global__ void __launch_bounds__(BLOCK, pairs<T>::BLOCKS) convolve(phiz_cuda_lean_conv v)
 {
 	typedef typename pairs<T>::pair pair;
 	enum { STEP = pairs<T>::STEP, MINE_X = STEP * TILE_P / BLOCK, MINE_W = STEP * TILE_K / BLOCK };
@@ -230,6 +272,8 @@ __global__ void __launch_bounds__(BLOCK, 4) convolve(phiz_cuda_lean_conv v)
 		__syncthreads();
 	}
 
+	/* Four neighbours of one picture are read and written at once where they lie on a boundary of four. */
+	const bool fours = area % 4 == 0;
 #pragma unroll
 	for (int k = 0; k < THREAD_K; k++) {
 		const int in_group = tile * TILE_K + mine_k + k, channel = group * group_k + in_group;
@@ -237,15 +281,18 @@ __global__ void __launch_bounds__(BLOCK, 4) convolve(phiz_cuda_lean_conv v)
 			continue;
 		const float bias = v.bias ? v.bias[channel] : 0.0f;
 #pragma unroll
-		for (int p = 0; p < THREAD_P; p++) {
-			const int64_t pixel = first + mine_p + p / 4 * (TILE_P / 2) + p % 4;
-			if (pixel >= pixels)
+		for (int p = 0; p < THREAD_P; p += 4) {
+			const int64_t pixel = first + mine_p + p / 4 * (TILE_P / 2);
+			float y[4];
+#pragma unroll
+			for (int i = 0; i < 4; i++)
+				y[i] = whole[k][p + i] + bias;
+			if (fours && pixel < pixels) {
+				finish_four<Out>(v, (pixel / area * v.k + channel) * area + pixel % area, y);
 				continue;
-			const int64_t at = (pixel / area * v.k + channel) * area + pixel % area;
-			float y = whole[k][p] + bias;
-			if (v.residual)
-				y += number<Out>(v.residual, at);
-			put<Out>(v.y, at, activate(y, v.act, v.slope));
+			}
+			for (int i = 0; i < 4 && pixel + i < pixels; i++)
+				finish<Out>(v, ((pixel + i) / area * v.k + channel) * area + (pixel + i) % area, y[i]);
 		}
 	}
 }
@@ -268,12 +315,12 @@ template <typename T> size_t weight_bytes(const phiz_cuda_lean_conv &v)
 	       (has_taps(v) ? 2 * (size_t)s.pairs * sizeof(tap) : 0);
 }
 
-template <typename T> void run_pack(const phiz_cuda_lean_conv &v, const float *w, void *to, void *stream)
+template <typename T, bool POINTS> void run_pack(const phiz_cuda_lean_conv &v, const float *w, void *to, void *stream)
 {
 	typedef typename pairs<T>::pair pair;
 	const sizes s = sizes_of<T>(v);
 	const int64_t count = (int64_t)v.groups * s.padded_k * s.pairs;
-	LAUNCH((pack<T>), blocks_for(count), THREADS, stream)(v, w, (pair *)to);
+	LAUNCH((pack<T, POINTS>), blocks_for(count), THREADS, stream)(v, w, (pair *)to);
 	if (has_taps(v))
 		LAUNCH((list_taps<T>), blocks_for(2 * s.pairs), THREADS, stream)(v, (tap *)((pair *)to + count));
 }
@@ -335,9 +382,18 @@ size_t phiz_cuda_lean_weight_bytes(const struct phiz_cuda_lean_conv *v)
 int phiz_cuda_lean_pack(const struct phiz_cuda_lean_conv *v, const float *w, void *to, void *stream)
 {
 	if (v->dtype == F16)
-		run_pack<__half>(*v, w, to, stream);
+		run_pack<__half, false>(*v, w, to, stream);
 	else
-		run_pack<float>(*v, w, to, stream);
+		run_pack<float, false>(*v, w, to, stream);
+	return (int)cudaPeekAtLastError();
+}
+
+int phiz_cuda_lean_pack_points(const struct phiz_cuda_lean_conv *v, const float *w, void *to, void *stream)
+{
+	if (v->dtype == F16)
+		run_pack<__half, true>(*v, w, to, stream);
+	else
+		run_pack<float, true>(*v, w, to, stream);
 	return (int)cudaPeekAtLastError();
 }
 

@@ -36,6 +36,18 @@ size_t phiz_cuda_lean_weight_bytes(const struct phiz_cuda_lean_conv *v);
 int phiz_cuda_lean_pack(const struct phiz_cuda_lean_conv *v, const float *w, void *to, void *stream);
 int phiz_cuda_lean_run(const struct phiz_cuda_lean_conv *v, void *stream);
 
+/* Depthwise (groups = C, K a multiple of it) with filters that fit: another kernel. weights: w itself, f32. */
+bool phiz_cuda_lean_is_depthwise(const struct phiz_cuda_lean_conv *v);
+int phiz_cuda_lean_run_depthwise(const struct phiz_cuda_lean_conv *v, void *stream);
+
+/* Winograd's F(2x2, 3x3) of 3x3 filters with stride 1, without dilation and groups: what it keeps of w [K,C,3,3] f32,
+ * and what it takes beside x and y in a run. pack_points is for the packing alone. */
+size_t phiz_cuda_lean_winograd_weight_bytes(const struct phiz_cuda_lean_conv *v);
+int phiz_cuda_lean_winograd_pack(const struct phiz_cuda_lean_conv *v, const float *w, void *to, void *stream);
+size_t phiz_cuda_lean_winograd_workspace(const struct phiz_cuda_lean_conv *v);
+int phiz_cuda_lean_run_winograd(const struct phiz_cuda_lean_conv *v, void *workspace, void *stream);
+int phiz_cuda_lean_pack_points(const struct phiz_cuda_lean_conv *v, const float *w, void *to, void *stream);
+
 /* y [N,G] = act(x [N,F] w^T [F,G] + bias [G]): w [G,F] of dtype T, x of T, y of T or F32. */
 struct phiz_cuda_lean_linear {
 	const void *x, *w;

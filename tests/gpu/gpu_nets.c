@@ -10,14 +10,23 @@
 #include <phiz/model.h>
 
 #include "core/base/rng.h"
+#include "core/io/onnx.h"
 
-/* small: the side on the test double, whose plain loops take long. */
+/* Built-in networks, and detectors of the private data, which are left out where it is missing. small, batch: on the
+ * test double, whose plain loops take long; 0: the network's own side. */
 static const struct {
 	const char *net;
 	int small, batch;
 	double f32, f16;
 } nets[] = {
-	{"tiny", 32, 3, 1e-5, 5e-3},        {"resnet18", 40, 2, 1e-5, 5e-3},   {"mobilefacenet", 0, 1, 1e-5, 1e-2},
+	{"tiny", 32, 3, 1e-5, 5e-3},
+	{"resnet18", 40, 2, 1e-5, 5e-3},
+	{"mobilefacenet", 0, 1, 1e-5, 1e-2},
+	{"mtcnn_pnet", 0, 2, 1e-5, 5e-3},
+	{"mtcnn_rnet", 0, 3, 1e-5, 5e-3},
+	{"mtcnn_onet", 0, 2, 1e-5, 5e-3},
+	{"weights/yunet/yunet_n_dynamic.onnx", 64, 1, 1e-5, 2e-2},
+	{"weights/ultralight/version-RFB-320.onnx", 0, 1, 1e-5, 2e-2},
 };
 
 static struct phiz_model *make_model(struct phiz_ctx *ctx, const char *net, int size)
@@ -26,6 +35,14 @@ static struct phiz_model *make_model(struct phiz_ctx *ctx, const char *net, int 
 	struct phiz_rng rng;
 
 	phiz_rng_init(&rng, 3, 0, 0, PHIZ_STREAM_TEST);
+	if (strchr(net, '/')) {
+		char path[1024];
+		if (!test_data(net, path))
+			return NULL;
+		assert_ok(ctx, phiz_onnx_read(ctx, path, size, &m));
+		assert_ok(ctx, phiz_model_optimize(m));
+		return m;
+	}
 	assert_ok(ctx, phiz_model_from_cfg(ctx, phiz_net_builtin(net), net, 10, size, 5, &m));
 	for (size_t i = 0; i < m->n_entries; i++) {
 		bool var = strstr(m->entry[i].name, "running_var") != NULL, mean = strstr(m->entry[i].name, "running_mean");
@@ -88,7 +105,10 @@ static void compare(struct phiz_ctx *ctx, size_t i, const struct phiz_backend *d
                     const struct phiz_backend *other, enum phiz_dtype precision, bool same, bool on_double)
 {
 	struct phiz_model *m = make_model(ctx, nets[i].net, on_double ? nets[i].small : 0);
-	const int64_t most = on_double ? nets[i].batch : 5;
+	if (!m)
+		return;
+	const bool one = strchr(nets[i].net, '/') != NULL; /* a detector's outputs are of one picture */
+	const int64_t most = on_double ? nets[i].batch : one ? 1 : 5;
 	struct phiz_plan *want = make_plan(ctx, m, other, same ? precision : PHIZ_F32, most);
 	struct phiz_plan *got = make_plan(ctx, m, device, precision, most);
 	double limit = precision == PHIZ_F16 ? nets[i].f16 : nets[i].f32, worst = 0;

@@ -39,6 +39,10 @@ static const char *const cases[] = {
 	"conv2d [2,16,12,12] [18,16,3,3] [18] pad_top=2 pad_left=2 pad_bottom=2 pad_right=2 dilation_h=2 dilation_w=2",
 	"conv2d [2,16,9,9] [16,16,3,3] [16] [2,16,9,9] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 act=1",
 	"conv2d [2,40,6,6] [72,40,3,3] - [2,72,6,6] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 act=2 act_slope=0.2",
+	/* large enough for Winograd's algorithm, in tiles that are whole and not */
+	"conv2d [1,128,16,16] [128,128,3,3] [128] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 act=1",
+	"conv2d [2,130,15,17] [66,130,3,3] [66] [2,66,15,17] pad_top=1 pad_left=1 pad_bottom=1 pad_right=1 act=1",
+	"conv2d [1,128,16,21] [65,128,3,3] - pad_left=2 pad_bottom=1 act=2 act_slope=0.25",
 	/* other kernels */
 	"conv2d [2,3,23,21] [64,3,7,7] [64] stride_h=2 stride_w=2 pad_top=3 pad_left=3 pad_bottom=3 pad_right=3 act=1",
 	"conv2d [2,4,8,9] [5,4,5,2] [5] pad_top=2 pad_bottom=2 pad_right=1",
@@ -68,6 +72,21 @@ static const char *const cases[] = {
 	"avg_pool2d [2,5,9,8] kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_h=1 pad_w=1",
 	"global_avg_pool [2,33,7,5]",
 	"batch_norm [2,5,4,4] [5] [5] [5] [5]",
+	/* what detectors have beside it */
+	"sigmoid [2,5,3,7]",
+	"exp [2,5,3,7]",
+	"softmax [3,7]",
+	"softmax [2,5,3,7]",
+	"softmax [2,5,3] axis=-1",
+	"permute [2,5,3,7] p1=2 p2=3 p3=1",
+	"permute [2,5,3] p1=2 p2=1",
+	"slice [2,9,3,7] start=-5 end=-1",
+	"slice [2,5,3,7] axis=3 start=2 end=100",
+	"concat [2,5,3,7] [2,2,3,7] [2,1,3,7]",
+	"concat [2,5,3] [2,4,3] axis=-2",
+	"resize_nearest [2,5,3,4] scale_h=2 scale_w=3",
+	"affine [2,5,3,7] [1,5,1,1] [1,1,3,1]",
+	"affine [2,5,3] - [1,5,3]",
 };
 
 struct net {
@@ -164,9 +183,27 @@ static void net_done(struct net *n)
 		phiz_tensor_free(n->ctx, &n->tensor[i]);
 }
 
+static int n_kernels[3];
+static const char *const kernels[3] = {"lean.direct", "lean.depthwise", "lean.winograd"};
+
+/* Which of the convolutions the op itself is. */
+static bool count_kernel(struct phiz_plan *plan)
+{
+	struct phiz_plan_step_info step;
+	bool slow = false;
+
+	for (int s = 0; phiz_plan_step(plan, s, &step); s++)
+		for (int k = 0; k < 3; k++)
+			if (!strcmp(step.node, "op") && !strcmp(step.kernel, kernels[k])) {
+				n_kernels[k]++;
+				slow = k == 2;
+			}
+	return slow;
+}
+
 /* Each sample's result does not depend on the others: a smaller batch gives the first of them. */
 static void compare(struct net *n, struct phiz_plan *plan, const struct op_case *c, const struct op_run *want,
-                    int64_t batch, enum precision precision, struct tolerance_use *use)
+                    int64_t batch, enum precision precision, int runs, struct tolerance_use *use)
 {
 	struct phiz_tensor part = want->call.out[0];
 
@@ -179,7 +216,7 @@ static void compare(struct net *n, struct phiz_plan *plan, const struct op_case 
 			op_set(x, k, op_get(&want->call.in[i], k));
 	}
 	part.shape.dim[0] = batch * part.shape.dim[0] / c->in[0].shape.dim[0];
-	for (int run = 0; run < 3; run++) { /* call by call, recorded, replayed */
+	for (int run = 0; run < runs; run++) { /* call by call, recorded, replayed */
 		op_poison(phiz_plan_tensor(plan, n->output));
 		assert_ok(n->ctx, phiz_plan_forward(plan));
 		tolerance_check(use, c->node.op, precision, c->text, phiz_plan_tensor(plan, n->output), &part);
@@ -204,9 +241,10 @@ static void check(struct phiz_ctx *ctx, struct op_case *c, enum phiz_dtype preci
 	op_run_forward(&want, &c->node.op->reference_f64);
 	build(&n, c, &want, wide);
 	assert_ok(ctx, phiz_plan_create(ctx, n.graph, &o, &plan));
-	compare(&n, plan, c, &want, batch, precision == PHIZ_F16 ? PRECISION_F16 : PRECISION_F32, use);
+	const int runs = count_kernel(plan) ? 1 : 3;
+	compare(&n, plan, c, &want, batch, precision == PHIZ_F16 ? PRECISION_F16 : PRECISION_F32, runs, use);
 	if (batch > 1)
-		compare(&n, plan, c, &want, 1, precision == PHIZ_F16 ? PRECISION_F16 : PRECISION_F32, use);
+		compare(&n, plan, c, &want, 1, precision == PHIZ_F16 ? PRECISION_F16 : PRECISION_F32, runs, use);
 	phiz_plan_free(&plan);
 	net_done(&n);
 	op_run_done(&want);
@@ -214,8 +252,8 @@ static void check(struct phiz_ctx *ctx, struct op_case *c, enum phiz_dtype preci
 
 /* Uses of tolerances, by operator. */
 struct uses {
-	const struct phiz_op *op[16];
-	struct tolerance_use use[16];
+	const struct phiz_op *op[24];
+	struct tolerance_use use[24];
 	int n;
 };
 
@@ -224,7 +262,7 @@ static struct tolerance_use *use_of(struct uses *u, const struct phiz_op *op)
 	for (int i = 0; i < u->n; i++)
 		if (u->op[i] == op)
 			return &u->use[i];
-	assert_true(u->n < 16);
+	assert_true(u->n < 24);
 	u->op[u->n] = op;
 	memset(&u->use[u->n], 0, sizeof u->use[0]);
 	return &u->use[u->n++];
@@ -248,6 +286,11 @@ static void check_all(enum phiz_dtype precision)
 		op_draw(&c, drawn[i % 2], &rng, 4 + i / 4, false);
 		c.training = false;
 		check(ctx, &c, precision, OP_WIDE_NONE, (uint64_t)i, use_of(&uses, c.node.op));
+	}
+	for (int k = 0; k < 3; k++) {
+		print_message("           %s: %d cases\n", kernels[k], n_kernels[k]);
+		assert_true(n_kernels[k] > 1);
+		n_kernels[k] = 0;
 	}
 	for (int i = 0; i < uses.n; i++)
 		tolerance_print(&uses.use[i], uses.op[i], precision == PHIZ_F16 ? PRECISION_F16 : PRECISION_F32);
