@@ -48,7 +48,7 @@ static const struct phiz_option options[] = {
 	            "fp16: on a GPU"),
 	PHIZ_OPTION(struct settings, "--device", TEXT, device.name, "D", 0, 0,
 	            "cpu (default), cuda or cuda:N, or auto: a GPU if there is one"),
-	PHIZ_NO_CUDNN_OPTION(struct settings, device),
+	PHIZ_MEMORY_OPTIONS(struct settings, device),
 	PHIZ_OPTION(struct settings, "--freeze", TEXT, freeze, "LIST", 0, 0,
 	            "with train: layers that do not train, as train.freeze of a recipe (\"all\", \"layer1, layer2\")"),
 	PHIZ_OPTION(struct settings, "--runs", INT, runs, "N", 1, MAX_RUNS, "timed runs at most (default 50)"),
@@ -66,6 +66,7 @@ struct work {
 	struct phiz_ctx *ctx;
 	enum phiz_status (*step)(struct work *w);
 	double flops; /* of a run */
+	double plan_mib; /* what the plans take, but for the model's parameters */
 	double update_seconds; /* of the last run, in the optimiser */
 	struct phiz_bench_steps steps;
 	struct phiz_plan *plan;
@@ -211,6 +212,7 @@ static enum phiz_status prepare_inference(struct work *w, struct phiz_model *m, 
 	fill_noise(x->data, phiz_tensor_count(x));
 	phiz_plan_describe(w->plan, &info);
 	w->flops = info.forward_flops;
+	w->plan_mib = (double)info.total_bytes / 1048576;
 	w->step = infer_step;
 	struct phiz_plan *const plan[2] = {w->plan, NULL};
 	return s->per_layer ? phiz_bench_steps_start(w->ctx, plan, MAX_RUNS, NULL, &w->steps) : PHIZ_OK;
@@ -356,9 +358,11 @@ static enum phiz_status prepare_training(struct work *w, struct phiz_model *m, c
 		w->labels[i] = (int32_t)(i % classes);
 	phiz_plan_describe(w->net->train_plan, &info);
 	w->flops = info.forward_flops + info.backward_flops;
+	w->plan_mib = (double)info.total_bytes / 1048576;
 	if (w->net->trunk_plan) {
 		phiz_plan_describe(w->net->trunk_plan, &info);
 		w->flops += info.forward_flops;
+		w->plan_mib += (double)info.total_bytes / 1048576;
 	}
 	w->step = train_step;
 	return s->per_layer ? time_steps(w) : PHIZ_OK;
@@ -396,10 +400,11 @@ static void print(const struct work *w, const struct settings *s, const char *mo
 		phiz_print_json(w->ctx, model);
 		printf(",\"mode\":\"%s\",\"batch\":%lld,\"threads\":%d,\"precision\":\"%s\","
 		       "\"ms_median\":%.4f,\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,"
-		       "\"peak_rss_mib\":%.1f,\"instructions\":\"%s\",\"peak_gflops\":%.2f,\"peak_gbps\":%.2f,"
+		       "\"plan_mib\":%.1f,\"peak_rss_mib\":%.1f,\"instructions\":\"%s\",\"peak_gflops\":%.2f,"
+		       "\"peak_gbps\":%.2f,"
 		       "\"peak_share\":%.4f",
 		       s->mode, (long long)batch, peak->threads, s->precision, t->median * 1e3, t->fastest * 1e3,
-		       t->slowest * 1e3, rate, gflops, rss, peak->instructions, peak->gflops, peak->gbps, share);
+		       t->slowest * 1e3, rate, gflops, w->plan_mib, rss, peak->instructions, peak->gflops, peak->gbps, share);
 		if (s->tune)
 			printf(",\"tune\":{\"nodes\":%d,\"changed\":%d,\"ms_before\":%.4f,\"ms_after\":%.4f}", w->tuned.nodes,
 			       w->tuned.changed, w->tuned.before * 1e3, w->tuned.after * 1e3);
@@ -411,9 +416,9 @@ static void print(const struct work *w, const struct settings *s, const char *mo
 		return;
 	}
 	printf("%s %s, batch %lld, %d threads, %s: median %.2f ms (%.2f to %.2f), %.1f images/s, %.1f GFLOP/s "
-	       "(%.1f %% of %.1f with %s), peak %.0f MiB\n",
+	       "(%.1f %% of %.1f with %s), plan %.1f MiB, peak %.0f MiB\n",
 	       model, s->mode, (long long)batch, peak->threads, s->precision, t->median * 1e3, t->fastest * 1e3,
-	       t->slowest * 1e3, rate, gflops, 100 * share, peak->gflops, peak->instructions, rss);
+	       t->slowest * 1e3, rate, gflops, 100 * share, peak->gflops, peak->instructions, w->plan_mib, rss);
 	if (s->per_layer) {
 		printf("memory: %.1f GB/s read\n\n", peak->gbps);
 		phiz_bench_steps_print(&w->steps, peak, t->median);
@@ -430,14 +435,16 @@ static void print_on_device(const struct work *w, const struct settings *s, cons
 		printf("{\"model\":");
 		phiz_print_json(w->ctx, model);
 		printf(",\"device\":\"%s\",\"mode\":\"%s\",\"batch\":%lld,\"precision\":\"%s\",\"ms_median\":%.4f,"
-		       "\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,\"peak_rss_mib\":%.1f}\n",
+		       "\"ms_min\":%.4f,\"ms_max\":%.4f,\"images_per_s\":%.3f,\"gflops\":%.2f,\"plan_mib\":%.1f,"
+		       "\"peak_rss_mib\":%.1f}\n",
 		       w->device.name, s->mode, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3,
-		       t->slowest * 1e3, rate, gflops, rss);
+		       t->slowest * 1e3, rate, gflops, w->plan_mib, rss);
 		return;
 	}
-	printf("%s %s on %s, batch %lld, %s: median %.3f ms (%.3f to %.3f), %.1f images/s, %.1f GFLOP/s, peak %.0f MiB\n",
+	printf("%s %s on %s, batch %lld, %s: median %.3f ms (%.3f to %.3f), %.1f images/s, %.1f GFLOP/s, plan %.1f MiB, "
+	       "peak %.0f MiB\n",
 	       model, s->mode, w->device.name, (long long)batch, s->precision, t->median * 1e3, t->fastest * 1e3,
-	       t->slowest * 1e3, rate, gflops, rss);
+	       t->slowest * 1e3, rate, gflops, w->plan_mib, rss);
 	if (s->per_layer) {
 		const struct phiz_peak none = {0};
 		phiz_bench_steps_print(&w->steps, &none, t->median);
@@ -591,7 +598,7 @@ const struct phiz_verb phiz_verb_bench = {
 	"run, images per second, GFLOP/s (2 per multiply-add), their share of what this\n"
 	"machine's processor gives at most (measured in the same run, with the instructions\n"
 	"that PHIZ_CPU allows, in the precision asked for where it has some for it and not\n"
-	"AMX's), and the peak memory of the program.\n\n"
+	"AMX's), the memory that the plan takes, and the peak of the whole program.\n\n"
 	"--per-layer adds a row for each step: pass, node, operator, kernel, output, median\n"
 	"time, share of the run, GFLOP/s, GB/s of the bytes that must move at least once, and\n"
 	"how near it comes to the machine's peak: the time that the FLOPs (\"compute\") or the\n"

@@ -88,11 +88,25 @@ static enum phiz_status choose_precision(struct phiz_ctx *ctx, const struct phiz
 	return PHIZ_OK;
 }
 
+static enum phiz_status limit_memory(struct phiz_ctx *ctx, const char *text)
+{
+	size_t bytes;
+
+	if (!text)
+		return PHIZ_OK;
+	if (phiz_parse_bytes(ctx, text, &bytes))
+		return phiz_fail_in(ctx, "--memory-limit");
+	phiz_ctx_limit_memory(ctx, bytes);
+	return PHIZ_OK;
+}
+
 enum phiz_status phiz_device_open(struct phiz_ctx *ctx, const struct phiz_device_args *args,
                                   struct phiz_device_choice *out)
 {
 	*out = (struct phiz_device_choice){.backend = phiz_backend_cpu(), .name = "cpu"};
-	enum phiz_status status = open_device(ctx, args, out);
+	enum phiz_status status = limit_memory(ctx, args->memory_limit);
+	if (!status)
+		status = open_device(ctx, args, out);
 	if (!status)
 		status = choose_precision(ctx, args, out);
 	if (status)

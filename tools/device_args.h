@@ -1,4 +1,5 @@
-/* `--device auto|cpu|cuda[:N]`, `--no-cudnn` and `--precision fp32|fp16|bf16` of the verbs that run networks. */
+/* `--device auto|cpu|cuda[:N]`, `--no-cudnn`, `--memory-limit` and `--precision fp32|fp16|bf16` of the verbs that run
+ * networks. */
 #ifndef PHIZ_TOOLS_DEVICE_ARGS_H
 #define PHIZ_TOOLS_DEVICE_ARGS_H
 
@@ -7,6 +8,7 @@
 struct phiz_device_args {
 	const char *name, *precision; /* NULL: auto, and fp32 */
 	bool no_cudnn;
+	const char *memory_limit; /* NULL: none */
 };
 
 struct phiz_device_choice {
@@ -23,8 +25,10 @@ struct phiz_device_choice {
 /* The same and what goes with it, into a struct phiz_device_args of the settings. */
 #define PHIZ_DEVICE_OPTIONS(settings, field) \
 	PHIZ_DEVICE_OPTION(settings, field.name), \
-	PHIZ_NO_CUDNN_OPTION(settings, field)
-#define PHIZ_NO_CUDNN_OPTION(settings, field) \
+	PHIZ_MEMORY_OPTIONS(settings, field)
+#define PHIZ_MEMORY_OPTIONS(settings, field) \
+	PHIZ_OPTION(settings, "--memory-limit", TEXT, field.memory_limit, "SIZE", 0, 0, \
+	            "such as 512M or 1.5G: what takes more, here and on the device, is refused before it is asked for"), \
 	PHIZ_OPTION(settings, "--no-cudnn", FLAG, field.no_cudnn, NULL, 0, 0, \
 	            "on a GPU: by phiz's own kernels, without the memory that cuDNN and cuBLAS take (a Jetson of 2 GB)")
 #define PHIZ_PRECISION_OPTION(settings, field) \
@@ -32,9 +36,9 @@ struct phiz_device_choice {
 	            "fp32 (default), or bf16: activations of 16 bits, faster where the processor knows them; fp16: the " \
 	            "same on a GPU")
 
-/* Opens what the arguments name; the log of --verbose says what it is. auto is a GPU if one can be used, and loads
- * nothing where there is no driver. Errors: ARG (no such device or precision, fp16 on the CPU, bf16 without cuDNN),
- * UNSUPPORTED (none can be used). */
+/* Opens what the arguments name, and limits the context's memory, if they say so; the log of --verbose says what it is.
+ * auto is a GPU if one can be used, and loads nothing where there is no driver. Errors: ARG (no such device or
+ * precision, fp16 on the CPU, bf16 without cuDNN, no size), UNSUPPORTED (none can be used). */
 enum phiz_status phiz_device_open(struct phiz_ctx *ctx, const struct phiz_device_args *args,
                                   struct phiz_device_choice *out);
 void phiz_device_close(struct phiz_ctx *ctx, struct phiz_device_choice *choice);

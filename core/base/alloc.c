@@ -94,6 +94,37 @@ static void fail_memory(struct phiz_ctx *ctx, size_t size)
 		          stats.live_bytes >> 20);
 }
 
+bool phiz_memory_count(struct phiz_ctx *ctx, size_t bytes)
+{
+	bool ok = reserve(ctx->shared, bytes);
+	if (!ok)
+		fail_memory(ctx, bytes);
+	return ok;
+}
+
+void phiz_memory_uncount(struct phiz_ctx *ctx, size_t bytes)
+{
+	release(ctx->shared, bytes);
+}
+
+size_t phiz_memory_room(struct phiz_ctx *ctx, size_t *limit)
+{
+	struct phiz_shared *shared = ctx->shared;
+	pthread_mutex_lock(&shared->memory_lock);
+	size_t most = shared->memory_limit, live = shared->stats.live_bytes;
+	pthread_mutex_unlock(&shared->memory_lock);
+	if (limit)
+		*limit = most;
+	return !most ? SIZE_MAX : live < most ? most - live : 0;
+}
+
+void phiz_ctx_limit_memory(struct phiz_ctx *ctx, size_t bytes)
+{
+	pthread_mutex_lock(&ctx->shared->memory_lock);
+	ctx->shared->memory_limit = bytes;
+	pthread_mutex_unlock(&ctx->shared->memory_lock);
+}
+
 /* Large pages under large blocks, where the system gives them when asked: looking up pages of 4 KiB takes time where a
  * layer runs through tens of MiB, above all on a virtual machine. */
 static void ask_for_large_pages(void *base, size_t size)

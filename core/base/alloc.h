@@ -20,6 +20,13 @@ char *phiz_strndup(struct phiz_ctx *ctx, const char *text, size_t length);
 /* printf into a new string. */
 char *phiz_asprintf(struct phiz_ctx *ctx, const char *fmt, ...) PHIZ_PRINTF(2, 3);
 
+/* Memory that the context's work takes elsewhere (of a device), counted, limited and made to fail like a block of that
+ * size: false, with the context's error set, where it may not be had. Every byte that was counted is given back. */
+bool phiz_memory_count(struct phiz_ctx *ctx, size_t bytes);
+void phiz_memory_uncount(struct phiz_ctx *ctx, size_t bytes);
+/* What is left of the context's limit; SIZE_MAX where it has none. *limit (may be NULL): that limit, 0: none. */
+size_t phiz_memory_room(struct phiz_ctx *ctx, size_t *limit);
+
 /* From now on a block that is freed through this fork is kept (a few of them) and serves its next request of that size
  * or somewhat less: work that repeats with the same sizes, such as preprocessing frame by frame, then asks the system
  * for nothing. Kept blocks count as live. For forks only, since a fork belongs to one thread. */

@@ -101,6 +101,35 @@ enum phiz_status phiz_parse_f64(struct phiz_ctx *ctx, const char *text, double m
 	return PHIZ_OK;
 }
 
+/* 64 characters hold any size in them; what is longer is none. */
+enum phiz_status phiz_parse_bytes(struct phiz_ctx *ctx, const char *text, size_t *out)
+{
+	static const char units[] = "kmg";
+	char number[64];
+	size_t n = strlen(text);
+	double scale = 1, value = 0;
+	const char *unit = n > 1 ? strchr(units, lower(text[n - 1])) : NULL;
+	if (unit) {
+		scale = ldexp(1, 10 * (int)(unit - units + 1));
+		n--;
+	}
+	bool good = n > 0 && n < sizeof number && is_digit(*text) && strcspn(text, "eE") >= n;
+	if (good) {
+		memcpy(number, text, n);
+		number[n] = 0;
+		good = is_decimal(number);
+	}
+	if (good) {
+		locale_t before = uselocale(ctx->shared->c_locale);
+		value = floor(strtod(number, NULL) * scale);
+		uselocale(before);
+	}
+	if (!good || !(value >= 1 && value <= ldexp(1, 43)) || value > (double)SIZE_MAX)
+		return phiz_fail(ctx, PHIZ_E_ARG, "want a size such as 512M or 1.5G (1 byte to 8192G), got '%.64s'", text);
+	*out = (size_t)value;
+	return PHIZ_OK;
+}
+
 enum phiz_status phiz_parse_bool(struct phiz_ctx *ctx, const char *text, bool *out)
 {
 	static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off", "0"};

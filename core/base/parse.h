@@ -11,6 +11,9 @@
 enum phiz_status phiz_parse_i64(struct phiz_ctx *ctx, const char *text, int64_t min, int64_t max, int64_t *out);
 /* Finite only ("nan", "inf" and hex are refused), independent of the locale. */
 enum phiz_status phiz_parse_f64(struct phiz_ctx *ctx, const char *text, double min, double max, double *out);
+/* A size in bytes, from 1 byte to 8 TiB: a number (decimal, no exponent) followed by K, M or G (times 1024, 1024^2,
+ * 1024^3) or by nothing, for bytes: "512M", "1.5G". */
+enum phiz_status phiz_parse_bytes(struct phiz_ctx *ctx, const char *text, size_t *out);
 /* true/false, yes/no, on/off, 1/0. */
 enum phiz_status phiz_parse_bool(struct phiz_ctx *ctx, const char *text, bool *out);
 

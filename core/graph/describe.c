@@ -15,6 +15,8 @@ void phiz_plan_describe(const struct phiz_plan *plan, struct phiz_plan_info *out
 	out->gradient_bytes = plan->gradient_bytes;
 	out->workspace_bytes = plan->workspace_bytes;
 	out->constant_bytes = plan->constant_bytes;
+	out->device_bytes = plan->device_bytes;
+	out->total_bytes = plan->total_bytes;
 	for (size_t i = 0; i < plan->n_slots; i++)
 		out->unshared_bytes += plan->slot[i].bytes;
 	for (size_t i = 0; i < plan->graph->n_values; i++)
@@ -81,11 +83,13 @@ enum phiz_status phiz_plan_dump(const struct phiz_plan *plan, struct phiz_bytes 
 	phiz_bytes_printf(out,
 	                  "%d steps (%d forward, %d backward), batch %lld\n"
 	                  "activations %.1f MiB (%.1f without sharing), gradients %.1f MiB, workspace %.1f MiB, "
-	                  "parameters %.1f MiB\n"
+	                  "constants %.1f MiB, parameters %.1f MiB\n"
+	                  "the plan takes %.1f MiB beside the parameters\n"
 	                  "forward %.3f GFLOP, backward %.3f GFLOP\n",
 	                  info.steps, info.forward_steps, info.backward_steps, (long long)plan->batch,
 	                  (double)info.arena_bytes / 1048576, (double)info.unshared_bytes / 1048576,
 	                  (double)info.gradient_bytes / 1048576, (double)info.workspace_bytes / 1048576,
-	                  (double)info.parameter_bytes / 1048576, info.forward_flops / 1e9, info.backward_flops / 1e9);
+	                  (double)info.constant_bytes / 1048576, (double)info.parameter_bytes / 1048576,
+	                  (double)info.total_bytes / 1048576, info.forward_flops / 1e9, info.backward_flops / 1e9);
 	return phiz_bytes_status(out);
 }

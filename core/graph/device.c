@@ -5,6 +5,8 @@
 #include "core/base/alloc.h"
 #include "core/graph/plan.h"
 
+enum { SPARE = 64 }; /* behind each piece of memory */
+
 static size_t line_up(size_t bytes)
 {
 	return (bytes + 255) & ~(size_t)255;
@@ -47,19 +49,25 @@ static bool owns_copy(const struct phiz_plan *p, size_t value)
 	return has_copy(p, value) && !borrowed(p, p->graph->value[value].tensor);
 }
 
+static size_t parameter_bytes(const struct phiz_plan *p)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < p->graph->n_values; i++)
+		if (owns_copy(p, i))
+			bytes += line_up(phiz_tensor_bytes(p->graph->value[i].tensor));
+	return bytes + SPARE;
+}
+
 static enum phiz_status place_parameters(struct phiz_plan *p)
 {
 	const struct phiz_backend *backend = p->options.backend;
 	const struct phiz_graph *g = p->graph;
 	size_t bytes = 0;
 
-	for (size_t i = 0; i < g->n_values; i++)
-		if (owns_copy(p, i))
-			bytes += line_up(phiz_tensor_bytes(g->value[i].tensor));
-	p->mirror = backend->alloc(p->ctx, backend, bytes + 64);
+	p->mirror = backend->alloc(p->ctx, backend, parameter_bytes(p));
 	if (!p->mirror)
 		return PHIZ_E_NOMEM;
-	bytes = 0;
 	for (size_t i = 0; i < g->n_values; i++) {
 		if (owns_copy(p, i)) {
 			p->mirror_at[i] = p->mirror + bytes;
@@ -109,50 +117,63 @@ static enum phiz_status give_staging(struct phiz_plan *p, struct phiz_tensor *t,
 	const struct phiz_backend *backend = p->options.backend;
 
 	if (!t->data)
-		t->data = backend->device->alloc_staging(p->ctx, backend, bytes_of(type) + 64);
+		t->data = backend->device->alloc_staging(p->ctx, backend, bytes_of(type) + SPARE);
 	return t->data ? PHIZ_OK : PHIZ_E_NOMEM;
 }
 
-/* Staging for all that a host's node reads and writes. */
-static enum phiz_status stage_node(struct phiz_plan *p, int n)
+/* Does a host's node read or write the value? */
+static bool is_touched(const struct phiz_plan *p, int value)
+{
+	for (size_t n = 0; n < p->graph->n_nodes; n++) {
+		const struct phiz_node *node = &p->graph->node[n];
+		for (int i = 0; p->on_host[n] && i < node->n_inputs + node->n_outputs; i++)
+			if (value == (i < node->n_inputs ? node->input[i] : node->output[i - node->n_inputs]))
+				return true;
+	}
+	return false;
+}
+
+static bool is_staged(const struct phiz_plan *p, int value)
+{
+	bool is_end = p->graph->value[value].kind == PHIZ_VALUE_INPUT || is_output(p->graph, value) ||
+	              value == p->options.loss;
+	return (p->live[value] && is_end) || is_touched(p, value);
+}
+
+static bool is_gradient_staged(const struct phiz_plan *p, int value)
+{
+	return p->gradient[value] && (value == p->options.loss || is_touched(p, value));
+}
+
+/* What a host's node leaves for its backward step: how many. */
+static int saved_of(const struct phiz_plan *p, int n, struct phiz_type saved[PHIZ_MAX_SAVED])
 {
 	const struct phiz_node *node = &p->graph->node[n];
-	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS], saved[PHIZ_MAX_SAVED];
-	const struct phiz_backend *backend = p->options.backend;
-	enum phiz_status status = PHIZ_OK;
+	struct phiz_type in[PHIZ_MAX_INPUTS], out[PHIZ_MAX_OUTPUTS];
 
-	for (int i = 0; i < node->n_inputs + node->n_outputs && !status; i++) {
-		int v = i < node->n_inputs ? node->input[i] : node->output[i - node->n_inputs];
-		if (v == PHIZ_NONE)
-			continue;
-		status = give_staging(p, &p->staged[v], &p->type[v]);
-		if (!status && p->gradient[v])
-			status = give_staging(p, &p->staged_gradient[v], &p->type[v]);
-	}
-	if (status || !node->op->saved || !p->want[n])
-		return status;
+	if (!p->on_host[n] || !node->op->saved || !p->want[n])
+		return 0;
 	phiz_plan_types(p, n, in, out);
-	int count = node->op->saved(node, in, out, saved);
-	for (int s = 0; s < count && !status; s++) {
-		p->staged_saved[n][s] = backend->device->alloc_staging(p->ctx, backend, bytes_of(&saved[s]) + 64);
-		status = p->staged_saved[n][s] ? PHIZ_OK : PHIZ_E_NOMEM;
-	}
-	return status;
+	return node->op->saved(node, in, out, saved);
 }
 
 static enum phiz_status place_staging(struct phiz_plan *p)
 {
-	const struct phiz_graph *g = p->graph;
+	const struct phiz_backend *backend = p->options.backend;
+	struct phiz_type saved[PHIZ_MAX_SAVED];
 	enum phiz_status status = PHIZ_OK;
 
-	for (size_t i = 0; i < g->n_values && !status; i++)
-		if (p->live[i] && (g->value[i].kind == PHIZ_VALUE_INPUT || is_output(g, (int)i) || (int)i == p->options.loss))
-			status = give_staging(p, &p->staged[i], &p->type[i]);
-	for (int n = 0; n < (int)g->n_nodes && !status; n++)
-		if (p->on_host[n])
-			status = stage_node(p, n);
-	if (!status && p->options.loss != PHIZ_NONE && p->gradient[p->options.loss])
-		status = give_staging(p, &p->staged_gradient[p->options.loss], &p->type[p->options.loss]);
+	for (int v = 0; v < (int)p->graph->n_values && !status; v++) {
+		if (is_staged(p, v))
+			status = give_staging(p, &p->staged[v], &p->type[v]);
+		if (!status && is_gradient_staged(p, v))
+			status = give_staging(p, &p->staged_gradient[v], &p->type[v]);
+	}
+	for (int n = 0; n < (int)p->graph->n_nodes && !status; n++)
+		for (int s = saved_of(p, n, saved); s-- > 0 && !status;) {
+			p->staged_saved[n][s] = backend->device->alloc_staging(p->ctx, backend, bytes_of(&saved[s]) + SPARE);
+			status = p->staged_saved[n][s] ? PHIZ_OK : PHIZ_E_NOMEM;
+		}
 	return status;
 }
 
@@ -174,7 +195,7 @@ static enum phiz_status place_landing(struct phiz_plan *p)
 	for (size_t i = 0; i < p->graph->n_values && p->options.mode == PHIZ_PLAN_TRAIN; i++) {
 		if (!is_sent(p, i))
 			continue;
-		p->landing[i] = backend->alloc(p->ctx, backend, bytes_of(&p->type[i]) + 64);
+		p->landing[i] = backend->alloc(p->ctx, backend, bytes_of(&p->type[i]) + SPARE);
 		if (!p->landing[i])
 			return PHIZ_E_NOMEM;
 	}
@@ -201,9 +222,23 @@ static void cut(struct phiz_plan *p, size_t first, size_t end)
 	} while (first < end);
 }
 
+static size_t host_workspace_bytes(const struct phiz_plan *p)
+{
+	size_t most = 0;
+
+	for (size_t s = 0; s < p->n_steps; s++) {
+		const struct phiz_step *step = &p->step[s];
+		size_t need = 0;
+		if (is_on_host(p, s) && step->kernel->workspace)
+			need = step->kernel->workspace(&step->call, step->backward, phiz_ctx_threads(p->ctx));
+		most = need > most ? need : most;
+	}
+	return most + SPARE;
+}
+
 static enum phiz_status cut_segments(struct phiz_plan *p)
 {
-	size_t host_bytes = 0;
+	const struct phiz_backend *backend = p->options.backend;
 
 	p->segment = phiz_calloc(p->ctx, p->n_steps + 2, sizeof *p->segment);
 	if (!p->segment)
@@ -212,15 +247,26 @@ static enum phiz_status cut_segments(struct phiz_plan *p)
 	p->n_forward_segments = p->n_segments;
 	if (p->n_steps > p->n_forward)
 		cut(p, p->n_forward, p->n_steps);
-	for (size_t s = 0; s < p->n_steps; s++) {
-		const struct phiz_step *step = &p->step[s];
-		size_t need = 0;
-		if (is_on_host(p, s) && step->kernel->workspace)
-			need = step->kernel->workspace(&step->call, step->backward, phiz_ctx_threads(p->ctx));
-		host_bytes = need > host_bytes ? need : host_bytes;
-	}
-	p->host_workspace = p->options.backend->device->alloc_staging(p->ctx, p->options.backend, host_bytes + 64);
+	p->host_workspace = backend->device->alloc_staging(p->ctx, backend, host_workspace_bytes(p));
 	return p->host_workspace ? PHIZ_OK : PHIZ_E_NOMEM;
+}
+
+size_t phiz_plan_device_bytes(const struct phiz_plan *p)
+{
+	const bool trains = p->options.mode == PHIZ_PLAN_TRAIN;
+	struct phiz_type saved[PHIZ_MAX_SAVED];
+	size_t bytes = parameter_bytes(p) + host_workspace_bytes(p);
+
+	for (int v = 0; v < (int)p->graph->n_values; v++) {
+		const bool sent = trains && is_staged(p, v) && p->graph->value[v].kind == PHIZ_VALUE_INPUT &&
+		                  p->type[v].shape.ndim > 1;
+		const size_t places = (size_t)is_staged(p, v) + is_gradient_staged(p, v) + sent;
+		bytes += places * (bytes_of(&p->type[v]) + SPARE);
+	}
+	for (int n = 0; n < (int)p->graph->n_nodes; n++)
+		for (int s = saved_of(p, n, saved); s-- > 0;)
+			bytes += bytes_of(&saved[s]) + SPARE;
+	return bytes;
 }
 
 enum phiz_status phiz_plan_place_on_device(struct phiz_plan *p)

@@ -422,23 +422,67 @@ static void prepare_constants(struct phiz_plan *p)
 		bind(p);
 }
 
+enum { SPARE = 64 }; /* behind each piece of memory */
+
+static size_t total_bytes(const struct phiz_plan *p)
+{
+	return p->arena_bytes + p->gradient_bytes + p->workspace_bytes + p->constant_bytes + 4 * SPARE + p->device_bytes;
+}
+
+/* What may help. */
+static const char *advice(const struct phiz_plan *p)
+{
+	const struct phiz_backend *backend = p->options.backend;
+	const bool narrow = p->options.precision != PHIZ_F32;
+
+	if (!backend->device || p->options.mode == PHIZ_PLAN_TRAIN)
+		return "a smaller batch or picture size";
+	if (backend->infers_only)
+		return narrow ? "a smaller batch or picture size" : "a smaller batch or picture size, or --precision fp16";
+	return narrow ? "a smaller batch or picture size, or --no-cudnn"
+	              : "a smaller batch or picture size, --precision fp16, or --no-cudnn";
+}
+
+/* Before any of it is asked for: the plan's own limit, and the context's. */
+static enum phiz_status check_limits(struct phiz_plan *p)
+{
+	size_t limit, room = phiz_memory_room(p->ctx, &limit), most = p->options.memory_limit;
+	char left[64] = "";
+
+	if (limit && p->total_bytes > room && (!most || room < most)) {
+		snprintf(left, sizeof left, " of a limit of %.1f MiB", (double)limit / 1048576);
+		most = room;
+	} else if (!most || p->total_bytes <= most) {
+		return PHIZ_OK;
+	}
+	return phiz_fail(p->ctx, PHIZ_E_LIMIT,
+	                 "the plan takes %.1f MiB (activations %.1f, gradients %.1f, workspace %.1f, weights %.1f) and "
+	                 "%.1f MiB are %s%s: use %s", (double)p->total_bytes / 1048576, (double)p->arena_bytes / 1048576,
+	                 (double)p->gradient_bytes / 1048576, (double)p->workspace_bytes / 1048576,
+	                 (double)(p->constant_bytes + p->device_bytes) / 1048576, (double)most / 1048576,
+	                 *left ? "left" : "allowed", left, advice(p));
+}
+
 static enum phiz_status allocate_memory(struct phiz_plan *p)
 {
-	size_t total = p->arena_bytes + p->gradient_bytes + p->workspace_bytes + p->constant_bytes;
-	size_t limit = p->options.memory_limit;
 	const struct phiz_backend *backend = p->options.backend;
 
-	if (limit && total > limit)
-		return phiz_fail(p->ctx, PHIZ_E_LIMIT,
-		                 "the plan needs %.1f MiB (activations %.1f, gradients %.1f, workspace %.1f, constants %.1f) "
-		                 "and %.1f MiB are allowed: use a smaller batch or picture size",
-		                 (double)total / 1048576, (double)p->arena_bytes / 1048576, (double)p->gradient_bytes / 1048576,
-		                 (double)p->workspace_bytes / 1048576, (double)p->constant_bytes / 1048576,
-		                 (double)limit / 1048576);
-	p->arena = backend->alloc(p->ctx, backend, p->arena_bytes + 64);
-	p->gradients = p->arena ? backend->alloc(p->ctx, backend, p->gradient_bytes + 64) : NULL;
-	p->constants = p->gradients ? backend->alloc(p->ctx, backend, p->constant_bytes + 64) : NULL;
-	p->workspace = p->constants ? backend->alloc(p->ctx, backend, p->workspace_bytes + 64) : NULL;
+	p->device_bytes = backend->device ? phiz_plan_device_bytes(p) : 0;
+	p->total_bytes = total_bytes(p);
+	enum phiz_status status = check_limits(p);
+	if (status)
+		return status;
+	phiz_log(p->ctx, PHIZ_LOG_DEBUG, "the plan takes %.1f MiB (activations %.1f, gradients %.1f, workspace %.1f, "
+	         "weights %.1f)", (double)p->total_bytes / 1048576, (double)p->arena_bytes / 1048576,
+	         (double)p->gradient_bytes / 1048576, (double)p->workspace_bytes / 1048576,
+	         (double)(p->constant_bytes + p->device_bytes) / 1048576);
+	if (backend->device && !phiz_memory_count(p->ctx, p->total_bytes)) /* the host's own memory counts itself */
+		return PHIZ_E_NOMEM;
+	p->counted_bytes = backend->device ? p->total_bytes : 0;
+	p->arena = backend->alloc(p->ctx, backend, p->arena_bytes + SPARE);
+	p->gradients = p->arena ? backend->alloc(p->ctx, backend, p->gradient_bytes + SPARE) : NULL;
+	p->constants = p->gradients ? backend->alloc(p->ctx, backend, p->constant_bytes + SPARE) : NULL;
+	p->workspace = p->constants ? backend->alloc(p->ctx, backend, p->workspace_bytes + SPARE) : NULL;
 	if (!p->workspace)
 		return PHIZ_E_NOMEM;
 	return backend->device ? phiz_plan_place_on_device(p) : PHIZ_OK;
@@ -564,6 +608,8 @@ void phiz_plan_free(struct phiz_plan **plan)
 	if (p->workspace)
 		backend->free(ctx, backend, p->workspace);
 	phiz_plan_hold(backend, false);
+	if (p->counted_bytes)
+		phiz_memory_uncount(ctx, p->counted_bytes);
 	phiz_free(ctx, p->type);
 	phiz_free(ctx, p->value_slot);
 	phiz_free(ctx, p->gradient_slot);

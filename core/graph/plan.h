@@ -53,7 +53,8 @@ struct phiz_plan {
 	struct phiz_step *step;
 	size_t n_steps, n_forward;
 
-	size_t arena_bytes, gradient_bytes, workspace_bytes, constant_bytes;
+	size_t arena_bytes, gradient_bytes, workspace_bytes, constant_bytes, device_bytes, total_bytes;
+	size_t counted_bytes; /* of a device's plan: by the context */
 	char *arena, *gradients, *workspace, *constants;
 
 	/* On a device: */
@@ -88,6 +89,7 @@ static inline void phiz_plan_hold(const struct phiz_backend *backend, bool on)
 }
 
 /* device.c: what a plan needs where the kernels' memory is not the host's. */
+size_t phiz_plan_device_bytes(const struct phiz_plan *p); /* what the next asks for */
 enum phiz_status phiz_plan_place_on_device(struct phiz_plan *p);
 void phiz_plan_stage(struct phiz_plan *p);
 enum phiz_status phiz_plan_run_on_device(struct phiz_plan *p, bool backward, bool add, float scale);

@@ -185,6 +185,27 @@ def check_lean(model, data, photos, dir):
     phiz("train", "tiny", "--data", data, "--run", f"{dir}/none", "--no-cudnn", want=2)
 
 
+def check_memory(model, photos):
+    """A limit is held on the CPU and on the double, and is said in one line."""
+    for more, advice in ((["--device", "cpu"], "use a smaller batch or picture size"),
+                         (["--device", "cuda"], "--precision fp16, or --no-cudnn"),
+                         (["--device", "cuda", "--no-cudnn"], "or --precision fp16")):
+        r = phiz("predict", model, photos[0], *more, "--verbose", "--memory-limit", "256M", module=DOUBLE)
+        assert "the plan takes " in r.stderr, r.stderr
+        for verb in ("predict", "embed"):
+            r = phiz(verb, model, photos[0], *more, "--memory-limit", "256K", want=1, module=DOUBLE)
+            assert r.stderr.count("\n") == 1 and "limit" in r.stderr, r.stderr
+        r = phiz("bench", "resnet18", "--size", "64", *more, "--memory-limit", "60M", want=1, module=DOUBLE)
+        assert "the plan takes " in r.stderr and "left of a limit of 60.0 MiB" in r.stderr, r.stderr
+        assert advice in r.stderr and r.stderr.count("\n") == 1, r.stderr
+    for size in ("x", "0", "1T", "1e3M"):
+        r = phiz("predict", model, photos[0], "--memory-limit", size, want=1)
+        assert f"--memory-limit: want a size such as 512M or 1.5G (1 byte to 8192G), got '{size}'" in r.stderr, r.stderr
+    told = json.loads(phiz("bench", "tiny", "--size", "32", "--runs", "1", "--json").stdout)
+    assert 0.1 < told["plan_mib"] < 10, told
+    assert "the plan takes " in phiz("info", model, "--plan").stdout
+
+
 def check_refusals(model, photos):
     missing = phiz("predict", model, photos[0], "--device", "cuda", want=1, module="/nowhere/module.so")
     assert "/nowhere/module.so: cannot open" in missing.stderr and missing.stderr.count("\n") == 1, missing.stderr
@@ -236,6 +257,7 @@ def main():
             check_double(f"{dir}/m.phiz", f"{dir}/int8.phiz", photos[::6])
             check_training(dir)
             check_lean(f"{dir}/m.phiz", f"{dir}/data", photos[::6], dir)
+            check_memory(f"{dir}/m.phiz", photos[::6])
 
 
 if __name__ == "__main__":

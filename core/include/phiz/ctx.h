@@ -51,6 +51,10 @@ PHIZ_API void phiz_ctx_clear(struct phiz_ctx *ctx);
 
 /* Threads that parallel work of this context uses, >= 1. */
 PHIZ_API int phiz_ctx_threads(const struct phiz_ctx *ctx);
+/* Sets options.memory_limit anew, for the context and its forks; 0: no limit. What is alive stays. A plan that would go
+ * beyond it is refused before memory is asked for (plan.h), any other request as out of memory. What the plans of a
+ * device take there counts as well. */
+PHIZ_API void phiz_ctx_limit_memory(struct phiz_ctx *ctx, size_t bytes);
 PHIZ_API void phiz_ctx_memory(const struct phiz_ctx *ctx, struct phiz_memory_stats *out);
 
 #ifdef __cplusplus

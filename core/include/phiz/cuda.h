@@ -23,8 +23,8 @@ struct phiz_cuda_device {
 
 struct phiz_cuda_options {
 	int device;    /* from 0 */
-	bool no_cudnn; /* neither cuDNN nor cuBLAS is loaded into the process, which saves some 600 MiB on a Jetson Nano.
-	                  Plans must be `fixed`, in F32 or F16, and are of inference (UNSUPPORTED) */
+	bool no_cudnn; /* neither cuDNN nor cuBLAS is loaded into the process, which saves the hundreds of MiB that they
+	                  take. Plans must be `fixed`, in F32 or F16, and are of inference (UNSUPPORTED) */
 };
 
 /* Was the module built with phiz? It may be missing all the same. */

@@ -93,8 +93,8 @@ struct phiz_plan_options {
 	int loss;              /* TRAIN: the scalar value that backward starts from; PHIZ_NONE: a plan without backward */
 	bool input_gradient;   /* also give gradients of float inputs (tests) */
 	uint64_t seed;         /* for dropout */
-	size_t memory_limit;   /* bytes of arena, gradients, workspace and constants together; 0: none. LIMIT if more is
-	                          needed */
+	size_t memory_limit;   /* bytes of phiz_plan_info.total_bytes; 0: none. LIMIT, before any of it is asked for, where
+	                          more is needed, or more than is left of the context's own limit */
 	/* Of activations and their gradients where the backend has kernels for it: F32 (the graph's own), BF16 or F16.
 	 * Parameters, their gradients and what is read off a plan (its outputs, the loss) keep the graph's dtype. */
 	enum phiz_dtype precision;
@@ -118,6 +118,9 @@ struct phiz_plan_info {
 	size_t workspace_bytes;
 	size_t constant_bytes;  /* what kernels made of parameters that stay as they are */
 	size_t parameter_bytes; /* parameters and buffers of the graph, which the model owns */
+	size_t device_bytes;    /* what a device's plan takes beside the above: its copies of parameters; on the host's
+	                           side inputs, outputs and what the host's own steps touch */
+	size_t total_bytes;     /* all that the plan takes, but for parameter_bytes */
 	double forward_flops, backward_flops;
 };
 
