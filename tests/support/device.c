@@ -48,7 +48,9 @@ struct phiz_backend *test_cuda(void)
 
 const struct phiz_backend *test_backend(void)
 {
-	const char *name = getenv("PHIZ_TEST_DEVICE");
+	const char *name = getenv("PHIZ_TEST_DEVICE"), *only = getenv("PHIZ_TEST_ONLY");
 
+	if (only)
+		cmocka_set_test_filter(only);
 	return name && !strcmp(name, "cuda") ? test_cuda() : phiz_backend_cpu();
 }
