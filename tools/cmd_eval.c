@@ -25,7 +25,7 @@ struct settings {
 	int64_t splits, per_person;
 	bool aligned, decision;
 	const char *data, *split, *part, *strangers, *report, *against;
-	const char *pairs, *root, *box, *detector;
+	const char *pairs, *root, *box, *detector, *degrade;
 	struct phiz_device_args device;
 	double far;
 	bool json, write_threshold, strict, flip, detect;
@@ -52,6 +52,9 @@ static const struct phiz_option options[] = {
 	PHIZ_OPTION(struct settings, "--flip", FLAG, flip, NULL, 0, 0, "with --pairs: add the mirror image's embedding"),
 	PHIZ_OPTION(struct settings, "--box", TEXT, box, "X,Y,W,H", 0, 0,
 	            "with --pairs: take this box of each picture, in pixels (default: all of it)"),
+	PHIZ_OPTION(struct settings, "--degrade", TEXT, degrade, "HOW", 0, 0,
+	            "with --pairs: make each picture worse first: blur:SIGMA, jpeg:QUALITY, scale:FACTOR, gray, "
+	            "rotate:DEGREES or gamma:G"),
 	PHIZ_OPTION(struct settings, "--detect", FLAG, detect, NULL, 0, 0,
 	            "find the face in each photo and cut it out as the model says; where there is none: the photo as it "
 	            "is, with --pairs the box, or the middle"),
@@ -249,7 +252,8 @@ const struct phiz_verb phiz_verb_eval = {
 	"over the list's folds, each at the threshold that suits the others best; tar_far_1e-2\n"
 	"and tar_far_1e-3, the share of pairs of one person that are accepted where 1 in 100 or\n"
 	"1,000 pairs of two are; eer and auc. Pictures are taken as crops, by --box, or by\n"
-	"--detect. --write-threshold stores the cosine for --far in an embedder.\n\n"
+	"--detect. --write-threshold stores the cosine for --far in an embedder. --degrade shows\n"
+	"how the model bears worse pictures (tools/robustness makes a table of it).\n\n"
 	"With --classifier the model is an embedder: faces are found, aligned and embedded,\n"
 	"the classifiers learn from the training part of the split (or of --splits drawn ones)\n"
 	"and are judged on the validation part: top-1, and right at the threshold that --far of\n"
@@ -272,7 +276,7 @@ static int run_pairs(struct phiz_ctx *ctx, const struct settings *s, const char 
 	struct phiz_eval_pairs p = {
 		.model = model, .pairs = s->pairs, .root = s->root, .detector = s->detector, .report = s->report, .far = s->far,
 		.flip = s->flip, .detect = s->detect || s->detector, .json = s->json, .strict = s->strict,
-		.write_threshold = s->write_threshold, .device = s->device,
+		.write_threshold = s->write_threshold, .degrade = s->degrade, .device = s->device,
 	};
 	int usage = check_pairs(s, p.box);
 
@@ -284,8 +288,8 @@ static int check_usage(const struct settings *s, enum phiz_part *part)
 	*part = s->split ? PHIZ_PART_VAL : PHIZ_PART_TRAIN; /* a scan without a split calls everything training */
 	if (!s->data)
 		return phiz_usage(&phiz_verb_eval, "--data DIR is missing (or --pairs LIST)");
-	if (s->root || s->flip || s->box)
-		return phiz_usage(&phiz_verb_eval, "--root, --flip and --box belong to --pairs LIST");
+	if (s->root || s->flip || s->box || s->degrade)
+		return phiz_usage(&phiz_verb_eval, "--root, --flip, --box and --degrade belong to --pairs LIST");
 	if (s->aligned && (s->detect || s->detector))
 		return phiz_usage(&phiz_verb_eval, "--aligned takes photos as crops, --detect finds the faces: want one");
 	if (s->device.precision && s->classifier)

@@ -343,10 +343,15 @@ static enum phiz_status do_file(struct phiz_embedder *e, struct worker *w, struc
 
 	if (status)
 		return status;
+	if (e->options.prepare)
+		status = e->options.prepare(w->ctx, e->options.user, &image);
+	if (status)
+		goto done;
 	if (e->options.what == PHIZ_EMBED_WHOLE)
 		status = take_whole(e, w, s, &image);
 	else
 		status = take_faces(e, w, s, &image);
+done:
 	phiz_image_free(w->ctx, &image);
 	return status ? phiz_fail_in(w->ctx, "%s", s->file) : PHIZ_OK;
 }

@@ -23,6 +23,9 @@ struct phiz_embedder_options {
 	struct phiz_detector_options detect;
 	bool flip;
 	const struct phiz_device_choice *device; /* outlives the embedder; NULL: the CPU, in fp32 */
+	/* What becomes of each picture before anything is looked for in it, on any thread; NULL: nothing. */
+	enum phiz_status (*prepare)(struct phiz_ctx *ctx, const void *user, struct phiz_image *image);
+	const void *user;
 	int box[4]; /* x, y, width, height of every picture that WHOLE takes, pixels; width 0: all of it */
 };
 

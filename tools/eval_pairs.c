@@ -6,6 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/thread.h"
+#include "datasets/degrade.h"
 #include "tools/device_args.h"
 #include "tools/embedder.h"
 #include "tools/models.h"
@@ -17,6 +18,7 @@ struct run {
 	const struct phiz_eval_pairs *settings;
 	char *model, *root, *detector; /* paths */
 	struct phiz_pair_list pairs;
+	struct phiz_degrade degrade;
 	struct phiz_device_choice device;
 	struct phiz_embedder *embedder;
 	float *embedding; /* [files][dim] */
@@ -61,6 +63,11 @@ static void show(void *user, size_t done, size_t total)
 	phiz_progress_show(&r->bar, (double)done, (double)total, done == total, "%zu of %zu pictures", done, total);
 }
 
+static enum phiz_status degrade(struct phiz_ctx *ctx, const void *user, struct phiz_image *image)
+{
+	return phiz_degrade_apply(ctx, user, image);
+}
+
 static enum phiz_status open_embedder(struct run *r)
 {
 	const struct phiz_eval_pairs *s = r->settings;
@@ -68,6 +75,13 @@ static enum phiz_status open_embedder(struct run *r)
 	enum phiz_status status = phiz_device_open(r->ctx, &s->device, &r->device);
 
 	o.device = &r->device;
+	if (!status && s->degrade) {
+		status = phiz_degrade_parse(r->ctx, s->degrade, &r->degrade);
+		if (status)
+			return phiz_fail_in(r->ctx, "--degrade");
+		o.prepare = degrade;
+		o.user = &r->degrade;
+	}
 	if (!status)
 		status = phiz_find_model_file(r->ctx, s->model, &r->model);
 	if (!status && s->detect)
@@ -195,14 +209,17 @@ static void describe(const struct run *r, char how[160])
 {
 	const int *b = r->settings->box;
 	char box[64] = "whole pictures";
+	int used;
 
 	if (b[2])
 		snprintf(box, sizeof box, "box %d,%d,%d,%d", b[0], b[1], b[2], b[3]);
 	if (r->settings->detect)
-		snprintf(how, 160, "faces found by %.60s%s%s", phiz_path_base(r->detector), b[2] ? ", else " : "",
-		         b[2] ? box : "");
+		used = snprintf(how, 160, "faces found by %.60s%s%s", phiz_path_base(r->detector), b[2] ? ", else " : "",
+		                b[2] ? box : "");
 	else
-		snprintf(how, 160, "%s", box);
+		used = snprintf(how, 160, "%s", box);
+	if (r->settings->degrade && used > 0 && used < 160)
+		snprintf(how + used, 160 - (size_t)used, "; after %.20s", r->settings->degrade);
 }
 
 static enum phiz_status tell(struct run *r)

@@ -13,6 +13,7 @@ struct phiz_eval_pairs {
 	const char *root;     /* of the pictures; NULL: the folder of the list */
 	const char *detector; /* a name or a path; NULL: the default */
 	const char *report;   /* a folder, or NULL */
+	const char *degrade; /* as phiz_degrade_parse reads it, or NULL */
 	struct phiz_device_args device;
 	int box[4];           /* width 0: none */
 	double far;           /* for write_threshold */

@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 PHIZ = os.path.join(os.environ["PHIZ_BUILD"], "tools", "phiz")
+SOURCE = os.environ["PHIZ_SOURCE"]
 SIZE, CHANNELS, DIM = 16, 4, 6
 NET = f"""[net]
 size = {SIZE}
@@ -251,10 +252,28 @@ def check_pairs(model, dir, w):
     assert json.loads(phiz("info", model, "--json").stdout)["threshold"] == fewer["threshold_far_1e-1"]
     text = phiz("eval", model, "--pairs", pairs_txt).stdout
     assert "accuracy" in text and "TAR at FAR 1e-2" in text and "left out" in text, text
+    check_degraded(model, pairs_txt)
     r = phiz("eval", model, "--pairs", pairs_txt, "--root", f"{dir}/nowhere", "--json", "--quiet", want=1)
     assert "--root" in r.stderr
     phiz("eval", model, "--pairs", pairs_txt, "--data", dir, "--json", want=2)
     phiz("eval", model, "--data", dir, "--flip", "--json", want=2)
+    phiz("eval", model, "--data", dir, "--degrade", "gray", "--json", want=2)
+
+
+def check_degraded(model, pairs_txt):
+    """What changes nothing gives the same figures, what changes pictures others; tools/robustness asks for each."""
+    keys = ("accuracy", "eer", "auc", "threshold", "tar_far_1e-1")
+    plain, same, gray = ([json.loads(phiz("eval", model, "--pairs", pairs_txt, "--json", *how).stdout)[k] for k in keys]
+                         for how in ([], ["--degrade", "scale:1"], ["--degrade", "gray"]))
+    assert plain == same != gray, (plain, same, gray)
+    assert "after gray" in phiz("eval", model, "--pairs", pairs_txt, "--degrade", "gray").stdout
+    r = phiz("eval", model, "--pairs", pairs_txt, "--degrade", "noise", want=1)
+    assert "--degrade: want blur:SIGMA" in r.stderr and r.stderr.count("\n") == 1, r.stderr
+    r = subprocess.run([os.path.join(SOURCE, "tools", "robustness"), model, "--pairs", pairs_txt, "--phiz", PHIZ,
+                        "--json", "--", "--quiet"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                       encoding="utf-8", check=True)
+    rows = {row["degrade"]: [row["figures"][0][k] for k in keys] for row in json.loads(r.stdout)["rows"]}
+    assert rows[None] == plain and rows["gray"] == gray and rows["blur:3"] != plain, rows
 
 
 def main():
