@@ -169,7 +169,8 @@ static __global__ void softmax_long(struct phiz_cuda_lines l, const void *x, voi
 
 static unsigned blocks_of_lines(const struct phiz_cuda_lines *l)
 {
-	return (unsigned)min(l->outer * l->inner, (int64_t)MOST_BLOCKS);
+	const int64_t lines = l->outer * l->inner;
+	return lines < MOST_BLOCKS ? (unsigned)lines : (unsigned)MOST_BLOCKS;
 }
 
 template <typename T>

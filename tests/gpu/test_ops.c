@@ -155,7 +155,7 @@ static void build(struct net *n, const char *text)
 	assert_ok(n->ctx, phiz_graph_input(n->graph, "x", PHIZ_F32, &one, &n->image));
 	input[0] = add_layer(n, "before", n->image, &rng);
 	for (int i = 1; i < c.node.n_inputs; i++) {
-		char name[16];
+		char name[24];
 		snprintf(name, sizeof name, "other%d", i);
 		input[i] = phiz_shape_equal(&c.in[i].shape, &c.in[0].shape) ? add_layer(n, name, n->image, &rng)
 		                                                            : add_input(n, &c, i, &rng);
