@@ -29,20 +29,12 @@ static const struct {
 	{"weights/ultralight/version-RFB-320.onnx", 0, 1, 1e-5, 2e-2},
 };
 
-static struct phiz_model *make_model(struct phiz_ctx *ctx, const char *net, int size)
+struct phiz_model *gpu_net_make(struct phiz_ctx *ctx, const char *net, int size)
 {
 	struct phiz_model *m;
 	struct phiz_rng rng;
 
 	phiz_rng_init(&rng, 3, 0, 0, PHIZ_STREAM_TEST);
-	if (strchr(net, '/')) {
-		char path[1024];
-		if (!test_data(net, path))
-			return NULL;
-		assert_ok(ctx, phiz_onnx_read(ctx, path, size, &m));
-		assert_ok(ctx, phiz_model_optimize(m));
-		return m;
-	}
 	assert_ok(ctx, phiz_model_from_cfg(ctx, phiz_net_builtin(net), net, 10, size, 5, &m));
 	for (size_t i = 0; i < m->n_entries; i++) {
 		bool var = strstr(m->entry[i].name, "running_var") != NULL, mean = strstr(m->entry[i].name, "running_mean");
@@ -50,6 +42,21 @@ static struct phiz_model *make_model(struct phiz_ctx *ctx, const char *net, int 
 		for (int64_t k = 0; (var || mean) && k < phiz_tensor_count(m->entry[i].tensor); k++)
 			x[k] = (float)phiz_rng_uniform(&rng, var ? 0.8 : -0.1, var ? 1.2 : 0.1);
 	}
+	assert_ok(ctx, phiz_model_optimize(m));
+	return m;
+}
+
+/* NULL: the private data is missing. */
+static struct phiz_model *make_model(struct phiz_ctx *ctx, const char *net, int size)
+{
+	struct phiz_model *m;
+	char path[1024];
+
+	if (!strchr(net, '/'))
+		return gpu_net_make(ctx, net, size);
+	if (!test_data(net, path))
+		return NULL;
+	assert_ok(ctx, phiz_onnx_read(ctx, path, size, &m));
 	assert_ok(ctx, phiz_model_optimize(m));
 	return m;
 }
@@ -75,7 +82,7 @@ static void fill(struct phiz_model *m, struct phiz_plan *plan)
 		((float *)x->data)[i] = (float)phiz_rng_uniform(&rng, -2, 2);
 }
 
-static double distance(const struct phiz_tensor *a, const struct phiz_tensor *b)
+double gpu_net_distance(const struct phiz_tensor *a, const struct phiz_tensor *b)
 {
 	double error = 0, norm = 0;
 
@@ -94,7 +101,7 @@ static double largest(struct phiz_model *m, struct phiz_plan *got, struct phiz_p
 
 	for (int i = 0; i < phiz_graph_n_outputs(m->graph); i++) {
 		int value = phiz_graph_output_at(m->graph, i);
-		double d = distance(phiz_plan_tensor(got, value), phiz_plan_tensor(want, value));
+		double d = gpu_net_distance(phiz_plan_tensor(got, value), phiz_plan_tensor(want, value));
 		if (!(d <= worst))
 			worst = d;
 	}

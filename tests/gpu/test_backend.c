@@ -10,6 +10,7 @@
 #include <phiz/model.h>
 
 #include "core/base/rng.h"
+#include "gpu/gpu_nets.h"
 #include "support/device.h"
 
 static struct phiz_backend *device;
@@ -18,19 +19,7 @@ static bool is_double; /* the test double of CUDA, whose plain loops are for sma
 
 static struct phiz_model *make_model(struct phiz_ctx *ctx, const char *net)
 {
-	struct phiz_model *m;
-	struct phiz_rng rng;
-
-	phiz_rng_init(&rng, 3, 0, 0, PHIZ_STREAM_TEST);
-	assert_ok(ctx, phiz_model_from_cfg(ctx, phiz_net_builtin(net), net, 10, is_double ? 32 : 0, 5, &m));
-	for (size_t i = 0; i < m->n_entries; i++) {
-		bool var = strstr(m->entry[i].name, "running_var") != NULL, mean = strstr(m->entry[i].name, "running_mean");
-		float *x = m->entry[i].tensor->data;
-		for (int64_t k = 0; (var || mean) && k < phiz_tensor_count(m->entry[i].tensor); k++)
-			x[k] = (float)phiz_rng_uniform(&rng, var ? 0.8 : -0.1, var ? 1.2 : 0.1);
-	}
-	assert_ok(ctx, phiz_model_optimize(m));
-	return m;
+	return gpu_net_make(ctx, net, is_double ? 32 : 0);
 }
 
 static struct phiz_plan *make_plan(struct phiz_ctx *ctx, struct phiz_model *m, const struct phiz_backend *backend,
@@ -49,20 +38,12 @@ static struct phiz_plan *make_plan(struct phiz_ctx *ctx, struct phiz_model *m, c
 	return plan;
 }
 
-/* ||got - want|| / ||want|| of the first output. */
+/* Of the first output. */
 static double distance(struct phiz_model *m, struct phiz_plan *got, struct phiz_plan *want)
 {
 	int value = phiz_graph_output_at(m->graph, 0);
-	const struct phiz_tensor *a = phiz_plan_tensor(got, value), *b = phiz_plan_tensor(want, value);
-	double error = 0, norm = 0;
 
-	assert_true(phiz_shape_equal(&a->shape, &b->shape));
-	for (int64_t i = 0; i < phiz_tensor_count(b); i++) {
-		double x = (double)((const float *)a->data)[i], y = (double)((const float *)b->data)[i];
-		error += (x - y) * (x - y);
-		norm += y * y;
-	}
-	return sqrt(error / norm);
+	return gpu_net_distance(phiz_plan_tensor(got, value), phiz_plan_tensor(want, value));
 }
 
 static void networks_agree(void **state)

@@ -333,26 +333,13 @@ static void it_trains_none(void **state)
 	test_ctx_done(&ctx);
 }
 
-static bool is_loaded(const char *name)
-{
-	char line[4096];
-	bool found = false;
-	FILE *maps = fopen("/proc/self/maps", "r");
-
-	assert_non_null(maps);
-	while (fgets(line, sizeof line, maps))
-		found = found || strstr(line, name);
-	fclose(maps);
-	return found;
-}
-
 /* After all of the above has run. The test double of the libraries is the other module. */
 static void no_library_was_loaded(void **state)
 {
 	(void)state;
-	assert_true(is_loaded("libphiz_cuda_lean.so") || is_loaded("cuda_lean_double"));
-	assert_false(is_loaded("libcudnn") || is_loaded("libcublas"));
-	assert_false(is_loaded("libphiz_cuda.so") || is_loaded("libcuda_double_"));
+	assert_true(test_is_loaded("libphiz_cuda_lean.so") || test_is_loaded("cuda_lean_double"));
+	assert_false(test_is_loaded("libcudnn") || test_is_loaded("libcublas"));
+	assert_false(test_is_loaded("libphiz_cuda.so") || test_is_loaded("libcuda_double_"));
 }
 
 /* The last test: it loads what the others do without. */

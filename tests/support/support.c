@@ -186,3 +186,16 @@ const char *test_data(const char *name, char path[1024])
 	print_message("           skipped: %s is not there (PHIZ_DATA names the folder of the private test data)\n", name);
 	return NULL;
 }
+
+bool test_is_loaded(const char *name)
+{
+	char line[4096];
+	bool found = false;
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof line, maps))
+		found = found || strstr(line, name);
+	fclose(maps);
+	return found;
+}

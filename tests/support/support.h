@@ -49,6 +49,8 @@ const char *test_golden(const char *name, char path[1024]);
 /* "PHIZ_DATA/NAME" into path; NULL, with a message, if it is not there: the test then calls skip(). A test program
  * whose tests were all skipped should return 77. */
 const char *test_data(const char *name, char path[1024]);
+/* Is a file with this in its path mapped into the program, such as a library? */
+bool test_is_loaded(const char *name);
 /* "PHIZ_SOURCE/NAME" into path. */
 const char *test_source(const char *name, char path[1024]);
 

@@ -15,25 +15,12 @@ static void use(const char *kind)
 	setenv("PHIZ_CUDA_MODULE", path, 1);
 }
 
-static bool is_loaded(const char *name)
-{
-	char line[4096];
-	bool found = false;
-	FILE *maps = fopen("/proc/self/maps", "r");
-
-	assert_non_null(maps);
-	while (fgets(line, sizeof line, maps))
-		found = found || strstr(line, name);
-	fclose(maps);
-	return found;
-}
-
 static void nothing_is_loaded_unasked(void **state)
 {
 	(void)state;
-	assert_true(is_loaded("libc.so"));
-	assert_false(is_loaded("libcudnn") || is_loaded("libcublas") || is_loaded("libphiz_cuda"));
-	assert_false(is_loaded("fake_cuda"));
+	assert_true(test_is_loaded("libc.so"));
+	assert_false(test_is_loaded("libcudnn") || test_is_loaded("libcublas") || test_is_loaded("libphiz_cuda"));
+	assert_false(test_is_loaded("fake_cuda"));
 }
 
 static void a_module_that_works(void **state)
