@@ -157,6 +157,7 @@ enum phiz_status phiz_session_open_teacher(struct phiz_session *s)
 	o.faces = s->options->faces;
 	o.align = &align;
 	o.batch = 32;
+	o.precision = r->train.precision == PHIZ_TRAIN_BF16 ? PHIZ_BF16 : PHIZ_F32;
 	o.cache = cache;
 	o.cancel = s->options->cancel;
 	o.user = s;

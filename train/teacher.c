@@ -65,6 +65,7 @@ static enum phiz_status make_plan(struct work *w)
 	o.height = o.width = w->preproc.size;
 	o.loss = PHIZ_NONE;
 	o.fixed = true;
+	o.precision = w->options->precision;
 	return phiz_plan_create(w->ctx, g, &o, &w->plan);
 }
 
@@ -89,8 +90,8 @@ static enum phiz_status open_model(struct work *w, struct phiz_teacher *out)
 enum { KEYS = 3 };
 static const char *const keys[KEYS] = {"teacher", "data", "faces"};
 
-/* What the embeddings depend on, as texts: the teacher, the photos' names and parts, where the faces are and how they
- * are cut out. */
+/* What the embeddings depend on, as texts: the teacher, the photos' names and parts, where the faces are, how they are
+ * cut out, and the precision. */
 struct identity {
 	char text[KEYS][65];
 };
@@ -107,7 +108,8 @@ static void identify(const struct work *w, const struct phiz_dataset *dataset, c
 	memcpy(out->text[0], teacher->hash, sizeof teacher->hash);
 	phiz_dataset_sha256(dataset, out->text[1]);
 	phiz_sha256_init(&h);
-	snprintf(how, sizeof how, "mirrored %s %.17g %d", phiz_align_name(a->kind), a->margin, a->size);
+	snprintf(how, sizeof how, "mirrored %s %.17g %d %s", phiz_align_name(a->kind), a->margin, a->size,
+	         phiz_dtype_name(w->options->precision));
 	phiz_sha256_add(&h, how, strlen(how));
 	for (i = 0; faces && i < faces->count; i++) {
 		phiz_sha256_add(&h, faces->face[i].landmark, sizeof faces->face[i].landmark);

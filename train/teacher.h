@@ -23,6 +23,7 @@ struct phiz_teacher_options {
 	const struct phiz_landmarks *faces; /* NULL: the photos are crops already */
 	const struct phiz_align *align; /* how faces are cut out where the teacher's file does not say */
 	int batch;
+	enum phiz_dtype precision; /* that it computes in: F32 or BF16 */
 	const char *cache; /* a file that keeps the embeddings, made where it is missing or of other photos; NULL: none */
 	const volatile sig_atomic_t *cancel; /* NULL: never */
 	void *user;

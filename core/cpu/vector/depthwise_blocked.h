@@ -2,8 +2,9 @@
  * block of them are vectors. The formulas stand in core/ops. */
 #include "core/cpu/vector/vector.h"
 
-/* DWB_TILE: outputs that are summed at a time, so that no sum waits for itself. */
-enum { DWB_MAX_TAPS = 64, DWB_TILE = PARTS > 2 ? 2 : 4 };
+/* DWB_TILE: outputs that are summed at a time, so that no sum waits for itself. DWB_STRIP: columns of the gradient of an
+ * input row that are summed at a time. DWB_PIXELS: summed in float, then in double. */
+enum { DWB_MAX_TAPS = 64, DWB_TILE = PARTS > 2 ? 2 : 4, DWB_STRIP = 32, DWB_PIXELS = 64 };
 
 struct dwb {
 	struct phiz_call *call;
@@ -153,6 +154,22 @@ INLINE int64_t dwb_output(int64_t i, int64_t pad, int64_t t, int64_t dilation, i
 	return o < 0 || o % stride || o / stride >= size ? -1 : o / stride;
 }
 
+/* sum[x - x0] += what tap s of the row of outputs `from` gives to the input pixels from x0 on, `count` of them. */
+INLINE void dwb_din_tap(const struct dwb *d, const element *from, const float *w, int64_t s, int64_t x0, int64_t count,
+                        float *sum)
+{
+	const int64_t first = x0 + d->left - s * d->dilation_w, last = first + count - 1; /* outputs times stride */
+	const int64_t q0 = first <= 0 ? 0 : (first - 1) / d->stride_w + 1;
+	const int64_t q1 = last < 0 ? 0 : smaller(last / d->stride_w + 1, d->q);
+	float *to = sum + (q0 * d->stride_w - first) * BLOCK;
+	vec weight[PARTS];
+	EACH_PART(v)
+		weight[v] = vec_load(w + v * VEC);
+	for (int64_t q = q0; q < q1; q++, to += d->stride_w * BLOCK)
+		EACH_PART(v)
+			vec_store(to + v * VEC, vec_load(to + v * VEC) + vec_get(from + q * BLOCK + v * VEC) * weight[v]);
+}
+
 static void dwb_din_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct dwb *d = arg;
@@ -163,26 +180,43 @@ static void dwb_din_pieces(void *arg, int64_t begin, int64_t end, int worker)
 		const int64_t plane = row / d->h, y = row % d->h;
 		const element *from = g + plane * d->p * d->q * BLOCK;
 		const float *w = d->filter + plane % d->blocks * d->r * d->s * BLOCK;
-		element *dx = gradient_of(d->call, PHIZ_CONV2D_INPUT) + row * d->w * BLOCK;
-		for (int64_t x = 0; x < d->w; x++) {
-			vec sum[PARTS];
-			EACH_PART(v)
-				sum[v] = add ? vec_get(dx + x * BLOCK + v * VEC) : (vec){0};
+		for (int64_t x = 0; x < d->w; x += DWB_STRIP) {
+			const int64_t count = smaller(d->w - x, DWB_STRIP);
+			element *dx = gradient_of(d->call, PHIZ_CONV2D_INPUT) + (row * d->w + x) * BLOCK;
+			float sum[DWB_STRIP * BLOCK];
+			for (int64_t i = 0; i < count * BLOCK; i += VEC)
+				vec_store(sum + i, add ? vec_get(dx + i) : (vec){0});
 			for (int64_t r = 0; r < d->r; r++) {
 				const int64_t p = dwb_output(y, d->top, r, d->dilation_h, d->stride_h, d->p);
-				for (int64_t s = 0; p >= 0 && s < d->s; s++) {
-					const int64_t q = dwb_output(x, d->left, s, d->dilation_w, d->stride_w, d->q);
-					if (q < 0)
-						continue;
-					EACH_PART(v)
-						sum[v] += vec_get(from + (p * d->q + q) * BLOCK + v * VEC) *
-						          vec_load(w + (r * d->s + s) * BLOCK + v * VEC);
-				}
+				for (int64_t s = 0; p >= 0 && s < d->s; s++)
+					dwb_din_tap(d, from + p * d->q * BLOCK, w + (r * d->s + s) * BLOCK, s, x, count, sum);
 			}
-			EACH_PART(v)
-				vec_put(dx + x * BLOCK + v * VEC, sum[v]);
+			for (int64_t i = 0; i < count * BLOCK; i += VEC)
+				vec_put(dx + i, vec_load(sum + i));
 		}
 	}
+}
+
+/* near[t] += what row p of outputs of a plane gives to the gradient of tap t. */
+INLINE void dwb_dweight_tap(const struct dwb *d, const element *x, const element *dy, int64_t p, int64_t t,
+                            vec near[PARTS])
+{
+	const int64_t y = p * d->stride_h - d->top + t / d->s * d->dilation_h;
+	const int64_t left = t % d->s * d->dilation_w - d->left;
+	const int64_t q0 = left < 0 ? (-left + d->stride_w - 1) / d->stride_w : 0;
+	const int64_t q1 = left >= d->w ? 0 : smaller((d->w - 1 - left) / d->stride_w + 1, d->q);
+	vec part[PARTS];
+	if (y < 0 || y >= d->h)
+		return;
+	EACH_PART(v)
+		part[v] = near[v];
+	for (int64_t q = q0; q < q1; q++) {
+		const element *under = x + (y * d->w + q * d->stride_w + left) * BLOCK;
+		EACH_PART(v)
+			part[v] += vec_get(dy + q * BLOCK + v * VEC) * vec_get(under + v * VEC);
+	}
+	EACH_PART(v)
+		near[v] = part[v];
 }
 
 static void dwb_dweight_pieces(void *arg, int64_t begin, int64_t end, int worker)
@@ -194,28 +228,23 @@ static void dwb_dweight_pieces(void *arg, int64_t begin, int64_t end, int worker
 	(void)worker;
 	for (int64_t block = begin; block < end; block++) {
 		double sum[DWB_MAX_TAPS][BLOCK] = {{0}}, total[BLOCK] = {0};
+		vec near[DWB_MAX_TAPS][PARTS] = {{{0}}}, part[PARTS] = {{0}};
+		int64_t pixels = 0; /* in near and part */
 		for (int64_t row = 0; row < d->n * d->p; row++) {
 			const int64_t plane = row / d->p * d->blocks + block, p = row % d->p;
 			const element *dy = g + (plane * d->p + p) * d->q * BLOCK;
-			vec part[PARTS] = {{0}};
 			for (int64_t q = 0; db && q < d->q; q++)
 				EACH_PART(v)
 					part[v] += vec_get(dy + q * BLOCK + v * VEC);
+			for (int64_t t = 0; dw && t < taps; t++)
+				dwb_dweight_tap(d, x + plane * d->h * d->w * BLOCK, dy, p, t, near[t]);
+			pixels += d->q;
+			if (pixels < DWB_PIXELS && row + 1 < d->n * d->p)
+				continue;
 			bnb_flush(total, part);
-			for (int64_t t = 0; dw && t < taps; t++) {
-				const int64_t y = p * d->stride_h - d->top + t / d->s * d->dilation_h;
-				const int64_t left = t % d->s * d->dilation_w - d->left;
-				int64_t q0 = left < 0 ? (-left + d->stride_w - 1) / d->stride_w : 0;
-				int64_t q1 = left >= d->w ? 0 : smaller((d->w - 1 - left) / d->stride_w + 1, d->q);
-				if (y < 0 || y >= d->h)
-					continue;
-				for (int64_t q = q0; q < q1; q++) {
-					const element *under = x + ((plane * d->h + y) * d->w + q * d->stride_w + left) * BLOCK;
-					EACH_PART(v)
-						part[v] += vec_get(dy + q * BLOCK + v * VEC) * vec_get(under + v * VEC);
-				}
-				bnb_flush(sum[t], part);
-			}
+			for (int64_t t = 0; dw && t < taps; t++)
+				bnb_flush(sum[t], near[t]);
+			pixels = 0;
 		}
 		for (int c = 0; c < BLOCK; c++) {
 			const int64_t k = block * BLOCK + c;
@@ -318,6 +347,18 @@ static enum phiz_status prelub_forward(struct phiz_call *call)
 	return PHIZ_OK;
 }
 
+/* What `pixels` of them add to the gradients of the slopes. */
+static void prelub_add(double sum[BLOCK], const element *x, const element *g, int64_t pixels)
+{
+	vec part[PARTS] = {{0}};
+	for (int64_t i = 0; i < pixels * BLOCK; i += BLOCK)
+		EACH_PART(v) {
+			vec at_x = vec_get(x + i + v * VEC);
+			part[v] += vec_pick(at_x > (vec){0}, (vec){0}, at_x * vec_get(g + i + v * VEC));
+		}
+	bnb_flush(sum, part);
+}
+
 static void prelub_weight_pieces(void *arg, int64_t begin, int64_t end, int worker)
 {
 	const struct prelub *d = arg;
@@ -331,9 +372,8 @@ static void prelub_weight_pieces(void *arg, int64_t begin, int64_t end, int work
 			const int64_t at = plane * d->area * BLOCK;
 			if (plane % d->blocks < from || plane % d->blocks >= to)
 				continue;
-			for (int64_t i = at; i < at + d->area * BLOCK; i += BLOCK)
-				for (int c = 0; c < BLOCK; c++)
-					sum[c] += wide(x[i + c]) > 0 ? 0 : (double)wide(x[i + c]) * (double)wide(g[i + c]);
+			for (int64_t i = 0; i < d->area; i += DWB_PIXELS)
+				prelub_add(sum, x + at + i * BLOCK, g + at + i * BLOCK, smaller(d->area - i, DWB_PIXELS));
 		}
 		for (int c = 0; c < BLOCK; c++) {
 			total += sum[c];
