@@ -4,6 +4,7 @@
 extern const struct phiz_verb phiz_verb_data_detect;
 #ifdef PHIZ_HAVE_TRAIN
 extern const struct phiz_verb phiz_verb_data_synth;
+extern const struct phiz_verb phiz_verb_data_blend;
 extern const struct phiz_verb phiz_verb_data_list;
 extern const struct phiz_verb phiz_verb_data_extract;
 extern const struct phiz_verb phiz_verb_data_split;
@@ -45,6 +46,7 @@ extern const struct phiz_verb phiz_verb_deploy;
 const struct phiz_verb *const phiz_verbs[] = {
 #ifdef PHIZ_HAVE_TRAIN
 	&phiz_verb_data_synth,
+	&phiz_verb_data_blend,
 	&phiz_verb_data_list,
 	&phiz_verb_data_extract,
 	&phiz_verb_data_split,
