@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/alloc.h"
@@ -65,6 +66,36 @@ static void print_own(struct phiz_ctx *ctx, const char *name, const char *path, 
 	printf("}\n");
 }
 
+/* What comes with phiz; nothing is said of what was left out of it. */
+static enum phiz_status print_trunk(struct phiz_ctx *ctx, const char *name, bool json)
+{
+	struct phiz_model *model = NULL;
+	char *path;
+	const char *licence;
+	struct stat file = {0};
+	enum phiz_status status = phiz_find_trunk(ctx, name, &path);
+
+	if (status || !path)
+		return status;
+	status = phiz_model_read(ctx, path, &model);
+	if (!status && stat(path, &file))
+		status = phiz_fail_system(ctx, path, "cannot read", errno);
+	licence = status ? NULL : phiz_model_meta(model, "licence");
+	if (!status && !json)
+		printf("%-12s %-9s %6.1f MB  comes with phiz, which trained it\n%-12s licence: %s\n", name, "embedder",
+		       (double)file.st_size / 1e6, "", licence ? licence : "not stated");
+	if (!status && json) {
+		printf("{\"name\":\"%s\",\"task\":\"embedder\",\"bytes\":%lld,\"licence\":", name, (long long)file.st_size);
+		phiz_print_json(ctx, licence);
+		printf(",\"here\":true,\"path\":");
+		phiz_print_json(ctx, path);
+		printf("}\n");
+	}
+	phiz_model_free(&model);
+	phiz_free(ctx, path);
+	return status;
+}
+
 /* "NAME.phiz" cut to NAME; false for other files. */
 static bool model_name(char *file)
 {
@@ -116,6 +147,8 @@ static int list(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		print_row(ctx, &phiz_zoo[i], path, here, s->json);
 		phiz_free(ctx, path);
 	}
+	for (int i = 0; !status && phiz_trunks[i]; i++)
+		status = print_trunk(ctx, phiz_trunks[i], s->json);
 	if (!status)
 		status = print_others(ctx, folder, s->json);
 	if (!status && !s->json)
@@ -154,11 +187,12 @@ static int print_path(struct phiz_ctx *ctx, void *settings, int n_args, char **a
 }
 
 const struct phiz_verb phiz_verb_models = {
-	"models", "which models of others can be had, and which are here", "[list] [--json]",
+	"models", "which models can be had, and which are here", "[list] [--json]",
 	"Networks that others trained: face detectors, and embedders that tell people apart by\n"
 	"cosine. phiz models fetch NAME brings one; from then on its NAME stands wherever a verb\n"
 	"takes a model. They lie in $PHIZ_MODELS, else $XDG_DATA_HOME/phiz/models, else\n"
 	"~/.local/share/phiz/models; a .phiz file that you put there yourself has a name too.\n"
+	"The trunks faces_r18 and faces_small come with phiz ($PHIZ_TRUNKS names another folder).\n"
 	"Licences are those of the weights, as their makers state them; a model file keeps its\n"
 	"licence and source, and phiz info shows them.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), NULL, 0, 1, list,

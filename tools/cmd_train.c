@@ -30,7 +30,7 @@ static const struct phiz_option options[] = {
 	            "validation photos in a folder of their own (without --split and --val: data.val of each person's); "
 	            "for an embedder: of other people"),
 	PHIZ_OPTION(struct settings, "--weights", TEXT, weights, "FILE", 0, 0,
-	            "begin with these: .phiz, .pth or .safetensors (default: a new network)"),
+	            "begin with these: .phiz, .pth or .safetensors, or a model's name; none: a new network (model.weights)"),
 	PHIZ_OPTION(struct settings, "--teacher", TEXT, teacher, "FILE", 0, 0,
 	            "the embedder to distil (train.teacher)"),
 	PHIZ_OPTION(struct settings, "--unlabelled", LIST, unlabelled, "DIR", 0, 0,
@@ -206,8 +206,10 @@ static enum phiz_status first_model(struct phiz_ctx *ctx, const struct settings 
 		return PHIZ_OK;
 	/* PyTorch's weights say themselves which ResNet they are of, where the recipe does not ask for another network. */
 	const char *net = strcmp(recipe->model.net, PHIZ_DEFAULT_NET) ? recipe->model.net : NULL;
-	enum phiz_status status = s->weights ? phiz_open_weights(ctx, s->weights, net, (int)recipe->data.size, out)
-	                                     : phiz_open_model(ctx, recipe->model.net, 0, (int)recipe->data.size, out);
+	const char *weights = s->weights ? s->weights : recipe->model.weights;
+	enum phiz_status status = strcmp(weights, "none")
+	                              ? phiz_open_weights(ctx, weights, net, (int)recipe->data.size, out)
+	                              : phiz_open_model(ctx, recipe->model.net, 0, (int)recipe->data.size, out);
 	if (!status)
 		status = phiz_model_set_meta(*out, "data", s->data.count ? s->data.item[0] : s->unlabelled.item[0]);
 	return status;
@@ -234,8 +236,8 @@ const struct phiz_verb phiz_verb_train = {
 	"train", "from photographs and a recipe to a model",
 	"RECIPE --data DIR... [--split CSV | --val DIR] [--weights FILE] [--teacher FILE] --run DIR [--resume] "
 	"[--set KEY=VALUE]",
-	"RECIPE is a .cfg file or the name of a built-in recipe: faces, nano_classic, tiny\n"
-	"train classifiers; arcface_r18, facenet_triplet, distill_r18 train embedders.\n"
+	"RECIPE is a .cfg file or the name of a built-in recipe: faces, imagenet, nano_classic,\n"
+	"tiny train classifiers; arcface_r18, facenet_triplet, distill_r18 train embedders.\n"
 	"--set changes single keys, --keys lists them all. Ctrl-C writes a checkpoint;\n"
 	"--resume goes on from the last one, bit for bit as if nothing had happened. The run's\n"
 	"folder holds best.phiz (use this one), last.phiz (to resume), recipe.cfg, log.jsonl,\n"

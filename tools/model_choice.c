@@ -112,6 +112,8 @@ static enum phiz_status choose(struct phiz_ctx *ctx, enum phiz_model_kind kind, 
 
 	if (!status && !*path)
 		status = find_own(ctx, kind, folder, path);
+	for (int i = 0; kind == PHIZ_MODEL_EMBEDDER && !status && !*path && phiz_trunks[i]; i++)
+		status = phiz_find_trunk(ctx, phiz_trunks[i], path);
 	if (!status && !*path)
 		status = none_here(ctx, kind, folder);
 	return status;
@@ -128,8 +130,10 @@ enum phiz_status phiz_choose_model(struct phiz_ctx *ctx, enum phiz_model_kind ki
 	if (!status)
 		status = choose(ctx, kind, folder, path);
 	if (!status)
-		phiz_log(ctx, PHIZ_LOG_INFO, "%s: %.*s, of the models folder (%s names another)", kind_name[kind],
-		         (int)strlen(phiz_path_base(*path)) - 5, phiz_path_base(*path), kind_option[kind]);
+		phiz_log(ctx, PHIZ_LOG_INFO, "%s: %.*s, %s (%s names another)", kind_name[kind],
+		         (int)strlen(phiz_path_base(*path)) - 5, phiz_path_base(*path),
+		         strncmp(*path, folder, strlen(folder)) ? "which comes with phiz" : "of the models folder",
+		         kind_option[kind]);
 	phiz_free(ctx, folder);
 	return status;
 }

@@ -72,6 +72,37 @@ enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, ch
 	return status;
 }
 
+/* ---- The trunks that come with phiz ---- */
+
+const char *const phiz_trunks[] = {"faces_r18", "faces_small", NULL};
+
+/* Where phiz was installed, else where it was built. */
+static const char *trunk_folder(void)
+{
+	const char *own = getenv("PHIZ_TRUNKS");
+
+	if (own && *own)
+		return own;
+	return phiz_path_is_dir(PHIZ_TRUNKS_INSTALLED) ? PHIZ_TRUNKS_INSTALLED : PHIZ_TRUNKS_SOURCE;
+}
+
+enum phiz_status phiz_find_trunk(struct phiz_ctx *ctx, const char *name, char **path)
+{
+	*path = NULL;
+	for (int i = 0; phiz_trunks[i]; i++) {
+		if (strcmp(phiz_trunks[i], name))
+			continue;
+		*path = phiz_asprintf(ctx, "%s/%s.phiz", trunk_folder(), name);
+		if (!*path)
+			return PHIZ_E_NOMEM;
+		if (phiz_path_is_file(*path))
+			return PHIZ_OK;
+		phiz_free(ctx, *path);
+		*path = NULL;
+	}
+	return PHIZ_OK;
+}
+
 /* What is said of a name that is no file and no folder. */
 static enum phiz_status not_found(struct phiz_ctx *ctx, const char *what, const char *kinds)
 {
@@ -88,26 +119,28 @@ static enum phiz_status not_found(struct phiz_ctx *ctx, const char *what, const 
 		names[n++] = phiz_net_builtin_name(i);
 	for (int i = 0; n < 64 && i < phiz_n_zoo; i++)
 		names[n++] = phiz_zoo[i].name;
+	for (int i = 0; n < 64 && phiz_trunks[i]; i++)
+		names[n++] = phiz_trunks[i];
 	if (!strchr(what, '/'))
 		near = phiz_suggest(what, names, n);
 	return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: no such %s%s%s%s", what, kinds, near ? "; did you mean '" : "",
 	                 near ? near : "", near ? "'?" : "");
 }
 
-/* The file of this name in the models folder, or NULL in path. */
+/* The file of this name in the models folder, or the trunk, or NULL in path. */
 static enum phiz_status find_name(struct phiz_ctx *ctx, const char *name, char **path)
 {
 	*path = NULL;
 	if (!phiz_model_name_ok(name))
 		return PHIZ_OK;
 	enum phiz_status status = phiz_model_name_path(ctx, name, path);
-	if (status == PHIZ_E_NOTFOUND) /* no folder is no model */
+	if (status && status != PHIZ_E_NOTFOUND) /* no folder is no model */
+		return status;
+	if (!status && phiz_path_is_file(*path))
 		return PHIZ_OK;
-	if (!status && !phiz_path_is_file(*path)) {
-		phiz_free(ctx, *path);
-		*path = NULL;
-	}
-	return status;
+	phiz_free(ctx, *path);
+	phiz_ctx_clear(ctx);
+	return phiz_find_trunk(ctx, name, path);
 }
 
 static enum phiz_status find_in_run(struct phiz_ctx *ctx, const char *folder, char **path)

@@ -7,7 +7,7 @@
 #include "core/io/tensors.h"
 
 /* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file,
- * the name of a built-in network ("resnet18") or of a model in the models folder ("yunet"). classes and size (0: as it
+ * the name of a built-in network ("resnet18"), of a model in the models folder ("yunet") or of a trunk. classes and size (0: as it
  * says) apply to networks without weights. */
 enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
                                  struct phiz_model **out);
@@ -31,14 +31,21 @@ bool phiz_model_name_ok(const char *name);
 /* FOLDER/NAME.phiz as a new string, whether it is there or not. */
 enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, char **path);
 
+/* The embedders that phiz was trained to be and brings along (deploy/trunks), best first; NULL ends them. Each is known
+ * by name wherever a model is, but for one of that name in the models folder, which goes before. */
+extern const char *const phiz_trunks[];
+/* The file of one of them, as a new string: in $PHIZ_TRUNKS, else where phiz was installed, else in the source tree that
+ * it was built from. NULL in path where the name is no trunk's or the file is not there. */
+enum phiz_status phiz_find_trunk(struct phiz_ctx *ctx, const char *name, char **path);
+
 /* ---- What --detector and --model are where they are not given (tools/model_choice.c) ---- */
 
 enum phiz_model_kind { PHIZ_MODEL_DETECTOR, PHIZ_MODEL_EMBEDDER };
 
 /* The file of the model that was asked for, as phiz_find_model_file finds it; with asked NULL the best of its kind in
  * the models folder, which is said by a note (that --quiet keeps back). Best is the first that is there of: yunet,
- * mtcnn, ultralight; mobilefacenet, sface; then, by name, whatever else in the folder is of that kind. NOTFOUND where
- * there is none, saying how to get one. */
+ * mtcnn, ultralight; mobilefacenet, sface; then, by name, whatever else in the folder is of that kind; then the trunks
+ * that come with phiz. NOTFOUND where there is none, saying how to get one. */
 enum phiz_status phiz_choose_model(struct phiz_ctx *ctx, enum phiz_model_kind kind, const char *asked, char **path);
 
 #endif

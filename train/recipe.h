@@ -40,6 +40,7 @@ struct phiz_recipe {
 
 	struct {
 		char *net;
+		char *weights; /* "none", a file or a model's name */
 	} model;
 	struct {
 		int64_t size;

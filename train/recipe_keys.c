@@ -105,6 +105,9 @@ static enum phiz_status check_milestones(struct phiz_ctx *ctx, const char *text)
 const struct phiz_recipe_key phiz_recipe_keys[] = {
 	TEXT(model, net, check_net, PHIZ_DEFAULT_NET,
 	     "the network where no weights are given, or weights without one: a built-in name or a .cfg file"),
+	TEXT(model, weights, check_file, "none",
+	     "what training begins with: a model file, PyTorch's weights, or a model's name (faces_r18 comes with phiz); "
+	     "none: a new network"),
 
 	INT(data, size, 32, 2048, "224", "side of the square network input, pixels"),
 	KEY(PHIZ_KEY_CROP, data, crop, 0.05, 1, "none",

