@@ -361,7 +361,7 @@ static enum phiz_status list_usable(struct work *w)
 	w->usable = phiz_alloc(w->ctx, w->dataset->count + 1, sizeof *w->usable);
 	if (!w->usable)
 		return PHIZ_E_NOMEM;
-	for (size_t i = 0; i < w->dataset->count; i++)
+	for (size_t i = 0; w->faces->face && i < w->dataset->count; i++)
 		if (w->faces->face[i].score >= 0 && phiz_face_has_landmarks(&w->faces->face[i]))
 			w->usable[w->n_usable++] = (uint32_t)i;
 	if (w->n_usable < 2 || w->n_usable > UINT32_MAX)

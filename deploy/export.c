@@ -55,8 +55,8 @@ static enum phiz_status round_weights(struct phiz_model *m, enum phiz_dtype dtyp
 	return PHIZ_OK;
 }
 
-enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_precision precision,
-                                   struct phiz_model **out)
+static enum phiz_status export_as(const struct phiz_model *trained, enum phiz_precision precision, bool to_train_from,
+                                  struct phiz_model **out)
 {
 	static const char *const only_training[] = {"train_state", "recipe", "data"};
 	char hash[65];
@@ -67,7 +67,8 @@ enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_p
 	if (status)
 		return status;
 	phiz_model_hash(trained, hash);
-	status = phiz_model_optimize(m);
+	if (!to_train_from)
+		status = phiz_model_optimize(m);
 	if (!status)
 		status = round_weights(m, precisions[precision].dtype);
 	for (int i = 0; i < 3 && !status; i++)
@@ -80,6 +81,18 @@ enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_p
 		phiz_model_free(&m);
 	*out = m;
 	return status;
+}
+
+enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_precision precision,
+                                   struct phiz_model **out)
+{
+	return export_as(trained, precision, false, out);
+}
+
+enum phiz_status phiz_export_trunk(const struct phiz_model *trained, enum phiz_precision precision,
+                                   struct phiz_model **out)
+{
+	return export_as(trained, precision, true, out);
 }
 
 struct phiz_prover {

@@ -41,6 +41,11 @@ struct phiz_export_bounds phiz_export_bounds_for(enum phiz_precision precision);
 enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_precision precision,
                                    struct phiz_model **out);
 
+/* A model for others to train from: as phiz_export_model, but batch norm and all layers stay as they are. Whatever runs it
+ * folds and fuses when it opens the file. Not INT8. */
+enum phiz_status phiz_export_trunk(const struct phiz_model *trained, enum phiz_precision precision,
+                                   struct phiz_model **out);
+
 /* Runs both on pictures, one at a time, classifiers and embedders (UNSUPPORTED for a detector): begin, add for each RGB
  * picture, end. end fails with NUMERIC if a bound is broken (the message says which and by how much) and with ARG if no
  * picture was added; *proof is filled either way. */

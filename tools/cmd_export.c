@@ -22,7 +22,8 @@
 enum { MAX_PICTURES = 200, MAX_CALIBRATION = 128, MAX_KEEP = 64, SAMPLE_PEOPLE = 8, SAMPLE_PHOTOS = 4 };
 
 struct settings {
-	const char *output, *precision, *onnx, *calibrate, *safetensors, *clip, *keep;
+	const char *output, *precision, *onnx, *calibrate, *safetensors, *clip, *keep, *licence;
+	bool trunk;
 	bool json;
 };
 
@@ -37,6 +38,9 @@ static const struct phiz_option options[] = {
                 "percentile"),
 	PHIZ_OPTION(struct settings, "--keep", TEXT, keep, "NAME,...", 0, 0,
                 "layers that stay fp32 with int8 (phiz bench --per-layer names them)"),
+	PHIZ_OPTION(struct settings, "--trunk", FLAG, trunk, NULL, 0, 0,
+                "a model to train from: batch norm and layers stay as they are"),
+	PHIZ_OPTION(struct settings, "--licence", TEXT, licence, "TEXT", 0, 0, "of the weights; kept in the file"),
 	PHIZ_OPTION(struct settings, "--onnx", TEXT, onnx, "FILE.onnx", 0, 0,
                 "write an ONNX file of the trained model too"),
 	PHIZ_OPTION(struct settings, "--safetensors", TEXT, safetensors, "FILE", 0, 0,
@@ -207,8 +211,11 @@ static enum phiz_status make(struct phiz_ctx *ctx, const struct settings *s, con
                              struct phiz_export_proof *proof)
 {
 	struct phiz_model *exported = NULL;
-	enum phiz_status status = phiz_export_model(trained, precision, &exported);
+	enum phiz_status status = s->trunk ? phiz_export_trunk(trained, precision, &exported)
+	                                   : phiz_export_model(trained, precision, &exported);
 
+	if (!status && s->licence)
+		status = phiz_model_set_meta(exported, "licence", s->licence);
 	if (!status && precision == PHIZ_PRECISION_INT8)
 		status = quantize(ctx, s, trained, clipping, exported);
 	if (!status)
@@ -268,6 +275,8 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		return phiz_usage(&phiz_verb_export, "--clip: want auto, mse, percentile or max, got '%s'", s->clip);
 	if (s->keep && precision != PHIZ_PRECISION_INT8)
 		return phiz_usage(&phiz_verb_export, "--keep is for --precision int8");
+	if (s->trunk && precision == PHIZ_PRECISION_INT8)
+		return phiz_usage(&phiz_verb_export, "--trunk: nothing is trained from int8");
 	enum phiz_status status = phiz_open_model(ctx, args[0], 0, 0, &trained);
 	if (!status)
 		status = make(ctx, s, trained, precision, clipping, &proof);

@@ -112,6 +112,10 @@ static enum phiz_status not_found(struct phiz_ctx *ctx, const char *what, const 
 	if (phiz_zoo_find(what))
 		return phiz_fail(ctx, PHIZ_E_NOTFOUND, "the model '%s' is not here yet: phiz models fetch %s brings it", what,
 		                 what);
+	for (int i = 0; phiz_trunks[i]; i++)
+		if (!strcmp(phiz_trunks[i], what))
+			return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: the trunk that comes with phiz is not in %s (PHIZ_TRUNKS names "
+			                 "another folder)", what, trunk_folder());
 	if (phiz_net_builtin(what))
 		return phiz_fail(ctx, PHIZ_E_NOTFOUND, "%s: a built-in network, which has no weights yet: phiz train or "
 		                 "phiz import gives it some", what);

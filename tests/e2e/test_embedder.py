@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """label: full
 Embedders from outside: several folders of people, photos without names, a teacher, what is exported, refusals."""
+import csv
 import json
 import os
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -13,8 +15,8 @@ SMALL = [w for key in ("model.net=tiny", "data.size=32", "data.align=none", "los
                        "train.batch=8", "output.tensorboard=no") for w in ("--set", key)]
 
 
-def phiz(*words, status=0):
-    out = subprocess.run([PHIZ, *words], capture_output=True, text=True, timeout=300)
+def phiz(*words, status=0, **env):
+    out = subprocess.run([PHIZ, *words], capture_output=True, text=True, timeout=300, env={**os.environ, **env})
     assert out.returncode == status, f"phiz {' '.join(words)}: exit {out.returncode}, want {status}\n{out.stderr}"
     return out
 
@@ -24,6 +26,14 @@ def header(path):
     with open(path, "rb") as f:
         head = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
     return head, head.pop("__metadata__")
+
+
+def tensor(path, name):
+    with open(path, "rb") as f:
+        size = struct.unpack("<Q", f.read(8))[0]
+        begin, end = json.loads(f.read(size))[name]["data_offsets"]
+        f.seek(8 + size + begin)
+        return f.read(end - begin)
 
 
 class Embedder(unittest.TestCase):
@@ -111,6 +121,62 @@ class Embedder(unittest.TestCase):
         self.assertTrue(os.path.isfile(self.path("distilled", "teacher.safetensors")))
         err = phiz(*words, "--set", "train.epochs=3", "--resume").stderr
         self.assertNotIn("the teacher looks", err)
+
+    def landmarks_of_more(self):
+        """Where the rendered people of "more" have eyes, nose and mouth, as phiz data extract would write it."""
+        with open(self.path("more", "truth.csv")) as f:
+            truth = list(csv.DictReader(f))
+        people = sorted({row["person"] for row in truth})
+        with open(self.path("more", "landmarks.csv"), "w") as f:
+            f.write("file,lx,ly,rx,ry,nx,ny,mlx,mly,mrx,mry\n")
+            for row in truth:
+                points = [row[f"l{axis}{i}"] for i in range(1, 6) for axis in "xy"]
+                name = f"more{people.index(row['person'])}/{os.path.basename(row['file'])}"
+                f.write(",".join([name, *points]) + "\n")
+        self.addCleanup(os.unlink, self.path("more", "landmarks.csv"))
+
+    def test_blends_are_distilled(self):
+        blend = ("data", "blend", self.path("more"), "--out", self.path("blends"), "--count", "12", "--size", "48")
+        self.assertIn("want two or more", phiz(*blend, status=1).stderr)
+        self.landmarks_of_more()
+        made = json.loads(phiz(*blend, "--json").stdout)
+        self.assertEqual((made["written"], made["kept"], made["failed"]), (12, 0, 0))
+        self.assertIn("12 were there", phiz(*blend).stderr)
+        self.assertIn("another seed", phiz(*blend, "--seed", "2", status=1).stderr)
+        words = [w if w != "data.align=none" else "data.align=arcface" for w in SMALL]
+        out = phiz("train", "distill_r18", "--unlabelled", self.path("blends"), "--teacher", self.path("arc"), "--run",
+                   self.path("of_blends"), *words, "--set", "data.val_people=0", "--json", "--quiet").stdout
+        self.assertLess(json.loads(out)["train_loss"], 2)
+
+    def test_a_trunk_begins_a_classifier(self):
+        """model.weights names the trunk, and what is frozen stays the trunk's; --weights none is a new network."""
+        trunk = self.path("trunks", "faces_r18.phiz")
+        os.mkdir(self.path("trunks"))
+        phiz("export", self.path("arc"), "-o", trunk, "--trunk", "--licence", "for tests", "--calibrate",
+             self.path("one"), "--quiet")
+        phiz("export", self.path("arc"), "-o", trunk, "--trunk", "--precision", "int8", status=2)
+        tensors, meta = header(trunk)
+        self.assertTrue([name for name in tensors if name.endswith("running_mean")])
+        self.assertIn("for tests", json.dumps(meta))
+        with open(self.path("trunk.cfg"), "w") as f:
+            f.write("[model]\nnet = tiny\nweights = faces_r18\n[data]\nsize = 32\n[train]\nepochs = 1\nfreeze = all\n"
+                    "[freeze]\nbn = frozen\n[output]\ntensorboard = no\n")
+
+        def first_filter(words, status=0):
+            run = self.path("classifier")
+            err = phiz("train", self.path("trunk.cfg"), "--data", self.path("one"), "--run", run, *words, "--quiet",
+                       status=status, PHIZ_TRUNKS=self.path("trunks")).stderr
+            if status:
+                return err
+            found = tensor(os.path.join(run, "last.phiz"), first)
+            shutil.rmtree(run)
+            return found
+
+        first = sorted(name for name in tensors if name.endswith("weight") and len(tensors[name]["shape"]) == 4)[0]
+        self.assertEqual(first_filter([]), tensor(trunk, first))
+        self.assertNotEqual(first_filter(["--weights", "none"]), tensor(trunk, first))
+        os.unlink(trunk)
+        self.assertIn("comes with phiz is not in", first_filter([], status=1))
 
     def test_triplets(self):
         out = phiz("train", "facenet_triplet", "--data", self.path("one"), "--data", self.path("two"), "--val",

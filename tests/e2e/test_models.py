@@ -292,7 +292,7 @@ class Models(unittest.TestCase):
         self.assertIn("comes with phiz", self.phiz("models").stdout)
         self.assertEqual(self.phiz("models", "path", "faces_r18").stdout.strip(), path)
         self.assertIn("did you mean 'faces_r18'?", self.phiz("info", "face_r18", status=1).stderr)
-        self.phiz("info", "faces_small", status=1)
+        self.assertIn(f"is not in {trunks} (PHIZ_TRUNKS", self.phiz("info", "faces_small", status=1).stderr)
 
         os.mkdir(self.path("greys"))
         for grey in (64, 128, 192):
