@@ -12,6 +12,7 @@
 #include "tools/models.h"
 #include "tools/recipe_data.h"
 #include "tools/tools.h"
+#include "train/rundir.h"
 #include "train/trainer.h"
 
 struct settings {
@@ -215,6 +216,26 @@ static enum phiz_status first_model(struct phiz_ctx *ctx, const struct settings 
 	return status;
 }
 
+/* Where training begins with what another run trained: what that run's teacher said, or NULL. */
+static char *teacher_said(struct phiz_ctx *ctx, const struct settings *s)
+{
+	char *folder, *slash, *path;
+
+	if (!s->weights)
+		return NULL;
+	folder = phiz_strdup(ctx, s->weights);
+	slash = folder && !phiz_path_is_dir(folder) ? strrchr(folder, '/') : NULL;
+	if (slash)
+		*slash = 0;
+	path = folder ? phiz_path_join(ctx, folder, PHIZ_TEACHER) : NULL;
+	phiz_free(ctx, folder);
+	if (path && !phiz_path_is_file(path)) {
+		phiz_free(ctx, path);
+		path = NULL;
+	}
+	return path;
+}
+
 static enum phiz_status open_data(struct phiz_ctx *ctx, const struct settings *s, const struct phiz_recipe *recipe,
                                   struct phiz_dataset **dataset, struct phiz_landmarks *faces)
 {
@@ -256,6 +277,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	const struct phiz_device_args where = {.name = s->device};
 	struct phiz_device_choice device = {0};
 	struct phiz_progress bar;
+	char *said = NULL;
 
 	if (s->describe)
 		return describe_keys(ctx);
@@ -276,8 +298,9 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status)
 		status = first_model(ctx, s, &recipe, &model);
 	if (!status) {
+		said = teacher_said(ctx, s);
 		struct phiz_train_options o = {
-			.recipe = &recipe, .dataset = dataset, .faces = faces.face ? &faces : NULL, .model = model,
+			.recipe = &recipe, .teacher_said = said, .dataset = dataset, .faces = faces.face ? &faces : NULL, .model = model,
 			.run_dir = s->run, .backend = device.backend, .fallback = device.fallback, .resume = s->resume,
 			.cancel = &phiz_interrupted, .callbacks = {&bar, show_progress, show_epoch},
 		};
@@ -292,6 +315,7 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 		print_resume(s, args[0]);
 	else
 		phiz_report(ctx);
+	phiz_free(ctx, said);
 	phiz_train_result_free(ctx, &result);
 	phiz_model_free(&model);
 	phiz_landmarks_free(ctx, &faces);

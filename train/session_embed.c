@@ -159,6 +159,7 @@ enum phiz_status phiz_session_open_teacher(struct phiz_session *s)
 	o.batch = 32;
 	o.precision = r->train.precision == PHIZ_TRAIN_BF16 ? PHIZ_BF16 : PHIZ_F32;
 	o.cache = cache;
+	o.earlier = s->options->teacher_said;
 	o.cancel = s->options->cancel;
 	o.user = s;
 	o.progress = show_teacher;

@@ -8,13 +8,10 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
-#include "core/base/file.h"
-#include "core/base/sha256.h"
 #include "core/graph/graph.h"
-#include "core/io/safetensors.h"
-#include "core/io/tensors.h"
 #include "datasets/loader.h"
 #include "train/embed_score.h"
+#include "train/teacher_cache.h"
 
 struct work {
 	struct phiz_ctx *ctx;
@@ -45,9 +42,8 @@ static enum phiz_status choose_output(struct work *w)
 	return phiz_graph_output(g, value);
 }
 
-static enum phiz_status make_plan(struct work *w)
+static enum phiz_status find_ends(struct work *w)
 {
-	struct phiz_plan_options o;
 	enum phiz_status status = phiz_model_optimize(w->model);
 	struct phiz_graph *g = w->model->graph;
 
@@ -58,15 +54,17 @@ static enum phiz_status make_plan(struct work *w)
 	if (w->image == PHIZ_NONE || g->value[w->output].type.shape.ndim != 2)
 		return phiz_fail(w->ctx, PHIZ_E_UNSUPPORTED, "%s: want an input 'image' and an embedding [N, D]",
 		                 w->options->path);
-	memset(&o, 0, sizeof o);
-	o.backend = phiz_backend_cpu();
-	o.mode = PHIZ_PLAN_INFER;
-	o.batch = w->options->batch;
-	o.height = o.width = w->preproc.size;
-	o.loss = PHIZ_NONE;
-	o.fixed = true;
-	o.precision = w->options->precision;
-	return phiz_plan_create(w->ctx, g, &o, &w->plan);
+	return PHIZ_OK;
+}
+
+static enum phiz_status make_plan(struct work *w)
+{
+	const struct phiz_plan_options o = {
+		.backend = phiz_backend_cpu(), .mode = PHIZ_PLAN_INFER, .batch = w->options->batch, .height = w->preproc.size,
+		.width = w->preproc.size, .loss = PHIZ_NONE, .fixed = true, .precision = w->options->precision,
+	};
+
+	return phiz_plan_create(w->ctx, w->model->graph, &o, &w->plan);
 }
 
 static enum phiz_status open_model(struct work *w, struct phiz_teacher *out)
@@ -82,91 +80,7 @@ static enum phiz_status open_model(struct work *w, struct phiz_teacher *out)
 		w->preproc.align.size = w->preproc.size;
 	}
 	status = choose_output(w);
-	return status ? status : make_plan(w);
-}
-
-/* --- What an earlier session computed. --- */
-
-enum { KEYS = 3 };
-static const char *const keys[KEYS] = {"teacher", "data", "faces"};
-
-/* What the embeddings depend on, as texts: the teacher, the photos' names and parts, where the faces are, how they are
- * cut out, and the precision. */
-struct identity {
-	char text[KEYS][65];
-};
-
-static void identify(const struct work *w, const struct phiz_dataset *dataset, const struct phiz_teacher *teacher,
-                     struct identity *out)
-{
-	const struct phiz_landmarks *faces = w->options->faces;
-	const struct phiz_align *a = &w->preproc.align;
-	struct phiz_sha256 h;
-	char how[80];
-	size_t i;
-
-	memcpy(out->text[0], teacher->hash, sizeof teacher->hash);
-	phiz_dataset_sha256(dataset, out->text[1]);
-	phiz_sha256_init(&h);
-	snprintf(how, sizeof how, "mirrored %s %.17g %d %s", phiz_align_name(a->kind), a->margin, a->size,
-	         phiz_dtype_name(w->options->precision));
-	phiz_sha256_add(&h, how, strlen(how));
-	for (i = 0; faces && i < faces->count; i++) {
-		phiz_sha256_add(&h, faces->face[i].landmark, sizeof faces->face[i].landmark);
-		phiz_sha256_add(&h, faces->face[i].box, sizeof faces->face[i].box);
-	}
-	phiz_sha256_hex(&h, out->text[2]);
-}
-
-static bool fits(const struct phiz_tensors *t, const struct identity *id, size_t samples, int dim)
-{
-	const struct phiz_tensor *e = phiz_tensors_find(t, "embedding");
-	size_t k, i, found = 0;
-
-	for (k = 0; k < KEYS; k++)
-		for (i = 0; i < t->n_meta; i++)
-			found += !strcmp(t->meta[i].key, keys[k]) && !strcmp(t->meta[i].text, id->text[k]);
-	return found == KEYS && e && e->dtype == PHIZ_F32 && e->shape.ndim == 2 && e->shape.dim[0] == (int64_t)samples &&
-	       e->shape.dim[1] == dim;
-}
-
-static bool read_cache(struct work *w, const struct identity *id, size_t samples, struct phiz_teacher *out)
-{
-	struct phiz_tensors t;
-	bool taken = false;
-
-	if (!w->options->cache || !phiz_path_is_file(w->options->cache))
-		return false;
-	if (phiz_safetensors_read(w->ctx, w->options->cache, &t)) {
-		phiz_log(w->ctx, PHIZ_LOG_WARN, "%s; computed anew", phiz_ctx_message(w->ctx));
-		phiz_ctx_clear(w->ctx);
-		return false;
-	}
-	taken = fits(&t, id, samples, out->dim);
-	if (taken)
-		memcpy(out->embedding, phiz_tensors_find(&t, "embedding")->data, samples * (size_t)out->dim * sizeof(float));
-	phiz_tensors_free(w->ctx, &t);
-	return taken;
-}
-
-static void write_cache(struct work *w, const struct identity *id, size_t samples, const struct phiz_teacher *teacher)
-{
-	struct phiz_shape shape = phiz_shape_2d((int64_t)samples, teacher->dim);
-	struct phiz_st_tensor t = {.name = "embedding", .dtype = PHIZ_F32, .shape = shape, .data = teacher->embedding,
-	                           .bytes = samples * (size_t)teacher->dim * sizeof(float)};
-	struct phiz_meta meta[KEYS];
-	int k;
-
-	if (!w->options->cache)
-		return;
-	for (k = 0; k < KEYS; k++) {
-		meta[k].key = (char *)keys[k];
-		meta[k].text = (char *)id->text[k];
-	}
-	if (phiz_st_write(w->ctx, w->options->cache, &t, 1, meta, KEYS)) {
-		phiz_log(w->ctx, PHIZ_LOG_WARN, "%s: the teacher's embeddings are not kept", phiz_ctx_message(w->ctx));
-		phiz_ctx_clear(w->ctx);
-	}
+	return status ? status : find_ends(w);
 }
 
 /* --- Computing. --- */
@@ -251,15 +165,66 @@ static enum phiz_status embed_all(struct work *w, struct phiz_loader *loader, st
 	return status;
 }
 
+/* Embeds the samples that no earlier session or run has left. */
+static enum phiz_status embed(struct work *w, const struct phiz_dataset *dataset, const uint32_t *index, size_t count,
+                              struct phiz_teacher *out)
+{
+	const struct phiz_loader_options o = {
+		.preproc = &w->preproc, .batch = w->options->batch, .faces = w->options->faces ? w->options->faces->face : NULL,
+	};
+	struct phiz_loader *loader = NULL;
+	enum phiz_status status;
+
+	if (!count)
+		return PHIZ_OK;
+	status = make_plan(w);
+	if (!status)
+		status = phiz_loader_open(w->ctx, dataset, index, count, &o, &loader);
+	if (!status)
+		status = embed_all(w, loader, out);
+	phiz_loader_free(&loader);
+	return status;
+}
+
+static enum phiz_status recall_or_embed(struct work *w, const struct phiz_dataset *dataset, const uint32_t *index,
+                                        size_t count, struct phiz_teacher *out)
+{
+	const struct phiz_teacher_options *o = w->options;
+	const struct phiz_align *a = &w->preproc.align;
+	struct phiz_photo_key *key = phiz_calloc(w->ctx, dataset->count + 1, sizeof *key);
+	uint32_t *left = phiz_alloc(w->ctx, count + 1, sizeof *left);
+	char how[160];
+	const struct phiz_teacher_memory memory = {
+		.how = how, .dim = out->dim, .samples = dataset->count, .key = key, .embedding = out->embedding,
+	};
+	size_t n = count;
+	enum phiz_status status = key && left ? PHIZ_OK : PHIZ_E_NOMEM;
+
+	snprintf(how, sizeof how, "%s mirrored %s %.17g %d %s", out->hash, phiz_align_name(a->kind), a->margin, a->size,
+	         phiz_dtype_name(o->precision));
+	if (!status)
+		memcpy(left, index, count * sizeof *left);
+	if (!status && o->cache)
+		status = phiz_photo_keys(w->ctx, dataset, o->faces ? o->faces->face : NULL, index, count, key);
+	if (!status)
+		n = phiz_teacher_recall(w->ctx, &memory, o->cache, left, n);
+	bool all_there = n == 0;
+	if (!status)
+		n = phiz_teacher_recall(w->ctx, &memory, o->earlier, left, n);
+	if (!status)
+		status = embed(w, dataset, left, n, out);
+	if (!status && o->cache && !all_there)
+		phiz_teacher_keep(w->ctx, &memory, o->cache);
+	phiz_free(w->ctx, left);
+	phiz_free(w->ctx, key);
+	return status;
+}
+
 enum phiz_status phiz_teacher_open(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const uint32_t *index,
                                    size_t count, const struct phiz_teacher_options *options, struct phiz_teacher *out)
 {
 	struct work w = {.ctx = ctx, .options = options};
-	struct phiz_loader_options o;
-	struct phiz_loader *loader = NULL;
-	struct identity id;
 	enum phiz_status status;
-	bool kept = false;
 
 	memset(out, 0, sizeof *out);
 	status = open_model(&w, out);
@@ -268,21 +233,8 @@ enum phiz_status phiz_teacher_open(struct phiz_ctx *ctx, const struct phiz_datas
 		out->embedding = phiz_calloc(ctx, dataset->count * (size_t)out->dim + 1, sizeof *out->embedding);
 		status = out->embedding ? PHIZ_OK : PHIZ_E_NOMEM;
 	}
-	if (!status) {
-		identify(&w, dataset, out, &id);
-		kept = read_cache(&w, &id, dataset->count, out);
-	}
-	memset(&o, 0, sizeof o);
-	o.preproc = &w.preproc;
-	o.batch = options->batch;
-	o.faces = options->faces ? options->faces->face : NULL;
-	if (!status && !kept)
-		status = phiz_loader_open(ctx, dataset, index, count, &o, &loader);
-	if (!status && !kept)
-		status = embed_all(&w, loader, out);
-	if (!status && !kept)
-		write_cache(&w, &id, dataset->count, out);
-	phiz_loader_free(&loader);
+	if (!status)
+		status = recall_or_embed(&w, dataset, index, count, out);
 	phiz_plan_free(&w.plan);
 	phiz_model_free(&w.model);
 	if (status) {

@@ -24,7 +24,8 @@ struct phiz_teacher_options {
 	const struct phiz_align *align; /* how faces are cut out where the teacher's file does not say */
 	int batch;
 	enum phiz_dtype precision; /* that it computes in: F32 or BF16 */
-	const char *cache; /* a file that keeps the embeddings, made where it is missing or of other photos; NULL: none */
+	const char *cache; /* a file that keeps the embeddings, made anew where it lacks some of the photos; NULL: none */
+	const char *earlier; /* another such file, of an earlier run: what it has need not be computed; NULL: none */
 	const volatile sig_atomic_t *cancel; /* NULL: never */
 	void *user;
 	void (*progress)(void *user, int64_t done, int64_t total); /* photos; NULL: none */

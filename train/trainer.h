@@ -45,6 +45,8 @@ struct phiz_train_options {
 	 * checkpoint it is left alone. */
 	struct phiz_model *model;
 	const char *run_dir;
+	/* PHIZ_TEACHER of an earlier run, whose teacher need not look at the same photos again; NULL: none. */
+	const char *teacher_said;
 	/* Where it is trained: the CPU (NULL), or a device, which must outlive it; and where instead if that one lacks a
 	 * kernel for the network (NULL: this is an error). */
 	const struct phiz_backend *backend, *fallback;

@@ -369,14 +369,14 @@ struct watch {
 static void watch(void *user, const struct phiz_train_progress *p)
 {
 	if (p->phase == PHIZ_PHASE_TEACHER)
-		((struct watch *)user)->taught++;
+		((struct watch *)user)->taught = p->batch;
 }
 
-/* One epoch more; how often the teacher looked. */
-static int64_t go_on(struct world *w, struct phiz_recipe *r, const char *run)
+/* One epoch more; how many photos the teacher looked at. */
+static int64_t go_on(struct world *w, struct phiz_recipe *r, const char *run, const char *said)
 {
 	struct watch seen = {0};
-	struct phiz_train_options o = {.resume = true, .callbacks = {&seen, watch, NULL}};
+	struct phiz_train_options o = {.resume = true, .callbacks = {&seen, watch, NULL}, .teacher_said = said};
 	struct phiz_train_result result;
 
 	r->train.epochs++;
@@ -389,20 +389,31 @@ static void test_teacher_is_kept(void **state)
 {
 	struct world *w = open_world(2);
 	struct phiz_recipe r;
-	char run[400], path[500];
+	char run[400], other[400], path[500];
+	int64_t all;
 
 	(void)state;
 	new_run(w, run);
 	make_recipe(w, &r, distill);
 	r.train.epochs = 0;
-	assert_true(go_on(w, &r, run) > 0);
-	assert_int_equal(go_on(w, &r, run), 0);
-	w->faces.face[0].landmark[0][0] += 1; /* other crops */
-	assert_true(go_on(w, &r, run) > 0);
-	assert_int_equal(go_on(w, &r, run), 0);
+	all = go_on(w, &r, run, NULL);
+	assert_true(all > 2);
+	assert_int_equal(go_on(w, &r, run, NULL), 0);
+	w->faces.face[0].landmark[0][0] += 1; /* another crop */
+	assert_int_equal(go_on(w, &r, run, NULL), 1);
+	assert_int_equal(go_on(w, &r, run, NULL), 0);
+
+	/* Another run takes over what was said, but for what it has not. */
 	snprintf(path, sizeof path, "%s/teacher.safetensors", run);
+	new_run(w, other);
+	r.train.epochs = 0;
+	w->faces.face[1].landmark[0][0] += 1;
+	assert_int_equal(go_on(w, &r, other, path), 1);
+	assert_int_equal(go_on(w, &r, other, NULL), 0);
+
 	assert_ok(w->ctx, phiz_file_write(w->ctx, path, "spoilt", 6));
-	assert_true(go_on(w, &r, run) > 0);
+	r.train.epochs = 4;
+	assert_int_equal(go_on(w, &r, run, NULL), all);
 	phiz_recipe_free(&r);
 	close_world(w);
 }
