@@ -49,8 +49,8 @@ struct phiz_bf16_micro {
 	void (*product)(const struct phiz_bf16_product *t);
 	bool scattered; /* product knows a_from: then positions that are no output pixel are left out */
 	void (*finish)(const struct phiz_bf16_finish *t);
-	/* to[i][j][h] = from[(2 * i + h) * step + j] for i < count, j < 32, h < 2 */
-	void (*pair)(uint16_t *to, const uint16_t *from, int64_t step, int64_t count);
+	/* to[i][j][0] = a[i * step + j], to[i][j][1] = b[i * step + j] for i < count, j < 32 */
+	void (*pair)(uint16_t *to, const uint16_t *a, const uint16_t *b, int64_t step, int64_t count);
 	/* to[j][i] = from[i][j], both [32][32] */
 	void (*turn)(uint16_t *to, const uint16_t *from);
 };
@@ -106,6 +106,8 @@ struct phiz_bf16_piece phiz_bf16_piece_at(const struct phiz_bf16_panel *p, int64
 int64_t phiz_bf16_positions(const struct phiz_bf16_panel *p, const struct phiz_bf16_piece *piece);
 /* at[b * taps + t]: elements from a position to what it has under tap t in block b. */
 void phiz_bf16_offsets(const struct phiz_bf16_panel *p, int32_t *at);
+/* The columns from `from` up to `to` of a row of `width` positions lie in the picture. */
+void phiz_bf16_columns_inside(const struct phiz_bf16_axis *x, int width, int phase, int *from, int *to);
 /* Copies block b of the depth for one piece; what lies behind the block, as far as it is read, becomes 0. */
 void phiz_bf16_gather(const struct phiz_bf16_panel *p, const struct phiz_bf16_piece *piece, int b, uint16_t *to);
 

@@ -144,8 +144,7 @@ static void gather_pixels(const struct phiz_bf16_picture *in, int64_t image, int
 	}
 }
 
-/* The columns from `from` up to `to` of a row lie in the picture. */
-static void columns_inside(const struct phiz_bf16_axis *x, int width, int phase, int *from, int *to)
+void phiz_bf16_columns_inside(const struct phiz_bf16_axis *x, int width, int phase, int *from, int *to)
 {
 	*from = -x->least < 0 ? 0 : -x->least;
 	*to = rows_inside(x, phase) - x->least;
@@ -157,7 +156,7 @@ static void columns_inside(const struct phiz_bf16_axis *x, int width, int phase,
 static void gather_row(const struct phiz_bf16_panel *p, int64_t image, int y, int phase, int b, uint16_t *to)
 {
 	int from, end;
-	columns_inside(&p->x, p->width, phase, &from, &end);
+	phiz_bf16_columns_inside(&p->x, p->width, phase, &from, &end);
 	if (y < 0 || y >= p->in.height)
 		from = end = 0;
 	memset(to, 0, (size_t)from * B * sizeof *to);

@@ -69,12 +69,12 @@ static void bf_finish(const struct phiz_bf16_finish *t)
 	}
 }
 
-static void bf_pair(uint16_t *to, const uint16_t *from, int64_t step, int64_t count)
+static void bf_pair(uint16_t *to, const uint16_t *a, const uint16_t *b, int64_t step, int64_t count)
 {
 	for (int64_t i = 0; i < count; i++)
 		for (int j = 0; j < PHIZ_BF16_BLOCK; j++) {
-			to[(i * PHIZ_BF16_BLOCK + j) * 2] = from[2 * i * step + j];
-			to[(i * PHIZ_BF16_BLOCK + j) * 2 + 1] = from[(2 * i + 1) * step + j];
+			to[(i * PHIZ_BF16_BLOCK + j) * 2] = a[i * step + j];
+			to[(i * PHIZ_BF16_BLOCK + j) * 2 + 1] = b[i * step + j];
 		}
 }
 

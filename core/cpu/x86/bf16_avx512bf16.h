@@ -56,12 +56,11 @@ static inline void phiz_bf16_weave_512(__m512i a, __m512i b, __m512i out[2])
 	out[1] = _mm512_permutex2var_epi64(even, high, odd);
 }
 
-static inline void phiz_bf16_pair_512(uint16_t *to, const uint16_t *from, int64_t step, int64_t count)
+static inline void phiz_bf16_pair_512(uint16_t *to, const uint16_t *a, const uint16_t *b, int64_t step, int64_t count)
 {
 	for (int64_t i = 0; i < count; i++) {
-		const uint16_t *pixel = from + 2 * i * step;
 		__m512i out[2];
-		phiz_bf16_weave_512(_mm512_loadu_si512(pixel), _mm512_loadu_si512(pixel + step), out);
+		phiz_bf16_weave_512(_mm512_loadu_si512(a + i * step), _mm512_loadu_si512(b + i * step), out);
 		_mm512_storeu_si512(to + i * 2 * PHIZ_BF16_BLOCK, out[0]);
 		_mm512_storeu_si512(to + i * 2 * PHIZ_BF16_BLOCK + PHIZ_BF16_BLOCK, out[1]);
 	}
