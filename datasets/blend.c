@@ -80,8 +80,8 @@ static struct tone tone_of(const struct phiz_image *image)
 	return t;
 }
 
-/* The first face's share at each pixel: the same everywhere or, in every other photo, between 0 and 1 with a smooth seam
- * that a coarse grid of normal numbers draws. */
+/* The first face's share at each pixel: the same everywhere or, in every other photo, between 0 and 1 with a smooth
+ * seam that a coarse grid of normal numbers draws. */
 struct shares {
 	bool constant;
 	double share, grid[GRID][GRID];

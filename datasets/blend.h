@@ -1,5 +1,5 @@
-/* Faces of nobody: each is made of two faces of a dataset, aligned to each other. A teacher knows what such a face looks
- * like to it, so an embedder that is distilled has more faces to learn from than there are photos. */
+/* Faces of nobody: each is made of two faces of a dataset, aligned to each other. A teacher knows what such a face
+ * looks like to it, so an embedder that is distilled has more faces to learn from than there are photos. */
 #ifndef PHIZ_DATASETS_BLEND_H
 #define PHIZ_DATASETS_BLEND_H
 

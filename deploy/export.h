@@ -41,8 +41,8 @@ struct phiz_export_bounds phiz_export_bounds_for(enum phiz_precision precision);
 enum phiz_status phiz_export_model(const struct phiz_model *trained, enum phiz_precision precision,
                                    struct phiz_model **out);
 
-/* A model for others to train from: as phiz_export_model, but batch norm and all layers stay as they are. Whatever runs it
- * folds and fuses when it opens the file. Not INT8. */
+/* A model for others to train from: as phiz_export_model, but batch norm and all layers stay as they are. Whatever runs
+ * it folds and fuses when it opens the file. Not INT8. */
 enum phiz_status phiz_export_trunk(const struct phiz_model *trained, enum phiz_precision precision,
                                    struct phiz_model **out);
 

@@ -31,7 +31,8 @@ static const struct phiz_option options[] = {
 	            "validation photos in a folder of their own (without --split and --val: data.val of each person's); "
 	            "for an embedder: of other people"),
 	PHIZ_OPTION(struct settings, "--weights", TEXT, weights, "FILE", 0, 0,
-	            "begin with these: .phiz, .pth or .safetensors, or a model's name; none: a new network (model.weights)"),
+	            "begin with these: .phiz, .pth or .safetensors, or a model's name; none: a new network (default: "
+	            "model.weights)"),
 	PHIZ_OPTION(struct settings, "--teacher", TEXT, teacher, "FILE", 0, 0,
 	            "the embedder to distil (train.teacher)"),
 	PHIZ_OPTION(struct settings, "--unlabelled", LIST, unlabelled, "DIR", 0, 0,
@@ -300,9 +301,9 @@ static int run(struct phiz_ctx *ctx, void *settings, int n_args, char **args)
 	if (!status) {
 		said = teacher_said(ctx, s);
 		struct phiz_train_options o = {
-			.recipe = &recipe, .teacher_said = said, .dataset = dataset, .faces = faces.face ? &faces : NULL, .model = model,
-			.run_dir = s->run, .backend = device.backend, .fallback = device.fallback, .resume = s->resume,
-			.cancel = &phiz_interrupted, .callbacks = {&bar, show_progress, show_epoch},
+			.recipe = &recipe, .dataset = dataset, .faces = faces.face ? &faces : NULL, .model = model,
+			.run_dir = s->run, .teacher_said = said, .backend = device.backend, .fallback = device.fallback,
+			.resume = s->resume, .cancel = &phiz_interrupted, .callbacks = {&bar, show_progress, show_epoch},
 		};
 		status = phiz_train(ctx, &o, &result);
 		phiz_progress_clear(&bar);

@@ -7,8 +7,8 @@
 #include "core/io/tensors.h"
 
 /* what: a .phiz file (a checkpoint too), the folder of a run (its best.phiz, else last.phiz), a network's .cfg file,
- * the name of a built-in network ("resnet18"), of a model in the models folder ("yunet") or of a trunk. classes and size (0: as it
- * says) apply to networks without weights. */
+ * the name of a built-in network ("resnet18"), of a model in the models folder ("yunet") or of a trunk. classes and
+ * size (0: as it says) apply to networks without weights. */
 enum phiz_status phiz_open_model(struct phiz_ctx *ctx, const char *what, int64_t classes, int size,
                                  struct phiz_model **out);
 /* The network for the tensors of a file: net as phiz_open_model takes it, or, where that is NULL, as names and shapes
@@ -34,8 +34,8 @@ enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, ch
 /* The embedders that phiz was trained to be and brings along (deploy/trunks), best first; NULL ends them. Each is known
  * by name wherever a model is, but for one of that name in the models folder, which goes before. */
 extern const char *const phiz_trunks[];
-/* The file of one of them, as a new string: in $PHIZ_TRUNKS, else where phiz was installed, else in the source tree that
- * it was built from. NULL in path where the name is no trunk's or the file is not there. */
+/* The file of one of them, as a new string: in $PHIZ_TRUNKS, else where phiz was installed, else in the source tree
+ * that it was built from. NULL in path where the name is no trunk's or the file is not there. */
 enum phiz_status phiz_find_trunk(struct phiz_ctx *ctx, const char *name, char **path);
 
 /* ---- What --detector and --model are where they are not given (tools/model_choice.c) ---- */

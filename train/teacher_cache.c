@@ -21,8 +21,9 @@ static bool is_key(const struct phiz_photo_key *key)
 	return memcmp(key, &no_key, sizeof *key) != 0;
 }
 
-enum phiz_status phiz_photo_keys(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const struct phiz_face *faces,
-                                 const uint32_t *index, size_t count, struct phiz_photo_key *key)
+enum phiz_status phiz_photo_keys(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
+                                 const struct phiz_face *faces, const uint32_t *index, size_t count,
+                                 struct phiz_photo_key *key)
 {
 	for (size_t i = 0; i < count; i++) {
 		char *path = phiz_dataset_path(ctx, dataset, index[i]), hex[65];

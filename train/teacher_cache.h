@@ -12,8 +12,9 @@ struct phiz_photo_key {
 };
 
 /* Fills key[sample] for the samples index[0..count). faces (one for each sample): NULL where photos are crops. */
-enum phiz_status phiz_photo_keys(struct phiz_ctx *ctx, const struct phiz_dataset *dataset, const struct phiz_face *faces,
-                                 const uint32_t *index, size_t count, struct phiz_photo_key *key);
+enum phiz_status phiz_photo_keys(struct phiz_ctx *ctx, const struct phiz_dataset *dataset,
+                                 const struct phiz_face *faces, const uint32_t *index, size_t count,
+                                 struct phiz_photo_key *key);
 
 /* `how`: all else that embeddings depend on, as a text. embedding: [samples of the dataset, dim]. */
 struct phiz_teacher_memory {
@@ -24,8 +25,9 @@ struct phiz_teacher_memory {
 	float *embedding;
 };
 
-/* Takes what the file at `path` holds of the samples index[0..count), and keeps in index those of which it holds nothing;
- * gives how many these are. A file that is not there, cannot be read (a warning) or was made otherwise holds nothing. */
+/* Takes what the file at `path` holds of the samples index[0..count), and keeps in index those of which it holds
+ * nothing; gives how many these are. A file that is not there, cannot be read (a warning) or was made otherwise holds
+ * nothing. */
 size_t phiz_teacher_recall(struct phiz_ctx *ctx, const struct phiz_teacher_memory *memory, const char *path,
                            uint32_t *index, size_t count);
 /* Writes all samples that have a key; where that fails there is a warning, no error. */

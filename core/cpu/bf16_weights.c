@@ -1,7 +1,7 @@
 /* Gradients of filters of bf16 pictures. The depth of these products are positions, so that both factors are brought
- * into another order first: gradients of the output with the positions of a filter side by side, inputs in pairs. A pair
- * is the same position in two pieces of the pictures, so that a tap is an offset for both. Positions that are no output
- * pixel count 0. */
+ * into another order first: gradients of the output with the positions of a filter side by side, inputs in pairs. A
+ * pair is the same position in two pieces of the pictures, so that a tap is an offset for both. Positions that are no
+ * output pixel count 0. */
 #include "core/cpu/bf16.h"
 
 #include <string.h>
@@ -97,7 +97,7 @@ size_t phiz_bf16_weights_workspace(const struct phiz_bf16_weights *w, int thread
 
 /* --- Inputs, in pairs. --- */
 
-/* Pixel 0 of picture row y of image n of a piece, in block b, or NULL where the piece or the picture has no such row. */
+/* The first pixel of row `row` of the panel, of image n of a piece, in block b; NULL: there is no such row. */
 static const uint16_t *row_of(const struct run *run, int piece, int b, int n, int row, int phase)
 {
 	const struct phiz_bf16_panel *p = &run->w.panel;
@@ -106,7 +106,8 @@ static const uint16_t *row_of(const struct run *run, int piece, int b, int n, in
 	const int y = (at->row + row + p->y.least) * p->y.stride + phase;
 	if (n >= at->images || row >= at->rows + p->y.span || y < 0 || y >= p->in.height)
 		return NULL;
-	return (const uint16_t *)p->in.data + ((at->image + n) * p->in.channels + b * B) * area + (int64_t)y * p->in.width * B;
+	return (const uint16_t *)p->in.data + ((at->image + n) * p->in.channels + b * B) * area +
+	       (int64_t)y * p->in.width * B;
 }
 
 /* One row of the panel, of both pieces. */
@@ -133,7 +134,8 @@ static void pair_rows(const struct run *run, int b, const uint16_t *zeros)
 	for (int plane = 0; plane < p->y.phases * p->x.phases; plane++)
 		for (int64_t line = 0; line < rows; line++, to += (int64_t)p->width * 2 * B) {
 			/* Zeros that images share are the last rows of the image before. */
-			const int n = (int)(line / p->height), row = (int)(line % p->height), phase = p->y.phase[plane / p->x.phases];
+			const int n = (int)(line / p->height), row = (int)(line % p->height);
+			const int phase = p->y.phase[plane / p->x.phases];
 			const uint16_t *from[2];
 			for (int h = 0; h < 2; h++) {
 				from[h] = row_of(run, h, b, n, row, phase);
@@ -149,7 +151,8 @@ static void pair_panels(const struct run *run, int b, uint16_t *panel)
 {
 	for (int h = 0; h < 2; h++)
 		phiz_bf16_gather(&run->w.panel, &run->piece[h], b, panel + (size_t)h * run->panel);
-	run->micro->pair(run->in + b * run->positions * 2 * B, panel, panel + run->panel, run->w.panel.pixel, run->positions);
+	run->micro->pair(run->in + b * run->positions * 2 * B, panel, panel + run->panel, run->w.panel.pixel,
+	                 run->positions);
 }
 
 /* --- Gradients of the output, turned. --- */
@@ -280,7 +283,9 @@ void phiz_bf16_weights_run(struct phiz_ctx *ctx, const struct phiz_bf16_weights 
 	const int64_t pieces = phiz_bf16_pieces(&run.w.panel, w->images);
 	for (int64_t i = 0; i < pieces; i += 2) {
 		run.piece[0] = phiz_bf16_piece_at(&run.w.panel, w->images, i);
-		run.piece[1] = i + 1 < pieces ? phiz_bf16_piece_at(&run.w.panel, w->images, i + 1) : (struct phiz_bf16_piece){0};
+		run.piece[1] = (struct phiz_bf16_piece){0};
+		if (i + 1 < pieces)
+			run.piece[1] = phiz_bf16_piece_at(&run.w.panel, w->images, i + 1);
 		run.add = i > 0;
 		phiz_parallel_for(ctx, run.w.panel.blocks + run.filter_blocks, 1, order_pieces, &run);
 		phiz_parallel_for(ctx, (int64_t)run.w.panel.blocks * run.filter_blocks, 1, product_pieces, &run);

@@ -68,7 +68,8 @@ class Models(unittest.TestCase):
             f.write(FAKE_PIP)
         os.chmod(os.path.join(self.bin, "pip"), 0o755)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PHIZ_MODELS", "XDG_", "CURL_"))}
-        self.env.update(PHIZ_MODELS=self.models, PHIZ_TRUNKS=self.path("trunks"), PATH=self.bin + ":" + os.environ["PATH"], FAKE_PIP="wheel",
+        self.env.update(PHIZ_MODELS=self.models, PHIZ_TRUNKS=self.path("trunks"))
+        self.env.update(PATH=self.bin + ":" + os.environ["PATH"], FAKE_PIP="wheel",
                         FAKE_LOG=self.path("pip.json"), FAKE_WHEEL=self.path("w.whl"))
 
     def path(self, name):

@@ -66,8 +66,8 @@ static void finish(struct phiz_ctx *ctx, struct fixture *f)
 	test_folder_done(f->folder);
 }
 
-static enum phiz_status make(struct phiz_ctx *ctx, const struct fixture *f, const char *out, int64_t count, uint64_t seed,
-                             struct phiz_blend_result *r)
+static enum phiz_status make(struct phiz_ctx *ctx, const struct fixture *f, const char *out, int64_t count,
+                             uint64_t seed, struct phiz_blend_result *r)
 {
 	const struct phiz_blend_options o = {.count = count, .size = SIZE, .seed = seed};
 

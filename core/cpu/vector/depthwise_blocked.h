@@ -2,8 +2,8 @@
  * block of them are vectors. The formulas stand in core/ops. */
 #include "core/cpu/vector/vector.h"
 
-/* DWB_TILE: outputs that are summed at a time, so that no sum waits for itself. DWB_STRIP: columns of the gradient of an
- * input row that are summed at a time. DWB_PIXELS: summed in float, then in double. */
+/* DWB_TILE: outputs that are summed at a time, so that no sum waits for itself. DWB_STRIP: columns of the gradient of
+ * an input row that are summed at a time. DWB_PIXELS: summed in float, then in double. */
 enum { DWB_MAX_TAPS = 64, DWB_TILE = PARTS > 2 ? 2 : 4, DWB_STRIP = 32, DWB_PIXELS = 64 };
 
 struct dwb {
