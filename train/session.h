@@ -106,6 +106,9 @@ void phiz_session_align(const struct phiz_recipe *recipe, struct phiz_align *out
 
 /* Gives the model the recipe's embedding where it has another output. */
 enum phiz_status phiz_session_set_embedding(struct phiz_session *s);
+/* The head of a classifier that `trunk`, an embedder, has become begins with the mean direction of each person's photos
+ * of part TRAIN. */
+enum phiz_status phiz_session_set_head(struct phiz_session *s, const struct phiz_model *trunk);
 /* Makes the tensors of the loss where they are missing. */
 enum phiz_status phiz_session_need_loss(struct phiz_session *s);
 /* The teacher's embeddings, where the recipe distils. */

@@ -80,11 +80,20 @@ static enum phiz_status set_people(struct phiz_session *s)
 {
 	const struct phiz_dataset *data = s->options->dataset;
 	int64_t before = phiz_model_classes(s->model);
-	enum phiz_status status;
+	struct phiz_model *trunk = NULL;
+	enum phiz_status status = PHIZ_OK;
 
 	if (same_people(s->model, data))
 		return PHIZ_OK;
-	status = phiz_model_replace_head(s->model, data->n_known, (uint64_t)s->recipe->train.seed);
+	if (phiz_model_task(s->model) == PHIZ_TASK_EMBED)
+		status = phiz_model_clone(s->model, &trunk);
+	if (!status)
+		status = phiz_model_replace_head(s->model, data->n_known, (uint64_t)s->recipe->train.seed);
+	if (!status && trunk) { /* which looks at the photos as the classifier will */
+		phiz_session_preproc(s->recipe, &trunk->preproc);
+		status = phiz_session_set_head(s, trunk);
+	}
+	phiz_model_free(&trunk);
 	if (status)
 		return status;
 	phiz_log(s->ctx, PHIZ_LOG_INFO, "%s: new, for %d people (the weights had %lld classes)", phiz_model_head(s->model),

@@ -69,7 +69,9 @@ static enum phiz_status make_plan(struct work *w)
 
 static enum phiz_status open_model(struct work *w, struct phiz_teacher *out)
 {
-	enum phiz_status status = phiz_model_read(w->ctx, w->options->path, &w->model);
+	const struct phiz_teacher_options *o = w->options;
+	enum phiz_status status = o->model ? phiz_model_clone(o->model, &w->model)
+	                                   : phiz_model_read(w->ctx, o->path, &w->model);
 
 	if (status)
 		return status;

@@ -20,6 +20,7 @@ struct phiz_teacher {
 struct phiz_teacher_options {
 	/* A .phiz: an embedder, or a classifier, whose embedding is what its last linear layer reads. */
 	const char *path;
+	const struct phiz_model *model; /* instead of the file, which then only names it in messages; NULL: none */
 	const struct phiz_landmarks *faces; /* NULL: the photos are crops already */
 	const struct phiz_align *align; /* how faces are cut out where the teacher's file does not say */
 	int batch;

@@ -29,13 +29,15 @@ static enum phiz_status replace_tensor(struct phiz_model *m, int value, const st
 
 enum { HEAD_STREAM = 1 << 20 }; /* apart from the draws of the layers that were built */
 
-/* A new linear layer "head" that reads the embedding. */
+/* A new linear layer "head" that reads the embedding's direction, by which embeddings are compared. */
 static enum phiz_status append_head(struct phiz_model *m, int64_t classes, uint64_t seed)
 {
 	struct phiz_builder b = {m, seed, HEAD_STREAM};
-	int embedding = phiz_graph_output_at(m->graph, 0), out;
-	enum phiz_status status = phiz_build_linear(&b, "head", embedding, classes, true, &out);
+	int embedding = phiz_graph_output_at(m->graph, 0), direction, out;
+	enum phiz_status status = phiz_build_plain(&b, "l2_normalize", "direction", &embedding, 1, NULL, 0, &direction);
 
+	if (!status)
+		status = phiz_build_linear(&b, "head", direction, classes, true, &out);
 	if (status)
 		return status;
 	phiz_graph_clear_outputs(m->graph);

@@ -148,6 +148,20 @@ class Embedder(unittest.TestCase):
                    self.path("of_blends"), *words, "--set", "data.val_people=0", "--json", "--quiet").stdout
         self.assertLess(json.loads(out)["train_loss"], 2)
 
+    def rows_are_means(self, classifier, trunk):
+        """The head's row of each person is 4 times the direction of the mean embedding of the photos."""
+        people = sorted(p for p in os.listdir(self.path("one")) if os.path.isdir(self.path("one", p)))
+        head = struct.unpack(f"<{16 * len(people)}f", tensor(classifier, "head.weight"))
+        for i, person in enumerate(people):
+            out = phiz("embed", trunk, self.path("one", person), "--flip", "--json", "--quiet").stdout
+            photos = [json.loads(line)["embedding"] for line in out.splitlines()]
+            mean = [sum(p[d] for p in photos) for d in range(16)]
+            row = head[16 * i:16 * i + 16]
+            norm = sum(x * x for x in row) ** 0.5
+            self.assertAlmostEqual(norm, 4, places=4)
+            cosine = sum(a * b for a, b in zip(row, mean)) / norm / sum(x * x for x in mean) ** 0.5
+            self.assertGreater(cosine, 0.999)
+
     def test_a_trunk_begins_a_classifier(self):
         """model.weights names the trunk, and what is frozen stays the trunk's; --weights none is a new network."""
         trunk = self.path("trunks", "faces_r18.phiz")
@@ -159,8 +173,9 @@ class Embedder(unittest.TestCase):
         self.assertTrue([name for name in tensors if name.endswith("running_mean")])
         self.assertIn("for tests", json.dumps(meta))
         with open(self.path("trunk.cfg"), "w") as f:
-            f.write("[model]\nnet = tiny\nweights = faces_r18\n[data]\nsize = 32\n[train]\nepochs = 1\nfreeze = all\n"
-                    "[freeze]\nbn = frozen\n[output]\ntensorboard = no\n")
+            f.write("[model]\nnet = tiny\nweights = faces_r18\n[data]\nsize = 32\nval = 0\nmean = 0.5 0.5 0.5\n"
+                    "std = 0.5 0.5 0.5\n[train]\nepochs = 1\n"
+                    "freeze = all\n[freeze]\nbn = frozen\n[optimizer]\nlr = 1e-9\n[output]\ntensorboard = no\n")
 
         def first_filter(words, status=0):
             run = self.path("classifier")
@@ -169,6 +184,8 @@ class Embedder(unittest.TestCase):
             if status:
                 return err
             found = tensor(os.path.join(run, "last.phiz"), first)
+            if not words:
+                self.rows_are_means(os.path.join(run, "last.phiz"), trunk)
             shutil.rmtree(run)
             return found
 

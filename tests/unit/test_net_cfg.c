@@ -85,7 +85,7 @@ static void embedders_become_classifiers(void **state)
 	struct phiz_session *session;
 	struct phiz_session_options o = {.embed = true};
 	uint8_t pixels[32 * 32 * 3];
-	float embedding[6], norm = 0, logits_norm = 0;
+	float embedding[6], norm = 0;
 
 	for (int i = 0; i < 32 * 32 * 3; i++)
 		pixels[i] = (uint8_t)(i * 7);
@@ -111,13 +111,11 @@ static void embedders_become_classifiers(void **state)
 	assert_ok(ctx, phiz_session_create(runtime, ctx, NULL, &session));
 	assert_ok(ctx, phiz_session_run(session, pixels, 32, 32, 96));
 	const float *logits = phiz_session_result(session)->logits;
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 6; i++)
 		norm += embedding[i] * embedding[i];
-		logits_norm += logits[i] * logits[i];
-	}
 	assert_float_equal(norm, 1, 1e-6);
 	for (int i = 0; i < 6; i++)
-		assert_float_equal(logits[i] / sqrtf(logits_norm), embedding[i], 1e-6);
+		assert_float_equal(logits[i], embedding[i], 1e-6);
 	phiz_session_free(&session);
 	phiz_runtime_close(&runtime);
 	test_ctx_done(&ctx);

@@ -72,8 +72,9 @@ PHIZ_API enum phiz_status phiz_model_set_task(struct phiz_model *model, enum phi
 /* Number of classes: dim 1 of the graph's (first) output. */
 PHIZ_API int64_t phiz_model_classes(const struct phiz_model *model);
 /* Gives the last linear layer `classes` outputs, newly initialised as PyTorch does (uniform in +-1/sqrt(fan_in)) from
- * seed. An embedder becomes a classifier: it gets a linear layer "head" that reads its embedding. UNSUPPORTED if the
- * output is not made by a linear layer. */
+ * seed. An embedder becomes a classifier: it gets a linear layer "head" that reads its embedding at length 1, so that
+ * a row of head.weight is a direction, and a logit a cosine times the row's length. UNSUPPORTED if the output is not
+ * made by a linear layer. */
 PHIZ_API enum phiz_status phiz_model_replace_head(struct phiz_model *model, int64_t classes, uint64_t seed);
 /* A copy with its own tensors. */
 PHIZ_API enum phiz_status phiz_model_clone(const struct phiz_model *model, struct phiz_model **out);
