@@ -83,8 +83,8 @@ static enum phiz_status make_bundle(struct deploy *d)
 	const char *from = d->settings->source ? d->settings->source : PHIZ_SOURCE_DIR;
 	char link[128];
 	char *argv[] = {"tar", "-czhf", d->bundle, "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner",
-	                "--exclude=__pycache__", "-C", (char *)from, "CMakeLists.txt", "LICENSE", "README.md", "core",
-	                "deploy", "tools", "configs", "-C", d->folder, "model.phiz", NULL};
+	                "--exclude=__pycache__", "--exclude=deploy/trunks", "-C", (char *)from, "CMakeLists.txt", "LICENSE",
+	                "README.md", "core", "deploy", "tools", "configs", "-C", d->folder, "model.phiz", NULL};
 	char *real = realpath(d->model, NULL); /* libc's memory */
 	int code;
 
