@@ -145,6 +145,11 @@ printf 'int x; \n' | plant 'train/a.c:1: lines: blanks' train/a.c
 printf 'int x;\r\n' | plant 'train/a.c:1: lines: ends in CR' train/a.c
 printf 'int x;' | plant 'train/a.c:1: lines: the last line' train/a.c
 head -c 300000 /dev/zero | plant 'tests/golden/a.bin:1: size' tests/golden/a.bin
+head -c 300000 /dev/zero | plant 'deploy/trunks/a.bin:1: size' deploy/trunks/a.bin
+head -c 24000000 /dev/zero | plant 'deploy/trunks/a.phiz:1: size' deploy/trunks/a.phiz
+clean
+head -c 300000 /dev/zero | put deploy/trunks/a.phiz
+passes 'a trunk of less than 23 MB'
 
 # Symbols: a small library with a counter and a stray name.
 if command -v cc >/dev/null && command -v objdump >/dev/null; then
