@@ -177,7 +177,7 @@ static enum phiz_status make_photo(const struct work *w, struct phiz_ctx *ctx, i
 /* --- All of them. --- */
 
 struct batch {
-	const struct work *work;
+	struct work *work;
 	int64_t first;
 	struct phiz_ctx **fork; /* one for each worker */
 	enum phiz_status status[BATCH];
@@ -212,7 +212,7 @@ static void make_pieces(void *arg, int64_t begin, int64_t end, int worker)
 
 static enum phiz_status make_batch(struct batch *b, int64_t first, int64_t count, struct phiz_blend_result *result)
 {
-	struct work *w = (struct work *)(uintptr_t)b->work;
+	struct work *w = b->work;
 
 	b->first = first;
 	phiz_parallel_for(w->ctx, count, 1, make_pieces, b);

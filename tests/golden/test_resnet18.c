@@ -10,6 +10,7 @@
 #include <phiz/session.h>
 
 #include "core/base/alloc.h"
+#include "core/cpu/features.h"
 #include "core/io/tensors.h"
 
 struct fixture {
@@ -301,7 +302,8 @@ static void ten_steps_agree(void **state)
 static void ten_steps_agree_in_bf16(void **state)
 {
 	(void)state;
-	ten_steps(PHIZ_BF16, 1.2e-2, 7.5e-2); /* AMX, which sums in another order than the others, is off by 6.8e-2 */
+	/* AMX sums in another order than the others, and is off by 6.7e-2 in the fifth step. */
+	ten_steps(PHIZ_BF16, 1.2e-2, phiz_cpu_features() & PHIZ_CPU_AMX_BF16 ? 7.5e-2 : 6.4e-2);
 }
 
 /* A classifier's embedding is what its last layer reads: torchvision's features, made of length 1. */

@@ -400,10 +400,9 @@ static void test_trunk_is_the_same_network(void **state)
 	assert_ok(w->ctx, train(w, &r, run, &o, &whole));
 	assert_null(whole.trunk);
 	print_message("loss %.8f cut, %.8f whole\n", cut.train_loss, whole.train_loss);
-	/* A trunk of its own runs as inference does, where convolutions may take another algorithm; what Adam makes of that
-	 * depends on the processor. */
-	assert_true(fabs(cut.train_loss - whole.train_loss) < 5e-3);
-	assert_true(fabs(cut.val_loss - whole.val_loss) < 5e-3);
+	/* A trunk of its own runs as inference does, where convolutions may take another algorithm. */
+	assert_true(fabs(cut.train_loss - whole.train_loss) < 1e-3);
+	assert_true(fabs(cut.val_loss - whole.val_loss) < 1e-3);
 	phiz_train_result_free(w->ctx, &cut);
 	phiz_train_result_free(w->ctx, &whole);
 	phiz_recipe_free(&r);
