@@ -7,6 +7,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/nn/score.h"
 
 static const struct {
 	const char *name;
@@ -100,6 +101,7 @@ struct phiz_prover {
 	const struct phiz_model *trained;
 	struct phiz_plan *plan[2]; /* trained, exported */
 	int input[2], output[2];
+	struct phiz_scorer scorer[2];
 	struct phiz_export_proof proof;
 	int64_t unexplained;
 };
@@ -125,7 +127,9 @@ enum phiz_status phiz_prover_begin(struct phiz_ctx *ctx, const struct phiz_model
 		p->trained = trained;
 		p->input[i] = phiz_graph_find_value(model[i]->graph, "image");
 		p->output[i] = phiz_graph_output_at(model[i]->graph, 0);
-		status = phiz_plan_create(ctx, model[i]->graph, &o, &p->plan[i]);
+		status = phiz_scorer_init(model[i], &p->scorer[i]);
+		if (!status)
+			status = phiz_plan_create(ctx, model[i]->graph, &o, &p->plan[i]);
 	}
 	if (!status && phiz_model_classes(trained) != phiz_model_classes(exported))
 		status = phiz_fail(ctx, PHIZ_E_SHAPE, "the exported model has %lld outputs, its original %lld",
@@ -143,21 +147,23 @@ void phiz_prover_free(struct phiz_prover **prover)
 {
 	if (!prover || !*prover)
 		return;
-	phiz_plan_free(&(*prover)->plan[0]);
-	phiz_plan_free(&(*prover)->plan[1]);
+	for (int i = 0; i < 2; i++) {
+		phiz_plan_free(&(*prover)->plan[i]);
+		phiz_scorer_free((*prover)->ctx, &(*prover)->scorer[i]);
+	}
 	phiz_free((*prover)->ctx, *prover);
 	*prover = NULL;
 }
 
-/* What a classifier says: best class, its confidence, and how far the second best is behind (in logits). */
+/* What a classifier says: best class, its confidence and score, and how far the second best is behind (in logits). */
 struct verdict {
 	int best;
-	double confidence, margin, scale;
+	double confidence, score, margin, scale;
 };
 
-static struct verdict judge(const float *logits, int classes)
+static struct verdict judge(const struct phiz_scorer *scorer, const float *logits, int classes)
 {
-	struct verdict v = {0, 0, INFINITY, 0};
+	struct verdict v = {.margin = INFINITY};
 	double sum = 0;
 
 	for (int c = 0; c < classes; c++) {
@@ -171,6 +177,7 @@ static struct verdict judge(const float *logits, int classes)
 			v.margin = fmin(v.margin, (double)logits[v.best] - (double)logits[c]);
 	}
 	v.confidence = 1 / sum;
+	v.score = phiz_scorer_score(scorer, v.best, (double)logits[v.best], v.confidence);
 	return v;
 }
 
@@ -193,7 +200,7 @@ static void compare_embeddings(struct phiz_prover *p, const float *a, const floa
 static void compare_logits(struct phiz_prover *p, const float *a, const float *b, int classes)
 {
 	const struct phiz_threshold *threshold = &p->trained->threshold;
-	struct verdict x = judge(a, classes), y = judge(b, classes);
+	struct verdict x = judge(&p->scorer[0], a, classes), y = judge(&p->scorer[1], b, classes);
 	double worst = 0, allowed = p->proof.bounds.logits * x.scale;
 
 	for (int c = 0; c < classes; c++)
@@ -201,9 +208,11 @@ static void compare_logits(struct phiz_prover *p, const float *a, const float *b
 	if (!(worst <= INFINITY)) /* NaN */
 		worst = INFINITY;
 	bool other = x.best != y.best;
-	bool decision = threshold->set && (x.confidence >= threshold->value) != (y.confidence >= threshold->value);
-	/* Logits off by d move a margin by 2 d, and a confidence by at most d/2 (its slope is at most 1/4 for each). */
-	bool near_threshold = threshold->set && fabs(x.confidence - threshold->value) <= allowed / 2;
+	bool decision = threshold->set && (x.score >= threshold->value) != (y.score >= threshold->value);
+	/* Logits off by d move a margin by 2 d, a confidence by at most d/2 (its slope is at most 1/4 for each), and a
+	 * cosine by d over the row's length. */
+	double moved = p->scorer[0].length ? allowed / fmax(p->scorer[0].length[x.best], 1e-30) : allowed / 2;
+	bool near_threshold = threshold->set && fabs(x.score - threshold->value) <= moved;
 	p->proof.pictures++;
 	p->proof.logits = fmax(p->proof.logits, worst / fmax(x.scale, 1e-6));
 	p->proof.confidence = fmax(p->proof.confidence, fabs(x.confidence - y.confidence));

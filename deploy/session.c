@@ -5,6 +5,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/nn/score.h"
 
 struct phiz_runtime {
 	struct phiz_ctx *ctx;
@@ -24,6 +25,7 @@ struct phiz_session {
 	int64_t input_numbers; /* of one picture */
 	bool bytes;            /* they are bytes, which the plan normalises; else floats */
 	struct phiz_result *result; /* batch of them; NULL with embed */
+	struct phiz_scorer scorer;
 	bool flip;
 	int dim;                    /* of embeddings; 0: results are names */
 	float *embedding;           /* [batch][dim] */
@@ -174,6 +176,8 @@ enum phiz_status phiz_session_create(const struct phiz_runtime *runtime, struct 
 		status = check_signature(s, embed);
 	if (!status && options && options->backend && options->backend->device)
 		status = take_bytes(s);
+	if (!status && !embed)
+		status = phiz_scorer_init(s->model, &s->scorer);
 	if (!status)
 		status = make_plan(s, options);
 	if (!status)
@@ -201,6 +205,7 @@ void phiz_session_free(struct phiz_session **session)
 	phiz_plan_free(&s->plan);
 	phiz_graph_free(&s->changed);
 	phiz_ctx_free(&s->scratch);
+	phiz_scorer_free(s->model->ctx, &s->scorer);
 	phiz_free(ctx, s->result);
 	phiz_free(ctx, s->embedding);
 	phiz_free(ctx, s);
@@ -274,7 +279,10 @@ static enum phiz_status decide(struct phiz_session *s, const float *logits, int 
 	for (int i = 0; i < r->n_candidates; i++)
 		r->candidate[i].name = m->label[r->candidate[i].index];
 	r->confidence = r->candidate[0].confidence;
-	r->known = !m->threshold.set || r->confidence >= m->threshold.value;
+	int best = r->candidate[0].index;
+	r->score = phiz_scorer_score(&s->scorer, best, (double)logits[best], r->confidence);
+	r->score_kind = s->scorer.kind;
+	r->known = !m->threshold.set || r->score >= m->threshold.value;
 	r->name = r->known ? r->candidate[0].name : "unknown";
 	r->logits = logits;
 	r->n_classes = classes;

@@ -181,8 +181,8 @@ static void print_text(const struct settings *s, const struct phiz_eval_report *
 	printf("%-18s %6.4f    (mean over people)\n", "macro F1", a->macro_f1);
 	printf("%-18s %6.4f    (how far confidence is from accuracy; 0 is best)\n", "ECE", a->ece);
 	if (e->strangers) {
-		printf("%-18s %6.4f    for at most %.3g %% of strangers%s\n", "threshold", e->point.value, 100 * s->far,
-		       r->threshold_stored ? "; stored in the model" : "");
+		printf("%-18s %6.4f    of the %s, for at most %.3g %% of strangers%s\n", "threshold", e->point.value,
+		       phiz_score_name(e->score), 100 * s->far, r->threshold_stored ? "; stored in the model" : "");
 		print_share("  strangers in", e->point.far, e->point.far_interval, "");
 		print_share("  known, named", e->point.tar, e->point.tar_interval, "");
 		printf("%-18s %6.4f    EER %.2f %%\n", "AUC", e->roc.auc, 100 * e->roc.eer);

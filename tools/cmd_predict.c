@@ -43,12 +43,15 @@ static int n_told(const struct settings *s, const struct phiz_result *r)
 	return (int)s->topk < r->n_candidates ? (int)s->topk : r->n_candidates;
 }
 
-/* "name":...,"confidence":...,"topk":[...] */
+/* "name":...,"confidence":...,"cosine":...,"topk":[...] */
 static void add_json(struct phiz_bytes *b, const struct settings *s, const struct phiz_result *r)
 {
 	phiz_bytes_text(b, "\"name\":");
 	phiz_bytes_json(b, r->name);
-	phiz_bytes_printf(b, ",\"confidence\":%.9g,\"topk\":[", r->confidence);
+	phiz_bytes_printf(b, ",\"confidence\":%.9g", r->confidence);
+	if (r->score_kind == PHIZ_SCORE_COSINE)
+		phiz_bytes_printf(b, ",\"cosine\":%.9g", r->score);
+	phiz_bytes_text(b, ",\"topk\":[");
 	for (int i = 0; i < n_told(s, r); i++) {
 		phiz_bytes_text(b, i ? ",{\"name\":" : "{\"name\":");
 		phiz_bytes_json(b, r->candidate[i].name);
@@ -68,6 +71,8 @@ static void add_text(struct phiz_bytes *b, const struct settings *s, const struc
 	int first = r->known ? 1 : 0, n = n_told(s, r);
 
 	phiz_bytes_printf(b, "%s %.1f %%", r->name, 100 * r->confidence);
+	if (r->score_kind == PHIZ_SCORE_COSINE)
+		phiz_bytes_printf(b, ", cosine %.3f", r->score);
 	for (int i = first; i < n; i++)
 		phiz_bytes_printf(b, "%s%s %.1f %%", i == first ? "  (" : ", ", r->candidate[i].name,
 		                  100 * r->candidate[i].confidence);
@@ -184,7 +189,9 @@ const struct phiz_verb phiz_verb_predict = {
 	"faces are found, each is cut out as the faces were that the model was trained on, and\n"
 	"named; --json then prints {\"file\",\"faces\":[{\"box\",\"score\",\"name\",\"confidence\",\n"
 	"\"topk\"}]}, boxes as x, y, width, height in pixels. A face below the model's threshold is \"unknown\"\n"
-	"(phiz eval --write-threshold sets one). A picture that cannot be read is named, the\n"
-	"others are done, and the exit status is 1.",
+	"(phiz eval --write-threshold sets one). The threshold is on the confidence; where the\n"
+	"model was trained from an embedder (recipe faces), on the cosine between the face and\n"
+	"the person, which is printed too. A picture that cannot be read is named, the others\n"
+	"are done, and the exit status is 1.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), &defaults, 2, -1, run,
 };

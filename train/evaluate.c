@@ -28,6 +28,7 @@ struct runner {
 	size_t input_floats; /* of one photo */
 	float *input;
 	char **message; /* of the photos of a batch that could not be read */
+	struct phiz_scorer scorer;
 	int64_t known_done, right_done;
 };
 
@@ -156,6 +157,7 @@ static enum phiz_status describe_model(struct phiz_eval *e, const struct phiz_mo
 	e->classes = phiz_model_classes(m);
 	e->preproc = m->preproc;
 	e->stored = m->threshold;
+	e->score = phiz_model_score(m);
 	phiz_model_hash(m, e->weights_sha256);
 	for (size_t i = 0; i < m->n_entries; i++)
 		e->parameters += m->entry[i].trainable ? phiz_tensor_count(m->entry[i].tensor) : 0;
@@ -289,7 +291,7 @@ static enum phiz_status judge_batch(struct runner *r, const uint32_t *index, siz
 		const struct phiz_sample *sample = &e->dataset->sample[index[i]];
 		struct phiz_guess *g = &e->guess[e->count];
 
-		status = phiz_guess_make(e->ctx, (const float *)out->data + i * (size_t)e->classes, e->classes,
+		status = phiz_guess_make(e->ctx, &r->scorer, (const float *)out->data + i * (size_t)e->classes, e->classes,
 		                         r->class_of[sample->person], g);
 		if (status)
 			return phiz_fail_in(e->ctx, "%s", sample->path);
@@ -362,6 +364,8 @@ static enum phiz_status prepare(struct runner *r)
 	if (!status)
 		status = choose_photos(r);
 	if (!status)
+		status = phiz_scorer_init(r->model, &r->scorer);
+	if (!status)
 		status = make_plan(r);
 	if (status)
 		return status;
@@ -391,6 +395,7 @@ enum phiz_status phiz_eval_run(struct phiz_ctx *ctx, struct phiz_model *model, c
 	phiz_free(ctx, r.class_of);
 	phiz_free(ctx, r.index);
 	phiz_free(ctx, r.message);
+	phiz_scorer_free(ctx, &r.scorer);
 	if (status)
 		phiz_eval_free(&r.eval);
 	*out = r.eval;
@@ -446,10 +451,11 @@ enum phiz_status phiz_eval_store_threshold(const struct phiz_eval *eval)
 		                 "--strangers");
 	if (p->value > 1)
 		return phiz_fail(eval->ctx, PHIZ_E_ARG, "no threshold keeps false accepts at %g: too many strangers are "
-		                 "taken for somebody with a confidence of 1", eval->asked_far);
+		                 "taken for somebody with a %s of 1", eval->asked_far, phiz_score_name(eval->score));
 	status = phiz_model_read_with(eval->ctx, eval->path, &model, &extra);
 	if (!status) {
-		model->threshold = (struct phiz_threshold){true, p->value, eval->asked_far, p->far, p->tar, eval->strangers};
+		model->threshold = (struct phiz_threshold){true, eval->score, p->value, eval->asked_far, p->far, p->tar,
+		                                           eval->strangers};
 		status = phiz_model_write_with(model, &extra, eval->path);
 	}
 	phiz_extra_free(eval->ctx, &extra);

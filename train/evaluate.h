@@ -25,6 +25,7 @@ struct phiz_eval {
 	int64_t classes, parameters;
 	struct phiz_preproc preproc;
 	struct phiz_threshold stored; /* the model's own threshold, as it was */
+	enum phiz_score score;        /* what it decides by */
 	struct phiz_meta *meta;
 	size_t n_meta;
 	/* What it said: sample[i] of the dataset got guess[i]. Photos of known people and of strangers. */

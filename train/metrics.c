@@ -35,8 +35,8 @@ static void offer(struct phiz_guess *g, int32_t index, double logit)
 	g->confidence[at] = logit;
 }
 
-enum phiz_status phiz_guess_make(struct phiz_ctx *ctx, const float *logits, int64_t classes, int32_t label,
-                                 struct phiz_guess *out)
+enum phiz_status phiz_guess_make(struct phiz_ctx *ctx, const struct phiz_scorer *scorer, const float *logits,
+                                 int64_t classes, int32_t label, struct phiz_guess *out)
 {
 	double sum = 0, best;
 
@@ -55,6 +55,7 @@ enum phiz_status phiz_guess_make(struct phiz_ctx *ctx, const float *logits, int6
 		sum += exp((double)logits[c] - best);
 	for (int i = 0; i < out->n_top; i++)
 		out->confidence[i] = exp(out->confidence[i] - best) / sum;
+	out->score = scorer ? phiz_scorer_score(scorer, out->top[0], best, out->confidence[0]) : out->confidence[0];
 	if (label == PHIZ_STRANGER)
 		return PHIZ_OK;
 	out->log_loss = log(sum) + best - (double)logits[label];

@@ -7,6 +7,8 @@
 
 #include <phiz/ctx.h>
 
+#include "core/nn/score.h"
+
 enum { PHIZ_GUESS_TOP = 5, PHIZ_CALIBRATION_BINS = 15 };
 #define PHIZ_STRANGER (-1) /* the label of a face that is nobody the model knows */
 
@@ -17,12 +19,14 @@ struct phiz_guess {
 	int32_t n_top;                     /* min(classes, PHIZ_GUESS_TOP) */
 	int32_t top[PHIZ_GUESS_TOP];       /* the best classes; equal ones in order of index */
 	double confidence[PHIZ_GUESS_TOP]; /* their softmax */
+	double score;                      /* of the best class: what thresholds are compared with */
 	double log_loss;                   /* -log softmax[label]; strangers: 0 */
 };
 
-/* Softmax and order of a photo's logits, in double. NUMERIC if one of them is not finite. */
-enum phiz_status phiz_guess_make(struct phiz_ctx *ctx, const float *logits, int64_t classes, int32_t label,
-                                 struct phiz_guess *out);
+/* Softmax and order of a photo's logits, in double, and the score (scorer NULL: the confidence). NUMERIC if one of them
+ * is not finite. */
+enum phiz_status phiz_guess_make(struct phiz_ctx *ctx, const struct phiz_scorer *scorer, const float *logits,
+                                 int64_t classes, int32_t label, struct phiz_guess *out);
 
 /* The 95 % interval of a share by Wilson (1927), which holds for few trials and for shares near 0 and 1. */
 struct phiz_interval {
@@ -67,7 +71,7 @@ enum phiz_status phiz_accuracy_measure(struct phiz_ctx *ctx, const struct phiz_g
                                        int64_t classes, struct phiz_accuracy *out);
 void phiz_accuracy_free(struct phiz_ctx *ctx, struct phiz_accuracy *accuracy);
 
-/* What happens at one threshold: a face is accepted if the confidence of its best class is >= value. */
+/* What happens at one threshold: a face is accepted if its score is >= value. */
 struct phiz_operating_point {
 	double value;
 	int64_t known, accepted, named; /* known people's photos; accepted; accepted and named rightly */
@@ -77,7 +81,7 @@ struct phiz_operating_point {
 	struct phiz_interval far_interval, tar_interval;
 };
 
-/* Known people's photos against strangers', by the confidence of the best class. One point per distinct confidence,
+/* Known people's photos against strangers', by their scores. One point per distinct score,
  * from the strictest (nothing is accepted) to the laxest (everything is). */
 struct phiz_roc {
 	struct phiz_operating_point *point; /* intervals are not filled in */
@@ -93,9 +97,10 @@ void phiz_roc_free(struct phiz_ctx *ctx, struct phiz_roc *roc);
 
 struct phiz_operating_point phiz_operate(const struct phiz_guess *guess, size_t count, double threshold);
 
-/* The smallest threshold at which the share of strangers accepted is <= far: with the strangers' confidences in
+/* The smallest threshold at which the share of strangers accepted is <= far: with the strangers' scores in
  * falling order s1 >= s2 >= ... and k = floor(far * n), the double next above s[k+1]. A tie across the border so
- * goes out as a whole. far * n < 1: lies above the highest stranger. Every stranger may be accepted (k = n): 0.
+ * goes out as a whole. far * n < 1: lies above the highest stranger. Every stranger may be accepted (k = n): 0,
+ * or the lowest score of all if that is less.
  * Where s[k+1] is 1, it is above 1, which no face meets. NaN without strangers. Errors: NOMEM, ARG (far not in
  * 0..1). */
 enum phiz_status phiz_threshold_for(struct phiz_ctx *ctx, const struct phiz_guess *guess, size_t count, double far,

@@ -8,18 +8,18 @@
 #include "train/metrics.h"
 
 struct face {
-	double confidence;
+	double score;
 	bool known, named; /* named: the best class is the right one */
 };
 
-static int by_falling_confidence(const void *a, const void *b)
+static int by_falling_score(const void *a, const void *b)
 {
-	double x = ((const struct face *)a)->confidence, y = ((const struct face *)b)->confidence;
+	double x = ((const struct face *)a)->score, y = ((const struct face *)b)->score;
 
 	return (x < y) - (x > y);
 }
 
-/* All guesses, the most confident first. */
+/* All guesses, the highest score first. */
 static enum phiz_status sort_faces(struct phiz_ctx *ctx, const struct phiz_guess *guess, size_t count,
                                    struct face **out)
 {
@@ -29,12 +29,12 @@ static enum phiz_status sort_faces(struct phiz_ctx *ctx, const struct phiz_guess
 	if (!face)
 		return PHIZ_E_NOMEM;
 	for (size_t i = 0; i < count; i++) {
-		face[i].confidence = guess[i].confidence[0];
+		face[i].score = guess[i].score;
 		face[i].known = guess[i].label != PHIZ_STRANGER;
 		face[i].named = face[i].known && guess[i].top[0] == guess[i].label;
 	}
 	if (count)
-		qsort(face, count, sizeof *face, by_falling_confidence);
+		qsort(face, count, sizeof *face, by_falling_score);
 	return PHIZ_OK;
 }
 
@@ -95,12 +95,12 @@ enum phiz_status phiz_roc_measure(struct phiz_ctx *ctx, const struct phiz_guess 
 	set_rates(&at);
 	out->point[out->count++] = at;
 	for (size_t i = 0; i < count; i++) {
-		at.value = face[i].confidence;
+		at.value = face[i].score;
 		at.accepted += face[i].known;
 		at.named += face[i].named;
 		at.strangers_accepted += !face[i].known;
 		set_rates(&at);
-		if (i + 1 == count || face[i + 1].confidence < face[i].confidence)
+		if (i + 1 == count || face[i + 1].score < face[i].score)
 			out->point[out->count++] = at;
 	}
 	phiz_free(ctx, face);
@@ -119,7 +119,7 @@ struct phiz_operating_point phiz_operate(const struct phiz_guess *guess, size_t 
 	struct phiz_operating_point p = {.value = threshold};
 
 	for (size_t i = 0; i < count; i++) {
-		bool known = guess[i].label != PHIZ_STRANGER, accepted = guess[i].confidence[0] >= threshold;
+		bool known = guess[i].label != PHIZ_STRANGER, accepted = guess[i].score >= threshold;
 
 		p.known += known;
 		p.strangers += !known;
@@ -146,6 +146,7 @@ enum phiz_status phiz_threshold_for(struct phiz_ctx *ctx, const struct phiz_gues
 	status = sort_faces(ctx, guess, count, &face);
 	if (status)
 		return status;
+	double lowest = count ? face[count - 1].score : 0;
 	for (size_t i = 0; i < count; i++)
 		if (!face[i].known)
 			face[n++] = face[i];
@@ -156,7 +157,7 @@ enum phiz_status phiz_threshold_for(struct phiz_ctx *ctx, const struct phiz_gues
 	while (allowed > 0 && (double)allowed / (double)n > far)
 		allowed--;
 	if (n > 0)
-		*threshold = allowed >= n ? 0 : nextafter(face[allowed].confidence, INFINITY);
+		*threshold = allowed >= n ? fmin(0, lowest) : nextafter(face[allowed].score, INFINITY);
 	phiz_free(ctx, face);
 	return PHIZ_OK;
 }

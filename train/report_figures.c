@@ -82,14 +82,14 @@ static void explain_choice(const struct phiz_eval_report *r, struct phiz_bytes *
 	const struct phiz_eval *e = r->eval;
 
 	if (e->point.value > 1) {
-		phiz_bytes_text(b, "<p>No threshold keeps so many strangers out: too many of them are taken for somebody with "
-		                "a confidence of 1.</p>\n");
+		phiz_bytes_printf(b, "<p>No threshold keeps so many strangers out: too many of them are taken for somebody with "
+		                "a %s of 1.</p>\n", phiz_score_name(e->score));
 		return;
 	}
-	phiz_bytes_printf(b, "<p>A face is called <b>unknown</b> if the best class gets a confidence below <b>%.4f</b>. "
+	phiz_bytes_printf(b, "<p>A face is called <b>unknown</b> if the best class gets a %s below <b>%.4f</b>. "
 	                  "That is the smallest threshold at which at most %.4g&nbsp;%% of these strangers are taken for "
 	                  "somebody",
-	                  e->point.value, 100 * e->asked_far);
+	                  phiz_score_name(e->score), e->point.value, 100 * e->asked_far);
 	if (e->asked_far * (double)e->strangers < 1)
 		phiz_bytes_printf(b, "; %.4g&nbsp;%% of %lld photos is less than one, so it lies above them all",
 		                  100 * e->asked_far,

@@ -90,6 +90,7 @@ static void add_figures(struct phiz_bytes *b, const struct phiz_eval *e)
 	add_interval(b, "top1_interval", a->top1_interval);
 	add_real(b, "top5", a->top5);
 	add_interval(b, "top5_interval", a->top5_interval);
+	add_text(b, "score", phiz_score_name(e->score));
 	add_real(b, "macro_f1", a->macro_f1);
 	add_real(b, "macro_precision", a->macro_precision);
 	add_real(b, "macro_recall", a->macro_recall);
@@ -301,7 +302,7 @@ static void add_row(struct phiz_bytes *b, const struct phiz_eval *e, size_t i, d
 	phiz_bytes_printf(b, ",%d,", known);
 	phiz_bytes_csv(b, e->label[g->top[0]]);
 	phiz_bytes_printf(b, ",%.17g,%s,", g->confidence[0],
-	                  !isfinite(threshold) ? "" : g->confidence[0] >= threshold ? "1" : "0");
+	                  !isfinite(threshold) ? "" : g->score >= threshold ? "1" : "0");
 	if (known)
 		phiz_bytes_printf(b, "%d,%ld", phiz_eval_right(e, i), (long)g->rank + 1);
 	else
@@ -314,7 +315,7 @@ static void add_row(struct phiz_bytes *b, const struct phiz_eval *e, size_t i, d
 		if (k < g->n_top)
 			phiz_bytes_printf(b, "%.17g", g->confidence[k]);
 	}
-	phiz_bytes_text(b, "\n");
+	phiz_bytes_printf(b, ",%.17g\n", g->score);
 }
 
 enum phiz_status phiz_eval_report_csv(const struct phiz_eval_report *report, struct phiz_bytes *out)
@@ -324,7 +325,7 @@ enum phiz_status phiz_eval_report_csv(const struct phiz_eval_report *report, str
 	phiz_bytes_text(out, "file,person,known,predicted,confidence,accepted,right,rank");
 	for (int k = 2; k <= PHIZ_GUESS_TOP; k++)
 		phiz_bytes_printf(out, ",top%d,confidence%d", k, k);
-	phiz_bytes_text(out, "\n");
+	phiz_bytes_text(out, ",score\n");
 	for (size_t i = 0; i < report->eval->count; i++)
 		add_row(out, report->eval, i, threshold);
 	return phiz_bytes_status(out);

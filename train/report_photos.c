@@ -95,20 +95,20 @@ static void add_name(struct phiz_bytes *b, const char *class, const char *before
 	phiz_bytes_text(b, "</span>");
 }
 
-/* --- The most confident guesses of a kind. --- */
+/* --- The guesses of a kind with the highest scores. --- */
 
 struct shown {
 	size_t i;
-	double confidence;
+	double score;
 };
 
-static int by_falling_confidence(const void *a, const void *b)
+static int by_falling_score(const void *a, const void *b)
 {
 	const struct shown *x = a, *y = b;
 
-	if (x->confidence < y->confidence)
+	if (x->score < y->score)
 		return 1;
-	if (x->confidence > y->confidence)
+	if (x->score > y->score)
 		return -1;
 	return (x->i > y->i) - (x->i < y->i);
 }
@@ -123,10 +123,10 @@ static enum phiz_status choose(const struct phiz_eval *e, bool strangers, struct
 		bool stranger = e->guess[i].label == PHIZ_STRANGER;
 
 		if (stranger == strangers && !phiz_eval_right(e, i))
-			(*out)[(*n)++] = (struct shown){i, e->guess[i].confidence[0]};
+			(*out)[(*n)++] = (struct shown){i, e->guess[i].score};
 	}
 	if (*n > 1)
-		qsort(*out, *n, sizeof **out, by_falling_confidence);
+		qsort(*out, *n, sizeof **out, by_falling_score);
 	return PHIZ_OK;
 }
 
@@ -137,7 +137,7 @@ static enum phiz_status add_mistake(const struct phiz_eval *e, size_t i, struct 
 
 	if (status)
 		return status;
-	add_name(b, "bad", "named", e->label[g->top[0]], g->confidence[0]);
+	add_name(b, "bad", "named", e->label[g->top[0]], g->score);
 	if (g->label != PHIZ_STRANGER) {
 		add_name(b, "good", "is", e->label[g->label], NAN);
 		phiz_bytes_printf(b, "<span class=\"soft\">the model&rsquo;s choice no. %ld</span>", (long)g->rank + 1);
@@ -195,10 +195,10 @@ enum phiz_status phiz_html_strangers(const struct phiz_eval_report *r, struct ph
 	if (status)
 		return status;
 	phiz_html_section(b, "Strangers most like somebody");
-	phiz_bytes_printf(b, "<p class=\"soft\">The %zu strangers with the highest confidence; the first %lld of them "
+	phiz_bytes_printf(b, "<p class=\"soft\">The %zu strangers with the highest %s; the first %lld of them "
 	                  "are above the threshold. Look whether one of them is a known person after all: then the "
 	                  "threshold is too strict.</p>\n", n < MAX_STRANGERS ? n : MAX_STRANGERS,
-	                  (long long)r->eval->point.strangers_accepted);
+	                  phiz_score_name(r->eval->score), (long long)r->eval->point.strangers_accepted);
 	status = add_gallery(r->eval, shown, n < MAX_STRANGERS ? n : MAX_STRANGERS, b);
 	phiz_free(r->eval->ctx, shown);
 	return status;

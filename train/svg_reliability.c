@@ -1,4 +1,4 @@
-/* Confidence: how far it can be trusted, and how it tells known people from strangers. */
+/* How far confidence can be trusted, and how the score tells known people from strangers. */
 #include <math.h>
 #include <stdio.h>
 
@@ -90,13 +90,14 @@ enum { BINS = 20 };
 
 struct counts {
 	int64_t right[BINS], wrong[BINS], strangers[BINS];
+	const char *of; /* the score's name */
 };
 
 static void count(const struct phiz_eval *eval, struct counts *c)
 {
 	for (size_t i = 0; i < eval->count; i++) {
 		const struct phiz_guess *g = &eval->guess[i];
-		int bin = (int)(g->confidence[0] * BINS);
+		int bin = (int)(g->score * BINS);
 
 		bin = bin < 0 ? 0 : bin >= BINS ? BINS - 1 : bin;
 		if (g->label == PHIZ_STRANGER)
@@ -109,15 +110,15 @@ static void count(const struct phiz_eval *eval, struct counts *c)
 }
 
 static void bar(struct phiz_bytes *out, const char *class, int bin, double y, double height, int64_t n,
-                const char *what)
+                const char *what, const char *of)
 {
 	double step = (double)WIDTH / BINS;
 
 	if (n > 0)
 		phiz_bytes_printf(out, "<rect class=\"bar %s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" "
-		                  "height=\"%.1f\"><title>%lld %s, confidence %.2f to "
+		                  "height=\"%.1f\"><title>%lld %s, %s %.2f to "
 		                  "%.2f</title></rect>\n", class, PHIZ_CHART_LEFT + bin * step + 1, y, step - 2,
-		                  height, (long long)n, what, (double)bin / BINS, (double)(bin + 1) / BINS);
+		                  height, (long long)n, what, of, (double)bin / BINS, (double)(bin + 1) / BINS);
 }
 
 static void draw_bars(struct phiz_bytes *out, const struct phiz_eval *eval, const struct counts *c)
@@ -133,11 +134,11 @@ static void draw_bars(struct phiz_bytes *out, const struct phiz_eval *eval, cons
 	for (int i = 0; i < BINS; i++) {
 		double right = H_HALF * (double)c->right[i] / known / most, wrong = H_HALF * (double)c->wrong[i] / known / most;
 
-		bar(out, "a", i, zero - right, right, c->right[i], "named rightly");
-		bar(out, "b", i, zero - right - wrong, wrong, c->wrong[i], "named wrongly");
+		bar(out, "a", i, zero - right, right, c->right[i], "named rightly", c->of);
+		bar(out, "b", i, zero - right - wrong, wrong, c->wrong[i], "named wrongly", c->of);
 		if (strangers > 0)
 			bar(out, "c", i, zero + 1, H_HALF * (double)c->strangers[i] / strangers / most, c->strangers[i],
-			    "strangers");
+			    "strangers", c->of);
 	}
 	phiz_bytes_printf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>\n", PHIZ_CHART_LEFT,
 	                  PHIZ_CHART_RIGHT, zero, zero);
@@ -147,8 +148,8 @@ void phiz_confidence_svg(const struct phiz_eval *eval, double threshold, enum ph
                          struct phiz_bytes *out)
 {
 	int bottom = H_TOP + (eval->strangers ? 2 : 1) * H_HALF + 4;
-	struct counts c = {{0}, {0}, {0}};
-	char text[32];
+	struct counts c = {.of = phiz_score_name(eval->score)};
+	char text[64];
 
 	phiz_chart_open(out, kind, bottom + 44, "How sure the model is");
 	phiz_chart_key(out, PHIZ_CHART_LEFT, PHIZ_CHART_TOP, "a", "named rightly");
@@ -157,7 +158,7 @@ void phiz_confidence_svg(const struct phiz_eval *eval, double threshold, enum ph
 		phiz_chart_key(out, PHIZ_CHART_LEFT + 234, PHIZ_CHART_TOP, "c", "strangers (downwards)");
 	count(eval, &c);
 	draw_bars(out, eval, &c);
-	if (isfinite(threshold) && threshold <= 1) {
+	if (threshold >= 0 && threshold <= 1) {
 		double x = x_of(threshold);
 
 		phiz_bytes_printf(out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x, x, H_TOP - 6,
@@ -166,6 +167,7 @@ void phiz_confidence_svg(const struct phiz_eval *eval, double threshold, enum ph
 		phiz_chart_text(out, x + (threshold > 0.7 ? -5 : 5), H_TOP + 4, threshold > 0.7 ? "end" : "start", "tick",
 		                text);
 	}
-	x_axis(out, bottom, "confidence of the best class");
+	snprintf(text, sizeof text, "%s of the best class", c.of);
+	x_axis(out, bottom, text);
 	phiz_chart_close(out);
 }

@@ -146,7 +146,7 @@ static enum phiz_status make_guesses(struct phiz_ctx *ctx, const struct phiz_sco
 		return PHIZ_E_NOMEM;
 	for (size_t i = 0; i < count; i++) {
 		(*out)[i].label = pair[i].same ? 0 : PHIZ_STRANGER;
-		(*out)[i].confidence[0] = pair[i].cosine;
+		(*out)[i].score = pair[i].cosine;
 	}
 	return PHIZ_OK;
 }

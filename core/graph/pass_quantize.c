@@ -314,12 +314,20 @@ static enum phiz_status quantize_conv2d(struct quantizer *z, const struct phiz_n
 	return status;
 }
 
+/* The layer that says whose direction it is: few numbers, and the rows are needed for cosines (nn/score.h). */
+static bool reads_directions(const struct quantizer *z, const struct phiz_node *node)
+{
+	int from = z->from->value[node->input[0]].node;
+
+	return from != PHIZ_NONE && phiz_node_is(&z->from->node[from], "l2_normalize");
+}
+
 static enum phiz_status quantize_linear(struct quantizer *z, const struct phiz_node *node, bool *taken)
 {
 	const struct phiz_tensor *w = float_param(z, node, "weight");
 	int in = node->input[0], input[4];
 
-	*taken = phiz_node_is(node, "linear") && !is_kept(z, node) && w && is_known(z, in) &&
+	*taken = phiz_node_is(node, "linear") && !is_kept(z, node) && !reads_directions(z, node) && w && is_known(z, in) &&
 	         phiz_node_attr_int(node, "act", 0) == 0 && w->shape.dim[1] <= z->options.terms &&
 	         (phiz_node_input(node, "bias") == PHIZ_NONE || float_param(z, node, "bias"));
 	if (!*taken)

@@ -2,7 +2,8 @@
  *   labels         ["ann", "bob"]
  *   preprocessing  {"crop": 1, "mode": "short", "resize": 256, "size": 224, "mean": [r, g, b], "std": [r, g, b]} and,
  *                  where faces are cut out first, "align": {"kind": "arcface", "margin": 0, "size": 112}
- *   threshold      {"value": 0.8, "far": 0.01, "measured_far": 0.009, "tar": 0.95, "strangers": 200}
+ *   threshold      {"value": 0.8, "far": 0.01, "measured_far": 0.009, "tar": 0.95, "strangers": 200}, and if it is no
+ *                  confidence, "score": "cosine"
  *   meta           {"licence": "MIT", ...} in order */
 #include <string.h>
 
@@ -65,7 +66,10 @@ void phiz_threshold_to_json(const struct phiz_threshold *t, struct phiz_bytes *o
 	add_field(out, ",\"far\":", t->far);
 	add_field(out, ",\"measured_far\":", t->measured_far);
 	add_field(out, ",\"tar\":", t->tar);
-	phiz_bytes_printf(out, ",\"strangers\":%lld}", (long long)t->strangers);
+	phiz_bytes_printf(out, ",\"strangers\":%lld", (long long)t->strangers);
+	if (t->score != PHIZ_SCORE_CONFIDENCE)
+		phiz_bytes_printf(out, ",\"score\":\"%s\"", phiz_score_name(t->score));
+	phiz_bytes_text(out, "}");
 }
 
 void phiz_meta_to_json(const struct phiz_model *model, struct phiz_bytes *out)
@@ -225,11 +229,27 @@ enum phiz_status phiz_preproc_from_json(struct phiz_model *model, const char *te
 	return status;
 }
 
+/* Files from before there were cosines say nothing. */
+static enum phiz_status read_score(const struct reader *r, const json_t *object, enum phiz_score *out)
+{
+	const json_t *name = json_object_get(object, "score");
+
+	for (int i = PHIZ_SCORE_CONFIDENCE; i <= PHIZ_SCORE_COSINE; i++)
+		if (!name ? i == PHIZ_SCORE_CONFIDENCE : json_is_string(name) && !strcmp(json_string_value(name),
+		                                                                        phiz_score_name((enum phiz_score)i))) {
+			*out = (enum phiz_score)i;
+			return PHIZ_OK;
+		}
+	return fail(r, "'score' is neither confidence nor cosine");
+}
+
 static enum phiz_status read_threshold(const struct reader *r, struct phiz_threshold *t, const json_t *object)
 {
 	enum phiz_status status;
 
-	status = get_real(r, object, "value", &t->value);
+	status = read_score(r, object, &t->score);
+	if (!status)
+		status = get_real(r, object, "value", &t->value);
 	if (!status)
 		status = get_real(r, object, "far", &t->far);
 	if (!status)

@@ -151,7 +151,7 @@ static int set_up(void **state)
 	s.guess = phiz_calloc(s.ctx, s.count, sizeof *s.guess);
 	assert_non_null(s.guess);
 	for (size_t i = 0; i < s.count; i++)
-		assert_ok(s.ctx, phiz_guess_make(s.ctx, (const float *)logits->data + i * (size_t)s.classes, s.classes,
+		assert_ok(s.ctx, phiz_guess_make(s.ctx, NULL, (const float *)logits->data + i * (size_t)s.classes, s.classes,
 		                                 ((const int32_t *)labels->data)[i], &s.guess[i]));
 	*state = &s;
 	return 0;

@@ -10,6 +10,7 @@ static struct phiz_guess guess(int32_t label, int32_t named, double confidence)
 	struct phiz_guess g = {.label = label, .n_top = 2, .top = {named, 1 - named}, .confidence = {confidence}};
 
 	g.confidence[1] = 1 - confidence;
+	g.score = confidence;
 	g.rank = label == PHIZ_STRANGER ? -1 : label == named ? 0 : 1;
 	return g;
 }
@@ -27,7 +28,7 @@ static void test_guess(void **state)
 	struct phiz_guess g;
 	double sum = exp(-3) + 3 * exp(-1) + exp(-4) + 1 + exp(-2);
 
-	assert_ok(ctx, phiz_guess_make(ctx, logits, 7, 5, &g));
+	assert_ok(ctx, phiz_guess_make(ctx, NULL, logits, 7, 5, &g));
 	assert_int_equal(g.n_top, 5);
 	assert_int_equal(g.top[0], 4);
 	assert_int_equal(g.top[1], 1); /* three equal ones: by index */
@@ -36,9 +37,10 @@ static void test_guess(void **state)
 	assert_int_equal(g.top[4], 6);
 	assert_int_equal(g.rank, 3);
 	near(g.confidence[0], 1 / sum);
+	near(g.score, 1 / sum);
 	near(g.confidence[4], exp(-2) / sum);
 	near(g.log_loss, 1 + log(sum));
-	assert_ok(ctx, phiz_guess_make(ctx, logits, 2, PHIZ_STRANGER, &g));
+	assert_ok(ctx, phiz_guess_make(ctx, NULL, logits, 2, PHIZ_STRANGER, &g));
 	assert_int_equal(g.n_top, 2);
 	assert_int_equal(g.rank, -1);
 	near(g.log_loss, 0);
@@ -50,16 +52,16 @@ static void test_guess_refuses(void **state)
 	float logits[3] = {0, NAN, 1};
 	struct phiz_guess g;
 
-	assert_fails(ctx, PHIZ_E_NUMERIC, phiz_guess_make(ctx, logits, 3, 0, &g));
+	assert_fails(ctx, PHIZ_E_NUMERIC, phiz_guess_make(ctx, NULL, logits, 3, 0, &g));
 	assert_message(ctx, "class 1");
 	logits[1] = INFINITY;
-	assert_fails(ctx, PHIZ_E_NUMERIC, phiz_guess_make(ctx, logits, 3, 0, &g));
+	assert_fails(ctx, PHIZ_E_NUMERIC, phiz_guess_make(ctx, NULL, logits, 3, 0, &g));
 	logits[1] = 3e38f; /* far apart, but finite: exp must not overflow */
-	assert_ok(ctx, phiz_guess_make(ctx, logits, 3, 0, &g));
+	assert_ok(ctx, phiz_guess_make(ctx, NULL, logits, 3, 0, &g));
 	near(g.confidence[0], 1);
 	assert_true(isfinite(g.log_loss));
-	assert_fails(ctx, PHIZ_E_ARG, phiz_guess_make(ctx, logits, 3, 3, &g));
-	assert_fails(ctx, PHIZ_E_ARG, phiz_guess_make(ctx, logits, 3, -2, &g));
+	assert_fails(ctx, PHIZ_E_ARG, phiz_guess_make(ctx, NULL, logits, 3, 3, &g));
+	assert_fails(ctx, PHIZ_E_ARG, phiz_guess_make(ctx, NULL, logits, 3, -2, &g));
 }
 
 static void test_accuracy(void **state)
@@ -148,6 +150,13 @@ static void test_threshold(void **state)
 	assert_true(t == nextafter(0.6, 1));
 	assert_ok(ctx, phiz_threshold_for(ctx, g, 7, 1, &t));
 	assert_true(t == 0);
+	for (int i = 0; i < 7; i++) /* as cosines are: below 0 too */
+		g[i].score -= 0.75;
+	assert_ok(ctx, phiz_threshold_for(ctx, g, 7, 1, &t));
+	near(t, 0.5 - 0.75);
+	assert_int_equal(phiz_operate(g, 7, t).strangers_accepted, 5);
+	for (int i = 0; i < 7; i++)
+		g[i].score += 0.75;
 	g[4] = guess(PHIZ_STRANGER, 0, 1);
 	assert_ok(ctx, phiz_threshold_for(ctx, g, 7, 0, &t));
 	assert_true(t > 1);

@@ -45,6 +45,7 @@ static struct phiz_model *make_model(void)
 	assert_ok(ctx, phiz_model_set_meta(m, "licence", "MIT"));
 	assert_ok(ctx, phiz_model_set_meta(m, "z first", "order is kept \xe2\x82\xac"));
 	m->threshold.set = true;
+	m->threshold.score = PHIZ_SCORE_COSINE;
 	m->threshold.value = 0.1 + 0.2;
 	m->threshold.far = 0.01;
 	m->threshold.measured_far = 1.0 / 3;
@@ -114,6 +115,7 @@ static void check_model(struct phiz_model *a, struct phiz_model *b, bool same_bi
 	assert_true(a->threshold.value == b->threshold.value && a->threshold.far == b->threshold.far);
 	assert_true(a->threshold.measured_far == b->threshold.measured_far && a->threshold.tar == b->threshold.tar);
 	assert_int_equal(a->threshold.strangers, b->threshold.strangers);
+	assert_int_equal(a->threshold.score, b->threshold.score);
 	assert_true(a->preproc.crop == b->preproc.crop && a->preproc.mode == b->preproc.mode);
 	assert_true(a->preproc.size == b->preproc.size && a->preproc.resize == b->preproc.resize);
 	assert_memory_equal(a->preproc.mean, b->preproc.mean, sizeof(a->preproc.mean));
@@ -319,6 +321,7 @@ static void hostile_metadata(void **state)
 		 "{\"crop\":1,\"mode\":\"short\",\"resize\":256,\"size\":1e5,\"mean\":[0,0,0],\"std\":[1,1,1]}", "size"},
 		{"preprocessing", "[]", "mode"},
 		{"threshold", "{\"value\":\"0.5\"}", "'value' is no number"},
+		{"threshold", "{\"value\":0.5,\"score\":\"softmax\"}", "'score' is neither confidence nor cosine"},
 		{"meta", "{\"a\":1}", "meta"},
 		{"graph", "{", "not valid JSON"},
 		{"graph", "{\"tensors\":[]}", "graph"},

@@ -399,6 +399,70 @@ static struct phiz_model *from_layers(struct phiz_ctx *ctx, const char *layers)
 	return m;
 }
 
+/* A classifier on an embedder decides by the cosine between the embedding and the best class's row, whatever the rows'
+ * lengths and biases; a threshold on the confidence keeps its meaning. */
+static void a_head_on_an_embedder_decides_by_the_cosine(void **state)
+{
+	(void)state;
+	enum { DIM = 10, PEOPLE = 3 };
+	static const char *const people[PEOPLE] = {"ann", "bo", "cy"};
+	struct phiz_ctx *ctx = test_ctx(1);
+	struct phiz_session_options embed = {.embed = true};
+	struct phiz_model *m = make_model(ctx);
+	struct phiz_image image;
+	float weight[PEOPLE * DIM];
+
+	make_picture(ctx, 64, 64, 4, &image);
+	assert_int_equal(phiz_model_score(m), PHIZ_SCORE_CONFIDENCE);
+	assert_ok(ctx, phiz_model_set_task(m, PHIZ_TASK_EMBED));
+	assert_int_equal(phiz_model_score(m), PHIZ_SCORE_COSINE);
+	assert_ok(ctx, phiz_model_replace_head(m, PEOPLE, 3));
+	assert_ok(ctx, phiz_model_set_labels(m, people, PEOPLE));
+	assert_int_equal(phiz_model_score(m), PHIZ_SCORE_COSINE);
+	memcpy(weight, phiz_model_find(m, "head.weight")->tensor->data, sizeof weight);
+	for (int i = 0; i < 3; i++) { /* without a threshold, with one on the cosine, with one on the confidence */
+		struct phiz_model *copy;
+		struct phiz_runtime *runtime;
+		struct phiz_session *session, *embedder;
+
+		assert_ok(ctx, phiz_model_clone(m, &copy));
+		copy->threshold = (struct phiz_threshold){.set = i > 0, .value = i == 1 ? 0.9999 : 0.1,
+		                                          .score = i < 2 ? PHIZ_SCORE_COSINE : PHIZ_SCORE_CONFIDENCE};
+		assert_ok(ctx, phiz_runtime_adopt(ctx, copy, &runtime));
+		assert_ok(ctx, phiz_session_create(runtime, ctx, NULL, &session));
+		assert_ok(ctx, phiz_session_create(runtime, ctx, &embed, &embedder));
+		assert_ok(ctx, phiz_session_run(session, image.data, 64, 64, 192));
+		assert_ok(ctx, phiz_session_run(embedder, image.data, 64, 64, 192));
+		const struct phiz_result *r = phiz_session_result(session);
+		const float *row = weight + r->candidate[0].index * DIM, *e = phiz_session_embedding_at(embedder, 0);
+		double dot = 0, length = 0;
+		for (int k = 0; k < DIM; k++) {
+			dot += (double)row[k] * (double)e[k];
+			length += (double)row[k] * (double)row[k];
+		}
+		double want = i < 2 ? dot / sqrt(length) : r->confidence;
+		if (!(fabs(r->score - want) <= 1e-6))
+			fail_msg("case %d: score %.9g, want %.9g", i, r->score, want);
+		assert_int_equal(r->score_kind, copy->threshold.score);
+		assert_int_equal(r->known, i != 1);
+		phiz_session_free(&session);
+		phiz_session_free(&embedder);
+		phiz_runtime_close(&runtime);
+	}
+	phiz_image_free(ctx, &image);
+	phiz_model_free(&m);
+	/* Such a threshold in a model without directions. */
+	struct phiz_runtime *runtime;
+	struct phiz_session *session;
+	m = make_model(ctx);
+	m->threshold = (struct phiz_threshold){.set = true, .score = PHIZ_SCORE_COSINE, .value = 0.5};
+	assert_ok(ctx, phiz_runtime_adopt(ctx, m, &runtime));
+	assert_fails(ctx, PHIZ_E_FORMAT, phiz_session_create(runtime, ctx, NULL, &session));
+	assert_message(ctx, "reads no directions");
+	phiz_runtime_close(&runtime);
+	test_ctx_done(&ctx);
+}
+
 static void embeddings_that_cannot_be(void **state)
 {
 	(void)state;
@@ -529,7 +593,7 @@ int main(void)
 		cmocka_unit_test(runs_allocate_nothing),    cmocka_unit_test(threads_share_a_model),
 		cmocka_unit_test(exports_are_proved),       cmocka_unit_test(embedders_are_proved),
 		cmocka_unit_test(memory_may_run_out_anywhere),
-		cmocka_unit_test(embeddings_and_mirror_images), cmocka_unit_test(embeddings_that_cannot_be),
+		cmocka_unit_test(embeddings_and_mirror_images), cmocka_unit_test(a_head_on_an_embedder_decides_by_the_cosine), cmocka_unit_test(embeddings_that_cannot_be),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,10 +30,18 @@ struct phiz_meta {
 	char *key, *text;
 };
 
-/* The decision threshold of a classifier: below it a face is "unknown". */
+/* What a threshold is compared with. */
+enum phiz_score {
+	PHIZ_SCORE_CONFIDENCE, /* the softmax of the best class, 0..1 */
+	PHIZ_SCORE_COSINE      /* -1..1: of an embedder, between two embeddings; of a classifier whose last layer reads
+	                          directions (l2_normalize), between the face's and the best class's row */
+};
+
+/* The decision threshold: below it a face is "unknown". */
 struct phiz_threshold {
 	bool set;
-	double value;    /* of the softmax confidence of the best class, 0..1; of an embedder: of the cosine, -1..1 */
+	enum phiz_score score; /* of a classifier */
+	double value;
 	double far;      /* the false-accept rate it was chosen for */
 	double measured_far, tar; /* what it gave on the strangers and the known people it was chosen on */
 	int64_t strangers;        /* how many of them */
@@ -69,6 +77,9 @@ PHIZ_API enum phiz_status phiz_model_set_meta(struct phiz_model *model, const ch
 PHIZ_API const char *phiz_model_meta(const struct phiz_model *model, const char *key);
 PHIZ_API enum phiz_task phiz_model_task(const struct phiz_model *model);
 PHIZ_API enum phiz_status phiz_model_set_task(struct phiz_model *model, enum phiz_task task);
+/* What the model decides by: where it has a threshold, what that is of; else the cosine if it has one. */
+PHIZ_API enum phiz_score phiz_model_score(const struct phiz_model *model);
+PHIZ_API const char *phiz_score_name(enum phiz_score score); /* "confidence", "cosine" */
 /* Number of classes: dim 1 of the graph's (first) output. */
 PHIZ_API int64_t phiz_model_classes(const struct phiz_model *model);
 /* Gives the last linear layer `classes` outputs, newly initialised as PyTorch does (uniform in +-1/sqrt(fan_in)) from

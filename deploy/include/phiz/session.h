@@ -46,6 +46,8 @@ enum { PHIZ_MAX_CANDIDATES = 64 };
 struct phiz_result {
 	const char *name;  /* the best class's label, or "unknown" below the model's threshold */
 	double confidence; /* of the best class, also where it is unknown */
+	double score;      /* of the best class: what the threshold is compared with */
+	enum phiz_score score_kind;
 	bool known;
 	int n_candidates;  /* min(classes, PHIZ_MAX_CANDIDATES), best first; equal confidences in order of index */
 	struct phiz_candidate candidate[PHIZ_MAX_CANDIDATES];
