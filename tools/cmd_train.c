@@ -259,7 +259,8 @@ const struct phiz_verb phiz_verb_train = {
 	"RECIPE --data DIR... [--split CSV | --val DIR] [--weights FILE] [--teacher FILE] --run DIR [--resume] "
 	"[--set KEY=VALUE]",
 	"RECIPE is a .cfg file or the name of a built-in recipe: faces, imagenet, nano_classic,\n"
-	"tiny train classifiers; arcface_r18, facenet_triplet, distill_r18 train embedders.\n"
+	"tiny train classifiers; arcface_r18, facenet_triplet, distill_r18, distill_small train\n"
+	"embedders.\n"
 	"--set changes single keys, --keys lists them all. Ctrl-C writes a checkpoint;\n"
 	"--resume goes on from the last one, bit for bit as if nothing had happened. The run's\n"
 	"folder holds best.phiz (use this one), last.phiz (to resume), recipe.cfg, log.jsonl,\n"
