@@ -110,7 +110,8 @@ static void print_threshold(const struct phiz_model *m)
 
 	if (t->set)
 		printf("  threshold     %s %.4f (false accepts asked %g, measured %g on %lld %s)\n",
-		       phiz_score_name(phiz_model_score(m)), t->value, t->far, t->measured_far, (long long)t->strangers, embeds ? "pairs of two" : "strangers");
+		       phiz_score_name(phiz_model_score(m)), t->value, t->far, t->measured_far, (long long)t->strangers,
+		       embeds ? "pairs of two" : "strangers");
 	else if (embeds)
 		printf("  threshold     none (phiz eval --pairs --write-threshold sets one; a gallery has its own)\n");
 	else

@@ -166,7 +166,8 @@ static enum phiz_status store_threshold(struct run *r, const struct phiz_verific
 	if (!status)
 		status = phiz_model_read_with(r->ctx, r->model, &model, &extra);
 	if (!status && phiz_model_task(model) != PHIZ_TASK_EMBED)
-		status = phiz_fail(r->ctx, PHIZ_E_ARG, "%s: a classifier's threshold comes from --data DIR and --strangers", r->model);
+		status = phiz_fail(r->ctx, PHIZ_E_ARG, "%s: a classifier's threshold comes from --data DIR and --strangers",
+		                   r->model);
 	if (!status) {
 		model->threshold = (struct phiz_threshold){true, PHIZ_SCORE_COSINE, at.value, r->settings->far, at.far, at.tar,
 		                                           v->different};

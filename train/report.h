@@ -20,7 +20,8 @@ struct phiz_eval_report {
 enum phiz_status phiz_eval_report_summary(const struct phiz_eval_report *report, struct phiz_bytes *out);
 /* The summary's keys, and people, confusion, calibration, roc, changes, errors, model and data. */
 enum phiz_status phiz_eval_report_json(const struct phiz_eval_report *report, struct phiz_bytes *out);
-/* A line per photo: file,person,known,predicted,confidence,accepted,right,rank,top2,confidence2 ... top5,confidence5,score.
+/* A line per photo: file,person,known,predicted,confidence,accepted,right,rank,top2,confidence2 ... top5,
+ * confidence5,score.
  * known, accepted (at the report's threshold, or else the model's own) and right are 1, 0 or empty; rank counts from
  * 1. */
 enum phiz_status phiz_eval_report_csv(const struct phiz_eval_report *report, struct phiz_bytes *out);

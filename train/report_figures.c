@@ -82,8 +82,8 @@ static void explain_choice(const struct phiz_eval_report *r, struct phiz_bytes *
 	const struct phiz_eval *e = r->eval;
 
 	if (e->point.value > 1) {
-		phiz_bytes_printf(b, "<p>No threshold keeps so many strangers out: too many of them are taken for somebody with "
-		                "a %s of 1.</p>\n", phiz_score_name(e->score));
+		phiz_bytes_printf(b, "<p>No threshold keeps so many strangers out: too many of them are taken for somebody "
+		                "with a %s of 1.</p>\n", phiz_score_name(e->score));
 		return;
 	}
 	phiz_bytes_printf(b, "<p>A face is called <b>unknown</b> if the best class gets a %s below <b>%.4f</b>. "

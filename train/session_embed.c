@@ -64,9 +64,9 @@ enum phiz_status phiz_session_set_embedding(struct phiz_session *s)
 
 /* --- The head of a classifier. --- */
 
-/* Length of a row: what a cosine counts in the logit. With more, training has less to do, as confidences are near 1 from
- * the beginning: with 12 and 4, 88.7 and 93.0 % of five celebrities' photos were named rightly at the cosine that 1 % of
- * strangers reach, of six actors' 92.7 and 92.0. */
+/* Length of a row: what a cosine counts in the logit. With more, training has less to do, as confidences are near 1
+ * from the beginning: with 12 and 4, 88.7 and 93.0 % of five celebrities' photos were named rightly at the cosine that
+ * 1 % of strangers reach, of six actors' 92.7 and 92.0. */
 static const float HEAD_SCALE = 4;
 
 /* The mean direction of the photos index[0..count), by person, becomes the person's row. */

@@ -52,7 +52,8 @@ static enum phiz_status make_eval(struct phiz_ctx *ctx, struct phiz_dataset *d, 
 		if (person < people)
 			logits[person] += 3;
 		e->sample[e->count] = (uint32_t)i;
-		status = phiz_guess_make(ctx, NULL, logits, people, person < people ? person : PHIZ_STRANGER, &e->guess[e->count++]);
+		status = phiz_guess_make(ctx, NULL, logits, people, person < people ? person : PHIZ_STRANGER,
+		                         &e->guess[e->count++]);
 	}
 	e->strangers = strangers;
 	e->seconds = e->network_seconds = 1;

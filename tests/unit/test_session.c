@@ -593,7 +593,8 @@ int main(void)
 		cmocka_unit_test(runs_allocate_nothing),    cmocka_unit_test(threads_share_a_model),
 		cmocka_unit_test(exports_are_proved),       cmocka_unit_test(embedders_are_proved),
 		cmocka_unit_test(memory_may_run_out_anywhere),
-		cmocka_unit_test(embeddings_and_mirror_images), cmocka_unit_test(a_head_on_an_embedder_decides_by_the_cosine), cmocka_unit_test(embeddings_that_cannot_be),
+		cmocka_unit_test(embeddings_and_mirror_images), cmocka_unit_test(embeddings_that_cannot_be),
+		cmocka_unit_test(a_head_on_an_embedder_decides_by_the_cosine),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
