@@ -192,7 +192,7 @@ const struct phiz_verb phiz_verb_models = {
 	"cosine. phiz models fetch NAME brings one; from then on its NAME stands wherever a verb\n"
 	"takes a model. They lie in $PHIZ_MODELS, else $XDG_DATA_HOME/phiz/models, else\n"
 	"~/.local/share/phiz/models; a .phiz file that you put there yourself has a name too.\n"
-	"The trunk faces_r18 comes with phiz ($PHIZ_TRUNKS names another folder).\n"
+	"The trunks faces_r18 and faces_small come with phiz ($PHIZ_TRUNKS names another folder).\n"
 	"Licences are those of the weights, as their makers state them; a model file keeps its\n"
 	"licence and source, and phiz info shows them.",
 	options, PHIZ_COUNT(options), sizeof(struct settings), NULL, 0, 1, list,

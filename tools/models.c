@@ -74,7 +74,7 @@ enum phiz_status phiz_model_name_path(struct phiz_ctx *ctx, const char *name, ch
 
 /* ---- The trunks that come with phiz ---- */
 
-const char *const phiz_trunks[] = {"faces_r18", NULL};
+const char *const phiz_trunks[] = {"faces_r18", "faces_small", NULL};
 
 /* Where phiz was installed, else where it was built. */
 static const char *trunk_folder(void)

@@ -106,7 +106,8 @@ const struct phiz_recipe_key phiz_recipe_keys[] = {
 	TEXT(model, net, check_net, PHIZ_DEFAULT_NET,
 	     "the network where no weights are given, or weights without one: a built-in name or a .cfg file"),
 	TEXT(model, weights, check_file, "none",
-	     "what training begins with: a model file, PyTorch's weights, or a model's name (faces_r18 comes with phiz); "
+	     "what training begins with: a model file, PyTorch's weights, or a model's name (faces_r18 and "
+	     "faces_small come with phiz); "
 	     "none: a new network"),
 
 	INT(data, size, 32, 2048, "224", "side of the square network input, pixels"),
